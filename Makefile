@@ -1,0 +1,41 @@
+# A thin front for CMake and Ninja.
+#   make          the optimised binary, build/pawl
+#   make check    everything that is tested, under ASan and UBSan
+#   make demo     a server, a DAG, its result
+#   make fuzz     libFuzzer targets, FUZZ_SECONDS (60) each
+#   make install  DESTDIR and PREFIX (/usr/local) as usual
+CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
+JOBS ?= $(shell nproc)
+PREFIX ?= /usr/local
+
+.PHONY: all check check-build demo fuzz install deps clean
+
+all:
+	@cmake -S . -B build -G Ninja -DCMAKE_C_COMPILER=$(CC) -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null
+	@cmake --build build -j $(JOBS)
+
+deps:
+	@tools/install-deps check
+
+check-build:
+	@cmake -S . -B build-check -G Ninja -DCMAKE_C_COMPILER=$(CC) -DPAWL_CHECK=ON >/dev/null
+	@cmake --build build-check -j $(JOBS)
+
+check: deps
+	@$(MAKE) --no-print-directory check-build
+	@cd build-check && PAWL_JOBS=$(JOBS) ctest --output-on-failure -j $(JOBS)
+
+demo:
+	@tools/demo
+
+fuzz:
+	@tools/install-deps check
+	@cmake -S . -B build-fuzz -G Ninja -DCMAKE_C_COMPILER=clang -DPAWL_FUZZ=ON >/dev/null
+	@cmake --build build-fuzz -j $(JOBS)
+	@tools/fuzz
+
+install: all
+	@cmake --install build
+
+clean:
+	@rm -rf build build-check build-clang build-fuzz

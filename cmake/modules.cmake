@@ -1,0 +1,63 @@
+# One static library per folder of src/, linked as tools/layers says ("module: what it may use").
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tools/layers)
+file(GLOB PAWL_FOLDERS CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/src/*)
+
+set(PAWL_MODULES "")
+foreach(module IN LISTS PAWL_FOLDERS)
+    file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${module}/*.c)
+    if(sources AND NOT module STREQUAL "main")
+        add_library(pawl_${module} STATIC ${sources})
+        set_target_properties(pawl_${module} PROPERTIES OUTPUT_NAME ${module} PREFIX "")
+        target_link_libraries(pawl_${module} PUBLIC pawl_flags)
+        list(APPEND PAWL_MODULES ${module})
+    endif()
+endforeach()
+
+set(PAWL_MODULE_TARGETS "")
+foreach(module IN LISTS PAWL_MODULES)
+    list(APPEND PAWL_MODULE_TARGETS pawl_${module})
+endforeach()
+
+# Files for the program itself, compiled in: src/<module>/embed/NAME is there as
+# `const unsigned char <module>_embed_NAME[]` and `const size_t <module>_embed_NAME_len`.
+foreach(module IN LISTS PAWL_MODULES)
+    file(GLOB files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${module}/embed/*)
+    foreach(path IN LISTS files)
+        get_filename_component(name ${path} NAME)
+        string(MAKE_C_IDENTIFIER "${module}_embed_${name}" symbol)
+        set(out ${CMAKE_CURRENT_BINARY_DIR}/embed/${symbol}.c)
+        add_custom_command(OUTPUT ${out}
+            COMMAND ${PROJECT_SOURCE_DIR}/tools/embed ${path} ${symbol} ${out}
+            DEPENDS ${path} ${PROJECT_SOURCE_DIR}/tools/embed
+            COMMENT "Embedding ${module}/${name}" VERBATIM)
+        target_sources(pawl_${module} PRIVATE ${out})
+    endforeach()
+endforeach()
+
+file(STRINGS ${PROJECT_SOURCE_DIR}/tools/layers lines REGEX "^uses ")
+foreach(line IN LISTS lines)
+    string(REGEX MATCH "^uses ([a-z]+):(.*)$" matched "${line}")
+    set(module ${CMAKE_MATCH_1})
+    separate_arguments(used UNIX_COMMAND "${CMAKE_MATCH_2}")
+    if(NOT TARGET pawl_${module})
+        continue()
+    endif()
+    foreach(entry IN LISTS used)
+        string(REGEX REPLACE "/.*$" "" entry "${entry}")
+        if(TARGET pawl_${entry})
+            target_link_libraries(pawl_${module} PUBLIC pawl_${entry})
+        endif()
+    endforeach()
+    target_link_libraries(pawl_${module} PUBLIC pawl_libraries)
+endforeach()
+
+file(GLOB_RECURSE main_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/main/*.c)
+if(PAWL_COMPILE_ONLY)
+    add_library(pawl OBJECT ${main_sources})
+elseif(NOT PAWL_FUZZ)
+    add_executable(pawl ${main_sources})
+    install(TARGETS pawl RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()
+if(TARGET pawl)
+    target_link_libraries(pawl PRIVATE pawl_flags ${PAWL_MODULE_TARGETS} pawl_libraries)
+endif()
