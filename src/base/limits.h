@@ -1,0 +1,59 @@
+/* Every bound pawl keeps, in one place. Reaching one is an ordinary error with a message that names it.
+ * Sizes are bytes, counts are counts; names end in _max (or _ms for times). */
+#ifndef PAWL_BASE_LIMITS_H
+#define PAWL_BASE_LIMITS_H
+
+enum {
+    /* DAG files (product.md section 2) */
+    LIMIT_DAG_BYTES_MAX = 64 * 1024 * 1024,          /* a DAG file sent over the network */
+    LIMIT_DAG_LOCAL_BYTES_MAX = 1024 * 1024 * 1024,  /* a DAG file read on the daemon's machine */
+    LIMIT_DAG_TASKS_MAX = 100000,                    /* tasks of a DAG sent over the network */
+    LIMIT_DAG_LOCAL_TASKS_MAX = 1000000,             /* tasks of a DAG read on the daemon's machine */
+    LIMIT_DAG_EDGES_MAX = 20000000,                  /* dependencies of a DAG, all tasks together */
+    LIMIT_DAG_ERRORS_MAX = 100,                      /* errors reported for one file; then it says how many more */
+    LIMIT_YAML_DEPTH_MAX = 256,                      /* nested collections */
+    LIMIT_YAML_ALIAS_NODES_MAX = 100000,             /* nodes reached through aliases, expanded */
+    LIMIT_YAML_ANCHORS_MAX = 10000,                  /* anchors of one file */
+    LIMIT_YAML_KEYS_MAX = 10000,                     /* keys of one mapping */
+    LIMIT_YAML_SCALAR_BYTES_MAX = 4 * 1024 * 1024,   /* one scalar */
+    LIMIT_TASK_ID_BYTES_MAX = 250,
+    LIMIT_DAG_NAME_BYTES_MAX = 250,
+    LIMIT_NAME_BYTES_MAX = 1000,                     /* a task's display name, a description: see dag.h */
+    LIMIT_DESCRIPTION_BYTES_MAX = 10000,
+    LIMIT_ENV_VARS_MAX = 1000,                       /* variables of one task, DAG's included */
+    LIMIT_COMMAND_BYTES_MAX = 1024 * 1024,           /* argv and environment of one attempt together */
+    LIMIT_RETRY_ATTEMPTS_MAX = 1000,
+
+    /* attempts */
+    LIMIT_LOST_RETRIES_MAX = 3,                      /* G4: repeats of an attempt whose outcome is unknown */
+    LIMIT_LOG_BYTES_DEFAULT = 10 * 1024 * 1024,      /* one attempt's log */
+    LIMIT_ERROR_TEXT_BYTES_MAX = 1000,               /* the error text kept with an attempt */
+
+    /* workers */
+    LIMIT_WORKERS_MAX = 1024,
+    LIMIT_SLOTS_MAX = 4096,                          /* slots of one worker */
+    LIMIT_WORKER_QUEUE_MAX = 100,
+    LIMIT_MESSAGE_BYTES_MAX = 4 * 1024 * 1024,       /* one message between daemon and worker */
+
+    /* the door */
+    LIMIT_WAITING_TASKS_MAX = 2000000,
+    LIMIT_ACTIVE_RUNS_MAX = 100000,
+    LIMIT_PAGE_MAX = 1000,
+    LIMIT_PAGE_DEFAULT = 20,
+    LIMIT_OFFSET_MAX = 10000,
+    LIMIT_LOG_PAGE_BYTES_MAX = 16 * 1024 * 1024,
+    LIMIT_BODY_BYTES_MAX = LIMIT_DAG_BYTES_MAX + 1024 * 1024, /* a request body */
+    LIMIT_SMALL_BODY_BYTES_MAX = 1024 * 1024,        /* a request body that holds no DAG file */
+    LIMIT_HEADER_BYTES_MAX = 32 * 1024,              /* a request's head */
+    LIMIT_URL_BYTES_MAX = 8 * 1024,
+    LIMIT_IDEMPOTENCY_KEY_BYTES_MAX = 255,
+    LIMIT_CONNECTIONS_MAX = 12000,
+    LIMIT_EVENT_BACKLOG_MAX = 10000,                 /* events a reconnecting reader can be given */
+
+    LIMIT_HOLD_MS = 2,                               /* how long a batch nobody waits for is held */
+    LIMIT_IDEMPOTENCY_MS = 24 * 3600 * 1000,
+    LIMIT_GRACE_MS = 10000,                          /* between TERM and KILL */
+    LIMIT_DRAIN_MS = 60000,                          /* SIGTERM to hand-over */
+};
+
+#endif
