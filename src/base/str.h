@@ -6,7 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Bytes of the valid UTF-8 sequence at text (1 to 4), or 0 when there is none (RFC 3629: no surrogates, no overlong). */
+/* Bytes of the valid UTF-8 sequence at text (1 to 4), or 0 when there is none (RFC 3629: no surrogates, no
+ * overlong forms). */
 size_t str_utf8_width(const char *text, size_t len);
 bool str_utf8_valid(const char *text, size_t len);
 /* Decodes one valid sequence of `width` bytes. */
