@@ -32,22 +32,22 @@ static void close_with(struct json *json, char c)
     json->needs_comma = true;
 }
 
-void json_object(struct json *json)
+void json_begin_object(struct json *json)
 {
     open_with(json, '{');
 }
 
-void json_object_end(struct json *json)
+void json_end_object(struct json *json)
 {
     close_with(json, '}');
 }
 
-void json_array(struct json *json)
+void json_begin_array(struct json *json)
 {
     open_with(json, '[');
 }
 
-void json_array_end(struct json *json)
+void json_end_array(struct json *json)
 {
     close_with(json, ']');
 }
@@ -61,25 +61,25 @@ void json_key(struct json *json, const char *key)
     json->needs_comma = false;
 }
 
-void json_null(struct json *json)
+void json_add_null(struct json *json)
 {
     comma(json);
     buf_add(json->out, "null", 4);
 }
 
-void json_bool(struct json *json, bool value)
+void json_add_bool(struct json *json, bool value)
 {
     comma(json);
     buf_add_text(json->out, value ? "true" : "false");
 }
 
-void json_int(struct json *json, int64_t value)
+void json_add_int(struct json *json, int64_t value)
 {
     comma(json);
     buf_add_int(json->out, value);
 }
 
-void json_double(struct json *json, double value)
+void json_add_double(struct json *json, double value)
 {
     comma(json);
     char text[400];
@@ -102,7 +102,7 @@ static void add_escaped(struct buf *out, unsigned char c)
     }
 }
 
-void json_string_len(struct json *json, const char *text, size_t len)
+void json_add_string_len(struct json *json, const char *text, size_t len)
 {
     comma(json);
     struct buf *out = json->out;
@@ -131,18 +131,18 @@ void json_string_len(struct json *json, const char *text, size_t len)
     buf_add_char(out, '"');
 }
 
-void json_string(struct json *json, const char *text)
+void json_add_string(struct json *json, const char *text)
 {
     if (text)
-        json_string_len(json, text, strlen(text));
+        json_add_string_len(json, text, strlen(text));
     else
-        json_null(json);
+        json_add_null(json);
 }
 
-void json_uuid(struct json *json, struct uuid uuid)
+void json_add_uuid(struct json *json, struct uuid uuid)
 {
     if (uuid_is_zero(uuid)) {
-        json_null(json);
+        json_add_null(json);
         return;
     }
     comma(json);
@@ -153,18 +153,18 @@ void json_uuid(struct json *json, struct uuid uuid)
     memcpy(out + 1, text, UUID_TEXT_LEN);
 }
 
-void json_time(struct json *json, int64_t time_ms)
+void json_add_time(struct json *json, int64_t time_ms)
 {
     if (time_ms == 0) {
-        json_null(json);
+        json_add_null(json);
         return;
     }
     char text[CLOCK_TEXT_MAX];
     clock_format_utc(time_ms, text);
-    json_string(json, text);
+    json_add_string(json, text);
 }
 
-void json_raw(struct json *json, const char *text, size_t len)
+void json_add_raw(struct json *json, const char *text, size_t len)
 {
     comma(json);
     buf_add(json->out, text, len);
@@ -173,35 +173,35 @@ void json_raw(struct json *json, const char *text, size_t len)
 void json_kv_string(struct json *json, const char *key, const char *text)
 {
     json_key(json, key);
-    json_string(json, text);
+    json_add_string(json, text);
 }
 
 void json_kv_int(struct json *json, const char *key, int64_t value)
 {
     json_key(json, key);
-    json_int(json, value);
+    json_add_int(json, value);
 }
 
 void json_kv_bool(struct json *json, const char *key, bool value)
 {
     json_key(json, key);
-    json_bool(json, value);
+    json_add_bool(json, value);
 }
 
 void json_kv_uuid(struct json *json, const char *key, struct uuid uuid)
 {
     json_key(json, key);
-    json_uuid(json, uuid);
+    json_add_uuid(json, uuid);
 }
 
 void json_kv_time(struct json *json, const char *key, int64_t time_ms)
 {
     json_key(json, key);
-    json_time(json, time_ms);
+    json_add_time(json, time_ms);
 }
 
 void json_kv_null(struct json *json, const char *key)
 {
     json_key(json, key);
-    json_null(json);
+    json_add_null(json);
 }

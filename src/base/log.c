@@ -41,14 +41,14 @@ static void add_json(struct buf *line, enum log_level level, const char *const *
 {
     struct json json;
     json_init(&json, line);
-    json_object(&json);
+    json_begin_object(&json);
     json_kv_time(&json, "time", clock_wall_ms());
     json_kv_string(&json, "level", level_names[level]);
     json_kv_string(&json, "message", text);
     for (; fields && fields[0]; fields += 2)
         if (fields[1])
             json_kv_string(&json, fields[0], fields[1]);
-    json_object_end(&json);
+    json_end_object(&json);
 }
 
 /* Control characters of foreign text must not reach a terminal. */
