@@ -19,7 +19,10 @@ static void add_block(struct arena *arena, size_t at_least)
     size_t size = arena->total < FIRST_BLOCK ? FIRST_BLOCK : arena->total;
     size = size < LARGEST_BLOCK ? size : LARGEST_BLOCK;
     size = size < at_least ? at_least : size;
-    struct arena_block *block = mem_alloc(sizeof *block + size);
+    size_t whole;
+    if (__builtin_add_overflow(size, sizeof(struct arena_block), &whole))
+        whole = SIZE_MAX; /* mem_alloc refuses it */
+    struct arena_block *block = mem_alloc(whole);
     block->older = arena->blocks;
     arena->blocks = block;
     arena->next = block->bytes;
@@ -40,7 +43,7 @@ void *arena_alloc(struct arena *arena, size_t size)
 {
     size_t rounded = (size + ALIGN - 1) & ~(size_t)(ALIGN - 1);
     if (rounded < size)
-        rounded = SIZE_MAX; /* mem_alloc refuses it */
+        rounded = SIZE_MAX; /* add_block refuses it */
     if ((size_t)(arena->end - arena->next) < rounded)
         add_block(arena, rounded);
     void *start = arena->next;
