@@ -10,7 +10,9 @@ set(PAWL_WARNINGS -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wvla
 add_library(pawl_flags INTERFACE)
 target_compile_definitions(pawl_flags INTERFACE _GNU_SOURCE PAWL_VERSION="${PROJECT_VERSION}")
 target_include_directories(pawl_flags INTERFACE ${PROJECT_SOURCE_DIR}/src)
-target_compile_options(pawl_flags INTERFACE -g ${PAWL_WARNINGS} -fno-omit-frame-pointer)
+# Hidden, so that no function of ours can stand in for one of the same name inside a shared library.
+target_compile_options(pawl_flags INTERFACE
+    -g ${PAWL_WARNINGS} -fno-omit-frame-pointer -fvisibility=hidden)
 
 if(PAWL_FUZZ)
     set(PAWL_SANITIZE -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all)
