@@ -1,0 +1,91 @@
+#include "support/check.h"
+
+#include <jansson.h>
+#include <string.h>
+
+#include "base/json.h"
+
+static void test_shapes(void **state)
+{
+    (void)state;
+    struct buf out = BUF_INIT;
+    struct json json;
+    json_init(&json, &out);
+    json_begin_object(&json);
+    json_kv_string(&json, "text", "a");
+    json_kv_string(&json, "none", NULL);
+    json_kv_int(&json, "least", INT64_MIN);
+    json_kv_bool(&json, "yes", true);
+    json_kv_null(&json, "absent");
+    json_kv_uuid(&json, "zero", (struct uuid){{0}});
+    json_kv_time(&json, "never", 0);
+    json_kv_time(&json, "when", 1);
+    json_key(&json, "list");
+    json_begin_array(&json);
+    json_add_int(&json, 1);
+    json_begin_array(&json);
+    json_end_array(&json);
+    json_begin_object(&json);
+    json_end_object(&json);
+    json_add_bool(&json, false);
+    json_add_raw(&json, "{\"raw\":1}", 9);
+    json_add_double(&json, 0.5);
+    json_add_double(&json, 2);
+    json_add_double(&json, -1.0 / 3);
+    json_end_array(&json);
+    json_end_object(&json);
+    assert_string_equal(buf_text(&out),
+                        "{\"text\":\"a\",\"none\":null,\"least\":-9223372036854775808,\"yes\":true,"
+                        "\"absent\":null,\"zero\":null,\"never\":null,\"when\":\"1970-01-01T00:00:00.001Z\","
+                        "\"list\":[1,[],{},false,{\"raw\":1},0.5,2.0,-0.333333]}");
+    buf_fini(&out);
+}
+
+/* Writes bytes as a JSON string and reads them back with a parser that is not ours. */
+static void assert_reads_back(const char *bytes, size_t len, const char *expected, size_t expected_len)
+{
+    struct buf out = BUF_INIT;
+    struct json json;
+    json_init(&json, &out);
+    json_add_string_len(&json, bytes, len);
+    json_error_t error;
+    json_t *value = json_loadb(out.bytes, out.len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
+    if (!value)
+        fail_msg("%.*s: %s", (int)out.len, out.bytes, error.text);
+    assert_int_equal(json_string_length(value), expected_len);
+    assert_memory_equal(json_string_value(value), expected, expected_len);
+    json_decref(value);
+    buf_fini(&out);
+}
+
+static void test_every_byte(void **state)
+{
+    (void)state;
+    for (int c = 0; c < 256; c++) {
+        char text[3] = {'<', (char)c, '>'};
+        if (c < 0x80)
+            assert_reads_back(text, 3, text, 3);
+        else
+            assert_reads_back(text, 3, "<\xef\xbf\xbd>", 5);
+    }
+}
+
+static void test_utf8(void **state)
+{
+    (void)state;
+    static const char good[] = "\xc3\xa9 \xe2\x82\xac \xf0\x9f\x90\x9f \"q\" back\\slash";
+    assert_reads_back(good, sizeof good - 1, good, sizeof good - 1);
+    assert_reads_back("\xe2\x82", 2, "\xef\xbf\xbd\xef\xbf\xbd", 6);
+    assert_reads_back("\xed\xa0\x80x", 4, "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbdx", 10);
+    assert_reads_back("", 0, "", 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_shapes),
+        cmocka_unit_test(test_every_byte),
+        cmocka_unit_test(test_utf8),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
