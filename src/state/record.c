@@ -25,6 +25,7 @@ void record_batch_free(struct batch *batch)
             dag_unref(record->run.dag);
     }
     mem_free(batch->records);
+    mem_free(batch->changes);
     mem_free(batch->verdicts);
     arena_fini(&batch->arena);
     mem_free(batch);
@@ -39,6 +40,14 @@ struct record *record_add(struct batch *batch, enum record_kind kind, uint32_t g
     record->kind = kind;
     record->group = group;
     return record;
+}
+
+void record_add_change(struct batch *batch, struct uuid run_id, uint32_t task, enum task_state state, bool kept)
+{
+    batch->changes =
+        mem_grow(batch->changes, &batch->change_cap, batch->change_count + 1, sizeof *batch->changes);
+    batch->changes[batch->change_count++] =
+        (struct record_change){run_id, task, (uint32_t)batch->count, (uint8_t)state, kept};
 }
 
 uint32_t record_add_group(struct batch *batch)

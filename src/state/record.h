@@ -40,7 +40,6 @@ enum record_kind {
     RECORD_ATTEMPT_WITHDRAW, /* a claim nobody saw: the row goes away */
     RECORD_LETTER,         /* a new dead letter */
     /* not stored, only for the live view and events */
-    RECORD_TASK_STATE,     /* task.state (queued, skipped, canceled, succeeded without attempt) */
     RECORD_ATTEMPT_START,  /* the worker confirmed the start: attempt.started_ms, worker */
     RECORD_KIND_COUNT
 };
@@ -108,10 +107,13 @@ struct record_attempt {
     enum task_state task_state; /* ATTEMPT_END: what the task is now: succeeded failed canceled pending */
 };
 
-struct record_task {
+/* A task's state that no attempt brought about (queued, skipped, canceled, kept). Never stored: it follows from
+ * the records. Small, since a failure can skip a million tasks at once. */
+struct record_change {
     struct uuid run_id;
     uint32_t task;
-    enum task_state state;
+    uint32_t position;         /* comes before records[position] */
+    uint8_t state;             /* enum task_state */
     bool kept;                 /* succeeded in the source run */
 };
 
@@ -155,7 +157,6 @@ struct record {
         struct record_dag dag;
         struct record_run run;
         struct record_attempt attempt;
-        struct record_task task;
         struct record_letter letter;
         struct record_letter_resolve letter_resolve;
         struct record_idempotency idempotency;
@@ -175,6 +176,9 @@ struct batch {
     struct record *records;
     size_t count;
     size_t cap;
+    struct record_change *changes;
+    size_t change_count;
+    size_t change_cap;
     struct verdict *verdicts;  /* one per group, filled by the store; group g is verdicts[g - 1] */
     uint32_t group_count;
     struct arena arena;        /* everything the records point at */
@@ -183,6 +187,7 @@ struct batch {
 struct batch *record_batch_new(uint64_t number);
 void record_batch_free(struct batch *batch); /* also drops the DAG references; NULL is allowed */
 struct record *record_add(struct batch *batch, enum record_kind kind, uint32_t group);
+void record_add_change(struct batch *batch, struct uuid run_id, uint32_t task, enum task_state state, bool kept);
 uint32_t record_add_group(struct batch *batch); /* a new group's number */
 
 /* Run-length coding of one small value (0..15) per task: bytes value << 4 | varint length in 4 + 7 + 7... bits. */

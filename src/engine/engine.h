@@ -1,0 +1,148 @@
+/* The core: live runs, readiness, retries, cancellation, claims, recovery. Pure: no syscalls, no SQL, no clock and
+ * no threads of its own; all calls come from one thread. It turns (state, event, now) into records, collected in the
+ * open batch, and effects, which are released when the batch they depend on is durable:
+ *
+ *     event -> engine_*()                      state moves, records and effects are collected
+ *     engine_take_batch()                      the caller commits it: one transaction, one sync
+ *     engine_committed(batch)                  births happen, commands are answered, effects are released
+ *     engine_take_effects()                    the caller carries them out (start, stop, acknowledge)
+ *
+ * So every start is claimed on disk before it happens and nothing starts on a result that could be taken back.
+ *
+ * Ready tasks of all runs stand in one order: runs share the slots fairly (the run that got least goes first),
+ * inside a run the task with the longest path below it goes first. A free slot takes the best; workers' queues are
+ * shares of that order, at most LIMIT_WORKER_QUEUE_MAX each, so no worker idles while another has a queue. */
+#ifndef PAWL_ENGINE_ENGINE_H
+#define PAWL_ENGINE_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/uuid.h"
+#include "engine/command.h"
+#include "state/record.h"
+#include "state/state.h"
+
+struct engine;
+
+/* Both clocks, read once by the caller for each turn. */
+struct engine_now {
+    int64_t wall_ms;            /* what is stored and shown */
+    int64_t boot_ms;            /* what timers run on */
+};
+
+struct engine_options {
+    uint64_t seed;              /* of jitter and ids */
+    uint64_t epoch;             /* of this start of the daemon, from the store: fences are epoch << 32 | n */
+    uint32_t claim_ahead_max;   /* ready tasks claimed before a slot is free */
+    uint32_t waiting_tasks_max;
+    uint32_t active_runs_max;
+};
+
+/* What a worker says of an attempt's end, or of one it holds. */
+struct engine_attempt {
+    struct uuid run_id;
+    uint32_t task;
+    uint32_t number;
+    uint64_t fence;
+    bool ended;                 /* false: running (only in engine_worker_joined) */
+    bool retryable;             /* false: repeating it cannot help (HTTP 4xx) */
+    enum attempt_state state;
+    enum error_type error_type;
+    const char *error;          /* copied */
+    int32_t exit_code;          /* -1: none */
+    int32_t signal;
+    int32_t http_status;
+    int64_t started_ms;
+    int64_t ended_ms;
+    int64_t cpu_us;
+    int64_t max_rss_bytes;
+    int64_t log_bytes;
+};
+
+enum effect_kind {
+    EFFECT_START,               /* worker, run_id, task, number, fence, dag */
+    EFFECT_STOP,                /* worker, run_id, task, number, fence */
+    EFFECT_ACK                  /* worker, run_id, task, number, fence: the end is durable, the worker may forget it */
+};
+
+struct effect {
+    enum effect_kind kind;
+    uint32_t task;
+    uint32_t number;
+    uint64_t fence;
+    struct uuid worker;
+    struct uuid run_id;
+    struct uuid dag_id;         /* START */
+    struct dag *dag;            /* START: a reference the caller drops */
+};
+
+struct engine_worker_view {
+    struct uuid id;
+    enum worker_state state;
+    uint32_t slots;
+    uint32_t running;
+    uint32_t queued;            /* its share of the ready tasks */
+};
+
+struct engine_counts {
+    uint32_t active_runs;
+    uint64_t waiting_tasks;     /* not ended, over all runs */
+    uint64_t ready_tasks;
+    uint32_t running_attempts;
+    uint32_t workers;
+};
+
+struct engine *engine_new(const struct engine_options *options);
+void engine_free(struct engine *engine);
+
+/* Recovery, in this order: restore every unfinished run, let the workers that still live join, then reconcile. */
+/* run.dag: a reference the engine takes; plan: run->outcomes decoded, or NULL; attempts in order of task, number.
+ * Returns ERROR_INTERNAL when the rows contradict each other (err says how). */
+int engine_restore_run(struct engine *engine, const struct record_run *run, const struct record_attempt *attempts,
+                       size_t attempt_count, struct engine_now now, struct error *err);
+struct engine_recovery {
+    uint32_t runs, adopted, ended_meanwhile, withdrawn, lost;
+};
+/* Every attempt that no worker holds is withdrawn (its worker lives and never saw it) or lost. `worker_died`: a
+ * worker of the last daemon is gone without a word, so a claim without a worker may have run there. */
+void engine_reconcile(struct engine *engine, bool worker_died, struct engine_now now, struct engine_recovery *ret);
+
+/* Workers. A worker that joins with attempts the engine does not know is told to stop and forget them. */
+void engine_worker_joined(struct engine *engine, struct uuid worker, uint32_t slots, const struct engine_attempt *held,
+                          size_t held_count, struct engine_now now);
+void engine_worker_lost(struct engine *engine, struct uuid worker, struct engine_now now);
+size_t engine_workers(const struct engine *engine, struct engine_worker_view *views, size_t max);
+
+/* Events */
+void engine_command(struct engine *engine, struct command *command, struct engine_now now); /* takes it */
+void engine_attempt_started(struct engine *engine, struct uuid worker, const struct engine_attempt *attempt,
+                            struct engine_now now);
+void engine_attempt_ended(struct engine *engine, struct uuid worker, const struct engine_attempt *attempt,
+                          struct engine_now now);
+void engine_tick(struct engine *engine, struct engine_now now);       /* what is due: retries, run timeouts */
+int64_t engine_next_due(const struct engine *engine);                 /* boot ms; -1: nothing */
+/* No new starts and no new runs from now on (SIGTERM); or again. */
+void engine_set_draining(struct engine *engine, bool draining);
+/* Cancels everything that is active (pawl run's Ctrl-C). */
+void engine_cancel_all(struct engine *engine, struct engine_now now);
+
+/* Claims ready tasks for free slots. Called once per turn, after its events. */
+void engine_dispatch(struct engine *engine, struct engine_now now);
+
+/* The open batch, or NULL when it is empty; the caller owns it. Batches are committed in order. */
+struct batch *engine_take_batch(struct engine *engine);
+bool engine_batch_is_urgent(const struct engine *engine);  /* a slot, a client or a cancel waits on the open batch */
+bool engine_batch_is_empty(const struct engine *engine);
+/* The batch is durable, its verdicts are filled. Does not free it. */
+void engine_committed(struct engine *engine, const struct batch *batch, struct engine_now now);
+/* Effects that may happen now, in order. The array is the engine's, valid until the next call. */
+size_t engine_take_effects(struct engine *engine, struct effect **ret_effects);
+
+struct engine_counts engine_counts(const struct engine *engine);
+
+/* Checks every invariant by brute force; aborts when one is broken. For tests and simulation. */
+void engine_check(const struct engine *engine);
+
+#endif
