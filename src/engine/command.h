@@ -5,6 +5,7 @@
 #define PAWL_ENGINE_COMMAND_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/error.h"

@@ -62,7 +62,7 @@ static size_t put_run(uint8_t *out, uint8_t value, uint32_t length)
 {
     size_t n = 0;
     uint32_t rest = length >> 3;
-    out[n++] = (uint8_t)(value << 4 | (rest ? 8u : 0u) | (length & 7u));
+    out[n++] = (uint8_t)((uint32_t)value << 4 | (rest ? 8u : 0u) | (length & 7u));
     while (rest) {
         uint32_t low = rest & 0x7f;
         rest >>= 7;
