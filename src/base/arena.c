@@ -39,6 +39,25 @@ void arena_fini(struct arena *arena)
     *arena = (struct arena){0};
 }
 
+void arena_take(struct arena *arena, struct arena *from)
+{
+    struct arena_block *oldest = from->blocks;
+    if (!oldest)
+        return;
+    while (oldest->older)
+        oldest = oldest->older;
+    if (arena->blocks) {
+        /* behind the newest, so that its free rest goes on being used */
+        oldest->older = arena->blocks->older;
+        arena->blocks->older = from->blocks;
+        arena->total += from->total;
+        *from = (struct arena){0};
+    } else {
+        *arena = *from;
+        *from = (struct arena){0};
+    }
+}
+
 void *arena_alloc(struct arena *arena, size_t size)
 {
     size_t rounded = (size + ALIGN - 1) & ~(size_t)(ALIGN - 1);

@@ -14,6 +14,7 @@ struct arena {
 };
 
 void arena_fini(struct arena *arena);
+void arena_take(struct arena *arena, struct arena *from); /* everything of `from` belongs to arena now; from is empty */
 void *arena_alloc(struct arena *arena, size_t size); /* aligned for any type, not cleared */
 void *arena_zalloc(struct arena *arena, size_t size);
 void *arena_array(struct arena *arena, size_t count, size_t size); /* cleared; aborts on overflow */
