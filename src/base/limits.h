@@ -12,7 +12,9 @@ enum {
     LIMIT_DAG_EDGES_MAX = 20000000,                  /* dependencies of a DAG, all tasks together */
     LIMIT_DAG_ERRORS_MAX = 100,                      /* errors reported for one file; then it says how many more */
     LIMIT_YAML_DEPTH_MAX = 256,                      /* nested collections */
-    LIMIT_YAML_ALIAS_NODES_MAX = 100000,             /* nodes reached through aliases, expanded */
+    LIMIT_YAML_NODES_MAX = 3000000,                  /* nodes held at once; tasks already read are not held */
+    LIMIT_YAML_ALIAS_NODES_MAX = 100000,             /* nodes reached through aliases, expanded, in any file */
+    LIMIT_YAML_ALIAS_FACTOR_MAX = 16,                /* and so many more for each node written out */
     LIMIT_YAML_ANCHORS_MAX = 10000,                  /* anchors of one file */
     LIMIT_YAML_KEYS_MAX = 10000,                     /* keys of one mapping */
     LIMIT_YAML_SCALAR_BYTES_MAX = 4 * 1024 * 1024,   /* one scalar */
@@ -21,6 +23,8 @@ enum {
     LIMIT_NAME_BYTES_MAX = 1000,                     /* a task's display name, a description: see dag.h */
     LIMIT_DESCRIPTION_BYTES_MAX = 10000,
     LIMIT_ENV_VARS_MAX = 1000,                       /* variables of one task, DAG's included */
+    LIMIT_EXPAND_REFS_MAX = 10000,                   /* references replaced in one value, through variables too */
+    LIMIT_EXPAND_DEPTH_MAX = 32,                     /* variables that refer to variables */
     LIMIT_COMMAND_BYTES_MAX = 1024 * 1024,           /* argv and environment of one attempt together */
     LIMIT_RETRY_ATTEMPTS_MAX = 1000,
 

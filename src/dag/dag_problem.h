@@ -22,16 +22,22 @@ struct dag_problem {
     const char *hint;           /* "did you mean 'dependencies'?"; NULL if none */
 };
 
+/* Zero-initialised is empty and valid. Items are ordered by place; at most LIMIT_DAG_ERRORS_MAX errors and as many
+ * warnings are kept, those that come first in the file. */
 struct dag_problems {
     struct dag_problem *items;  /* in arena */
     size_t count;
     size_t cap;
     size_t error_count;         /* all that were found, also those beyond LIMIT_DAG_ERRORS_MAX */
     size_t warning_count;
+    size_t read_error_count;    /* of error_count, those that are not of the graph */
     struct arena arena;
 };
 
 void dag_problems_fini(struct dag_problems *problems);
+
+/* Adds a copy of `problem` at its place. The same text at the same place is kept and counted once. */
+void dag_problems_add(struct dag_problems *problems, const struct dag_problem *problem);
 
 /* `file:line:column: error: text` with the source line, a caret line and the hint below it; colours on request.
  * `source` is the file's bytes (NULL: no source lines). Ends with a count line when there was more than one. */

@@ -1,0 +1,142 @@
+/* References to variables in texts. Whether a name is known is only known when the whole file is read; so texts that
+ * hold references are noted, and looked at in the end. */
+#include "dag/dag_reader.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "base/map.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "dag/dag_expand.h"
+#include "dag/dag_expand_check.h"
+#include "dag/dag_text.h"
+
+enum { CHECK_REFS_MAX = 20000000 }; /* references followed while checking one file: bounds the time */
+
+static void warn(struct dag_reader *r, const struct dag_field *field, const struct dag_node *at,
+                 const struct dag_text_reference *reference, const struct dag_path *path)
+{
+    int cut = dag_text_cut(reference->name, reference->name_len, 60);
+    char hint[200];
+    bool python = field->kind == DAG_FIELD_SCRIPT;
+    if (field->refs == DAG_REFS_SHELL && python)
+        (void)snprintf(hint, sizeof hint, "write os.environ[\"%.*s\"]; in a shell command $%.*s does it", cut,
+                       reference->name, cut, reference->name);
+    else if (field->refs == DAG_REFS_SHELL)
+        (void)snprintf(hint, sizeof hint, "write $%.*s", cut, reference->name);
+    else
+        (void)snprintf(hint, sizeof hint, "it is understood in env, args, argv lists, url, headers and body");
+    dag_report_warning(r, at, path, hint, "${env.%.*s} is not replaced in '%s'", cut, reference->name, field->key);
+}
+
+void dag_read_refs(struct dag_reader *r, const struct dag_field *field, const struct dag_node *at, const char *text,
+                   size_t len, const struct dag_path *path)
+{
+    size_t from = 0;
+    struct dag_text_reference reference;
+    bool noted = false;
+    while (!noted && dag_text_next_reference(text, len, &from, &reference)) {
+        if (reference.escaped)
+            continue;
+        if (field->refs != DAG_REFS_EXPANDED) {
+            warn(r, field, at, &reference, path);
+            return;
+        }
+        r->refs = mem_grow(r->refs, &r->refs_cap, r->refs_count + 1, sizeof *r->refs);
+        r->refs[r->refs_count++] = (struct dag_refs_note){
+            .task = r->task ? r->task - r->owned->tasks : -1, .text = text, .len = len,
+            .field = dag_path_render(path, &r->scratch), .place = {at->line, at->column}, .length = at->length,
+            .is_env = field->kind == DAG_FIELD_ENV};
+        noted = true;
+    }
+}
+
+/* The names known in one task: looked up often, so hashed once per task. */
+struct known {
+    struct map dag;         /* the DAG's env and secrets */
+    struct map task;        /* the task's env */
+    int64_t task_index;
+};
+
+static void add_vars(struct map *map, const struct dag_vars *vars)
+{
+    for (uint32_t i = 0; i < vars->count; i++)
+        (void)map_set(map, vars->items[i].name, strlen(vars->items[i].name), (void *)(uintptr_t)&vars->items[i]);
+}
+
+static void turn_to_task(struct known *known, const struct dag_reader *r, int64_t task)
+{
+    if (task == known->task_index)
+        return;
+    map_fini(&known->task);
+    known->task_index = task;
+    if (task >= 0)
+        add_vars(&known->task, &r->owned->tasks[task].env);
+}
+
+static void say_unknown(struct dag_reader *r, const struct dag_refs_note *note, struct known *known, const char *name,
+                        size_t len)
+{
+    const char *names[2 * LIMIT_ENV_VARS_MAX];
+    size_t count = 0, cursor = 0;
+    const struct map_slot *slot;
+    while (count < LIMIT_ENV_VARS_MAX && (slot = map_next(&known->task, &cursor)) != NULL)
+        names[count++] = slot->key;
+    cursor = 0;
+    while (count < (size_t)2 * LIMIT_ENV_VARS_MAX && (slot = map_next(&known->dag, &cursor)) != NULL)
+        names[count++] = slot->key;
+    char text[257], hint[300];
+    (void)snprintf(text, sizeof text, "%.*s", (int)len, name);
+    const char *nearest = str_nearest(text, names, count);
+    (void)snprintf(hint, sizeof hint, "did you mean '%s'?", nearest ? nearest : "");
+    dag_report_refs(r, note, nearest ? hint : NULL, "${env.%s} is not known: it is %s", text,
+                    note->task >= 0 ? "in none of the task's env, the DAG's env and secrets"
+                                    : "in none of the DAG's env and secrets");
+}
+
+static bool check_names(struct dag_reader *r, const struct dag_refs_note *note, struct known *known)
+{
+    size_t from = 0;
+    struct dag_text_reference reference;
+    bool ok = true;
+    while (dag_text_next_reference(note->text, note->len, &from, &reference)) {
+        if (reference.escaped)
+            continue;
+        if (!reference.valid) {
+            dag_report_refs(r, note, "the form is ${env.NAME}", "'%.*s' is no reference to a variable",
+                            dag_text_cut(note->text + reference.start, note->len - reference.start, 40),
+                            note->text + reference.start);
+            ok = false;
+        } else if (!map_get(&known->task, reference.name, reference.name_len) &&
+                   !map_get(&known->dag, reference.name, reference.name_len)) {
+            say_unknown(r, note, known, reference.name, reference.name_len);
+            ok = false;
+        }
+    }
+    return ok;
+}
+
+void dag_check_refs(struct dag_reader *r)
+{
+    static const char secret[] = "";
+    struct known known = {.task_index = -1};
+    add_vars(&known.dag, &r->owned->dag.env);
+    for (uint32_t i = 0; i < r->owned->dag.secrets.count; i++)
+        (void)map_set(&known.dag, r->owned->dag.secrets.items[i], strlen(r->owned->dag.secrets.items[i]),
+                      (void *)(uintptr_t)secret);
+    size_t followed = 0;
+    for (size_t i = 0; i < r->refs_count; i++) {
+        const struct dag_refs_note *note = &r->refs[i];
+        turn_to_task(&known, r, note->task);
+        if (!check_names(r, note, &known) || !note->is_env || followed > CHECK_REFS_MAX)
+            continue;
+        struct error err = {0};
+        const struct dag_task *task = note->task >= 0 ? &r->owned->tasks[note->task] : NULL;
+        if (dag_expand_check(&r->owned->dag, task, note->text, note->len, &followed, &err) != 0)
+            dag_report_refs(r, note, NULL, "%s", err.text);
+    }
+    map_fini(&known.task);
+    map_fini(&known.dag);
+}
