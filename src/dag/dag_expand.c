@@ -58,7 +58,7 @@ static int add(struct expansion *x, const char *bytes, size_t len)
         struct buf quoted = BUF_INIT;
         struct json json;
         json_init(&json, &quoted);
-        json_string_len(&json, bytes, len);
+        json_add_string_len(&json, bytes, len);
         buf_add(x->out, quoted.bytes + 1, quoted.len - 2);
         buf_fini(&quoted);
     }

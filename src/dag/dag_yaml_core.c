@@ -142,7 +142,7 @@ static const struct dag_node *add_scalar(const struct dag_node *node, bool as_ke
     if (as_key || real->kind == DAG_NODE_STRING) {
         struct json json;
         json_init(&json, out);
-        json_string_len(&json, real->text, real->len);
+        json_add_string_len(&json, real->text, real->len);
     } else if (real->kind == DAG_NODE_NULL) {
         buf_add_text(out, "null");
     } else if (real->kind == DAG_NODE_BOOL) {
