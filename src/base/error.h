@@ -45,7 +45,8 @@
     X(USAGE, 400, 2, "wrong usage")                                                                         \
     X(IO, 500, 1, "input or output failed")                                                                 \
     X(TOO_BIG, 413, 2, "a limit was reached")                                                               \
-    X(TIMED_OUT, 504, 124, "timed out")
+    X(TIMED_OUT, 504, 124, "timed out")                                                                     \
+    X(INTERRUPTED, 500, 130, "interrupted")
 
 enum error_code {
 #define X(code, status, exit_class, text) ERROR_##code,
