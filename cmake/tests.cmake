@@ -49,6 +49,13 @@ add_test(NAME build.release COMMAND tools/build-variant release
     WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
 set_tests_properties(build.clang build.release PROPERTIES TIMEOUT 900 COST 100)
 
+# The document comes from the command of its name; Spectral is installed on the first run.
+file(GLOB openapi_command CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/cli/*openapi*.c)
+if(openapi_command)
+    add_test(NAME openapi.lint COMMAND tests/openapi/lint WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+    set_tests_properties(openapi.lint PROPERTIES ENVIRONMENT "${PAWL_TEST_ENV}" TIMEOUT 300)
+endif()
+
 if(EXISTS ${PROJECT_SOURCE_DIR}/tests/blackbox)
     add_test(NAME blackbox COMMAND ${PAWL_PYTHON} -m pytest -q -p no:cacheprovider tests/blackbox
         WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
