@@ -244,7 +244,7 @@ int client_answer_error(int status, const char *body, size_t len, struct error *
     else
         error_set(err, code, "the server answered with status %d", status);
     json_decref(root);
-    return code;
+    return (int)code;
 }
 
 int client_stream_open(struct client *client, const struct client_request *request, struct client_stream **ret_stream,

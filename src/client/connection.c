@@ -161,7 +161,7 @@ int client_connection_open(struct client_connection *connection, const struct cl
     }
     freeaddrinfo(addresses);
     if (rc == ERROR_UNREACHABLE)
-        return error_set(err, rc, "no server at http://%s%s: %s", url->authority, url->prefix, why.text);
+        return error_set(err, ERROR_UNREACHABLE, "no server at http://%s%s: %s", url->authority, url->prefix, why.text);
     return rc ? error_set(err, (enum error_code)rc, "%s", why.text) : 0;
 }
 
