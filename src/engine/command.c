@@ -1,0 +1,247 @@
+/* Commands: each becomes records in the open batch and is answered when they are durable. Those the store may refuse
+ * stand in a group of their own; a run is born only when its group was accepted, so nothing ever has to be undone. */
+#include "engine/command.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "dag/dag.h"
+#include "engine/model.h"
+
+static void answer(struct command *command, const struct command_result *result)
+{
+    dag_unref(command->dag);
+    command->dag = NULL;
+    command->done(command, result);
+}
+
+static void refuse(struct command *command, enum error_code code, const char *text)
+{
+    struct command_result result = {.run_id = command->run_id, .dag_id = command->dag_id};
+    (void)error_set(&result.error, code, "%s", text);
+    answer(command, &result);
+}
+
+/* The command waits for the batch that holds all that was decided so far. */
+static struct waiting_command *wait_for_batch(struct engine *engine, struct command *command, uint32_t group)
+{
+    engine->commands =
+        mem_grow(engine->commands, &engine->command_cap, engine->command_count + 1, sizeof *engine->commands);
+    struct waiting_command *waiting = &engine->commands[engine->command_count++];
+    *waiting = (struct waiting_command){
+        .command = command,
+        .batch = engine_batch_now(engine),
+        .group = group,
+        .result = {.run_id = command->run_id, .dag_id = command->dag_id},
+    };
+    engine->urgent = true;
+    return waiting;
+}
+
+static void change_catalog(struct engine *engine, struct command *command, enum record_kind kind,
+                           struct engine_now now)
+{
+    uint32_t group = record_add_group(engine->open);
+    struct record_dag *row = &engine_record(engine, kind, group)->dag;
+    row->id = kind == RECORD_DAG_CREATE ? engine_new_id(engine, now.wall_ms) : command->dag_id;
+    row->name = command->name;
+    row->version = kind == RECORD_DAG_CREATE ? 1 : command->if_version + 1;
+    row->if_version = command->if_version;
+    row->source = command->source;
+    row->source_len = command->source_len;
+    row->dag = dag_ref(command->dag);
+    row->time_ms = now.wall_ms;
+    row->paused = command->paused;
+    struct waiting_command *waiting = wait_for_batch(engine, command, group);
+    waiting->result.dag_id = row->id;
+    waiting->result.dag_version = row->version;
+}
+
+static bool has_room(const struct engine *engine, struct command *command)
+{
+    char text[200];
+    if (engine->draining) {
+        refuse(command, ERROR_STOPPING, "the daemon is stopping; try again shortly");
+        return false;
+    }
+    if (engine->waiting_tasks + command->dag->task_count > engine->options.waiting_tasks_max) {
+        (void)snprintf(text, sizeof text, "full: %llu tasks wait and the limit is %u; try again later",
+                       (unsigned long long)engine->waiting_tasks, engine->options.waiting_tasks_max);
+        refuse(command, ERROR_FULL, text);
+        return false;
+    }
+    if (engine->births + engine->runs.count >= engine->options.active_runs_max) {
+        (void)snprintf(text, sizeof text, "full: %u runs are active, which is the limit; try again later",
+                       engine->options.active_runs_max);
+        refuse(command, ERROR_FULL, text);
+        return false;
+    }
+    return true;
+}
+
+static void record_key(struct engine *engine, const struct command *command, const struct engine_run *run,
+                       uint32_t group)
+{
+    if (!command->idempotency_key)
+        return;
+    struct record_idempotency *row = &engine_record(engine, RECORD_IDEMPOTENCY, group)->idempotency;
+    row->key = engine_keep_text(engine, command->idempotency_key);
+    row->dag_id = command->dag_id;
+    row->principal = engine_keep_text(engine, command->principal ? command->principal : "");
+    row->digest = command->digest;
+    row->run_id = run->id;
+    row->created_ms = run->created_ms;
+}
+
+static void record_resolution(struct engine *engine, const struct command *command, const struct engine_run *run,
+                              uint32_t group, struct engine_now now)
+{
+    static const enum resolution resolutions[COMMAND_KIND_COUNT] = {
+        [COMMAND_LETTER_RETRY] = RESOLUTION_RETRIED,
+        [COMMAND_LETTER_SKIP] = RESOLUTION_SKIPPED,
+        [COMMAND_LETTER_RESOLVE] = RESOLUTION_RESOLVED,
+    };
+    if (resolutions[command->kind] == RESOLUTION_PENDING)
+        return;
+    struct record_letter_resolve *row = &engine_record(engine, RECORD_LETTER_RESOLVE, group)->letter_resolve;
+    row->id = command->letter;
+    row->resolution = resolutions[command->kind];
+    row->run_id = run ? run->id : (struct uuid){{0}};
+    row->by = engine_keep_text(engine, command->by);
+    row->notes = engine_keep_text(engine, command->notes);
+    row->time_ms = now.wall_ms;
+}
+
+static void record_birth(struct engine *engine, const struct command *command, const struct engine_run *run,
+                         uint32_t group)
+{
+    struct record_run *row = &engine_record(engine, RECORD_RUN_CREATE, group)->run;
+    row->id = run->id;
+    row->dag_id = run->dag_id;
+    row->dag_version = run->dag_version;
+    row->task_count = run->dag->task_count;
+    row->dag = dag_ref(run->dag);
+    row->state = RUN_PENDING;
+    row->trigger = run->trigger;
+    row->created_ms = run->created_ms;
+    row->source = run->source;
+    row->resolves_source = run->resolves_source;
+    row->request_id = engine_keep_text(engine, command->request_id);
+    if (command->plan)
+        record_runs_encode(command->plan, run->dag->task_count, &engine->open->arena, &row->outcomes,
+                           &row->outcomes_len);
+}
+
+/* A run for a trigger, or a rerun with a plan of what is kept and skipped. */
+static void make_run(struct engine *engine, struct command *command, struct engine_now now)
+{
+    if (!has_room(engine, command))
+        return;
+    struct engine_run *run = engine_run_new(engine, engine_new_id(engine, now.wall_ms), dag_ref(command->dag));
+    run->dag_id = command->dag_id;
+    run->dag_version = command->dag_version;
+    run->trigger = command->trigger;
+    run->created_ms = now.wall_ms;
+    if (command->kind != COMMAND_RUN_TRIGGER) {
+        run->source = command->run_id;
+        run->resolves_source = command->resolves_source;
+    }
+    if (command->plan)
+        engine_run_apply_plan(engine, run, command->plan);
+    engine->births++;
+    uint32_t group = record_add_group(engine->open);
+    record_key(engine, command, run, group);
+    record_resolution(engine, command, run, group, now);
+    record_birth(engine, command, run, group);
+    struct waiting_command *waiting = wait_for_batch(engine, command, group);
+    waiting->birth = run;
+    waiting->result.run_id = run->id;
+}
+
+static void cancel_run(struct engine *engine, struct command *command, struct engine_now now)
+{
+    struct engine_run *run = engine_find_run(engine, command->run_id);
+    if (!run) {
+        refuse(command, ERROR_RUN_FINISHED, "the run has finished");
+        return;
+    }
+    engine_run_cancel(engine, run, now);
+    (void)wait_for_batch(engine, command, 0);
+}
+
+static void resolve_letter(struct engine *engine, struct command *command, struct engine_now now)
+{
+    uint32_t group = record_add_group(engine->open);
+    record_resolution(engine, command, NULL, group, now);
+    struct waiting_command *waiting = wait_for_batch(engine, command, group);
+    waiting->result.run_id = (struct uuid){{0}};
+}
+
+static void drain_worker(struct engine *engine, struct command *command)
+{
+    struct command_result result = {0};
+    if (!engine_worker_drain(engine, command->worker, command->draining))
+        (void)error_set(&result.error, ERROR_WORKER_NOT_FOUND, "worker not found");
+    answer(command, &result);
+}
+
+void engine_command(struct engine *engine, struct command *command, struct engine_now now)
+{
+    switch (command->kind) {
+    case COMMAND_DAG_CREATE:
+        change_catalog(engine, command, RECORD_DAG_CREATE, now);
+        return;
+    case COMMAND_DAG_UPDATE:
+        change_catalog(engine, command, RECORD_DAG_UPDATE, now);
+        return;
+    case COMMAND_DAG_DELETE:
+        change_catalog(engine, command, RECORD_DAG_DELETE, now);
+        return;
+    case COMMAND_DAG_PAUSE:
+        change_catalog(engine, command, RECORD_DAG_PAUSE, now);
+        return;
+    case COMMAND_RUN_TRIGGER:
+    case COMMAND_RUN_RERUN:
+    case COMMAND_LETTER_RETRY:
+    case COMMAND_LETTER_SKIP:
+        make_run(engine, command, now);
+        return;
+    case COMMAND_RUN_CANCEL:
+        cancel_run(engine, command, now);
+        return;
+    case COMMAND_LETTER_RESOLVE:
+        resolve_letter(engine, command, now);
+        return;
+    case COMMAND_WORKER_DRAIN:
+        drain_worker(engine, command);
+        return;
+    case COMMAND_KIND_COUNT:
+        break;
+    }
+    assert(!"a command of no kind");
+}
+
+void engine_command_committed(struct engine *engine, struct waiting_command *waiting, const struct verdict *verdict,
+                              struct engine_now now)
+{
+    struct command_result *result = &waiting->result;
+    struct engine_run *birth = waiting->birth;
+    if (birth)
+        engine->births--;
+    if (verdict->refused) {
+        result->run_id = verdict->run_id;
+        result->replayed = verdict->code == ERROR_OK;
+        if (verdict->code != ERROR_OK)
+            (void)error_set(&result->error, verdict->code, "%s", error_default_text((int)verdict->code));
+        if (birth)
+            engine_run_free(engine, birth);
+    } else {
+        if (verdict->version)
+            result->dag_version = verdict->version;
+        if (birth)
+            engine_run_begin(engine, birth, now);
+    }
+    answer(waiting->command, result);
+}

@@ -1,0 +1,201 @@
+/* Slots and claims. A free slot takes the best ready task. When no slot is free, a few of the best are claimed ahead,
+ * so that the next free slot starts one whose claim is durable already. The workers' queues are shares of the ready
+ * tasks beyond the slots, filled evenly by running + queued, at most LIMIT_WORKER_QUEUE_MAX each: since any free slot
+ * takes the best of all, a share is what an idle worker would take from. */
+#include <assert.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "dag/dag.h"
+#include "engine/model.h"
+
+static bool takes_work(const struct worker *worker)
+{
+    return worker->up && !worker->draining;
+}
+
+/* The least loaded worker with a free slot. */
+static uint32_t free_worker(const struct engine *engine)
+{
+    uint32_t best = NO_WORKER;
+    for (uint32_t i = 0; i < engine->worker_count; i++) {
+        const struct worker *worker = &engine->workers[i];
+        if (takes_work(worker) && worker->running < worker->slots &&
+            (best == NO_WORKER || worker->running < engine->workers[best].running))
+            best = i;
+    }
+    return best;
+}
+
+static struct try *claim(struct engine *engine, struct engine_run *run, uint32_t task, struct uuid worker,
+                         struct engine_now now)
+{
+    struct try *try = engine_try_add(run, task);
+    try->number++;
+    try->fence = engine->options.epoch << 32 | ++engine->fences;
+    try->claimed_ms = now.wall_ms;
+    try->started_ms = 0;
+    try->claimed_by = worker;
+    try->stopping = false;
+    struct record_attempt *row = &engine_record(engine, RECORD_ATTEMPT_CLAIM, 0)->attempt;
+    row->run_id = run->id;
+    row->task = task;
+    row->number = try->number;
+    row->fence = try->fence;
+    row->worker = worker;
+    row->state = ATTEMPT_RUNNING;
+    row->claimed_ms = try->claimed_ms;
+    row->exit_code = -1;
+    return try;
+}
+
+static void start_run(struct engine *engine, struct engine_run *run, struct engine_now now)
+{
+    if (run->state != RUN_PENDING)
+        return;
+    engine_move_run(run, RUN_RUNNING);
+    run->started_ms = now.wall_ms > run->created_ms ? now.wall_ms : run->created_ms;
+    struct record *record = engine_record(engine, RECORD_RUN_START, 0);
+    record->run.id = run->id;
+    record->run.started_ms = run->started_ms;
+}
+
+static void start(struct engine *engine, struct engine_run *run, struct try *try, uint32_t index, uint64_t batch)
+{
+    struct worker *worker = &engine->workers[index];
+    engine_move_task_quietly(engine, run, try->task, TASK_RUNNING);
+    try->worker = index;
+    try->ahead = false;
+    worker->running++;
+    engine->running_attempts++;
+    struct effect effect = {
+        .kind = EFFECT_START,
+        .task = try->task,
+        .number = try->number,
+        .fence = try->fence,
+        .worker = worker->id,
+        .run_id = run->id,
+        .dag_id = run->dag_id,
+        .dag = dag_ref(run->dag),
+    };
+    engine_effect(engine, &effect, batch);
+}
+
+static bool start_ahead(struct engine *engine, uint32_t index)
+{
+    if (!engine->ahead_count)
+        return false;
+    struct engine_run *run = engine->ahead[0].run;
+    uint32_t task = engine->ahead[0].task;
+    uint64_t batch = engine->ahead[0].batch;
+    memmove(engine->ahead, engine->ahead + 1, --engine->ahead_count * sizeof *engine->ahead);
+    start(engine, run, engine_try(run, task), index, batch);
+    return true;
+}
+
+static bool start_ready(struct engine *engine, uint32_t index, struct engine_now now)
+{
+    struct engine_run *run;
+    uint32_t task;
+    if (!engine_ready_pop(engine, &run, &task))
+        return false;
+    start_run(engine, run, now);
+    struct try *try = claim(engine, run, task, engine->workers[index].id, now);
+    engine->urgent = true;
+    start(engine, run, try, index, engine_batch_now(engine));
+    return true;
+}
+
+static void claim_ahead(struct engine *engine, struct engine_now now)
+{
+    struct engine_run *run;
+    uint32_t task;
+    while (engine->ahead_count < engine->options.claim_ahead_max && engine_ready_peek(engine, &run, &task) &&
+           run->dag->tasks[task].on_lost == DAG_ON_LOST_RETRY) {
+        (void)engine_ready_pop(engine, &run, &task);
+        start_run(engine, run, now);
+        struct try *try = claim(engine, run, task, (struct uuid){{0}}, now);
+        try->ahead = true;
+        engine->ahead[engine->ahead_count].run = run;
+        engine->ahead[engine->ahead_count].task = task;
+        engine->ahead[engine->ahead_count++].batch = engine_batch_now(engine);
+    }
+}
+
+void engine_dispatch(struct engine *engine, struct engine_now now)
+{
+    if (engine->draining)
+        return;
+    uint32_t index;
+    bool any_worker = false;
+    while ((index = free_worker(engine)) != NO_WORKER) {
+        any_worker = true;
+        if (!start_ahead(engine, index) && !start_ready(engine, index, now))
+            return;
+    }
+    if (any_worker || engine->running_attempts)
+        claim_ahead(engine, now);
+}
+
+void engine_set_draining(struct engine *engine, bool draining)
+{
+    engine->draining = draining;
+    for (uint32_t i = 0; draining && i < engine->ahead_count; i++) {
+        struct engine_run *run = engine->ahead[i].run;
+        engine_attempt_withdraw(engine, run, engine->ahead[i].task);
+        engine_ready_push(engine, run, engine->ahead[i].task);
+    }
+    if (draining)
+        engine->ahead_count = 0;
+}
+
+bool engine_worker_drain(struct engine *engine, struct uuid id, bool draining)
+{
+    for (size_t i = 0; i < engine->worker_count; i++) {
+        struct worker *worker = &engine->workers[i];
+        if (worker->up && uuid_equal(worker->id, id)) {
+            worker->draining = draining;
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum worker_state state_of(const struct worker *worker)
+{
+    if (!worker->up)
+        return WORKER_STOPPED;
+    if (worker->draining)
+        return WORKER_DRAINING;
+    return worker->running ? WORKER_RUNNING : WORKER_IDLE;
+}
+
+/* Gives each worker its share: one task at a time to the least loaded, or all at once when there are many. */
+static void share_queue(struct engine_worker_view *views, size_t count, uint64_t waiting)
+{
+    while (waiting) {
+        struct engine_worker_view *best = NULL;
+        for (size_t i = 0; i < count; i++)
+            if ((views[i].state == WORKER_IDLE || views[i].state == WORKER_RUNNING) &&
+                views[i].queued < LIMIT_WORKER_QUEUE_MAX &&
+                (!best || views[i].running + views[i].queued < best->running + best->queued))
+                best = &views[i];
+        if (!best)
+            return;
+        best->queued++;
+        waiting--;
+    }
+}
+
+size_t engine_workers(const struct engine *engine, struct engine_worker_view *views, size_t max)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < engine->worker_count && count < max; i++) {
+        const struct worker *worker = &engine->workers[i];
+        if (worker->up)
+            views[count++] = (struct engine_worker_view){worker->id, state_of(worker), worker->slots,
+                                                         worker->running, 0};
+    }
+    share_queue(views, count, engine->ready_tasks + engine->ahead_count);
+    return count;
+}

@@ -1,0 +1,256 @@
+/* The life of a run: it is made with its command, begins when its creation is durable, ends when no task is left.
+ *
+ * A task is ready when its counter of unsatisfied dependencies is zero. A failure skips all that depends on it; both
+ * walks are iterative, since depth is the user's. What is skipped or canceled without an attempt writes no row: it
+ * follows from the rows there are, and the end of the run records every task's outcome once. */
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/str.h"
+#include "dag/dag.h"
+#include "engine/model.h"
+
+struct engine_run *engine_run_new(struct engine *engine, struct uuid id, struct dag *dag)
+{
+    struct engine_run *run = mem_new(struct engine_run);
+    run->id = id;
+    run->dag = dag;
+    run->tasks = mem_zalloc(dag->task_count); /* TASK_PENDING */
+    run->waiting = mem_new_array(uint32_t, dag->task_count);
+    run->try_of = mem_new_array(uint32_t, dag->task_count);
+    run->left = dag->task_count;
+    run->counts[TASK_PENDING] = dag->task_count;
+    for (uint32_t i = 0; i < dag->task_count; i++)
+        run->waiting[i] = dag->tasks[i].dependency_count;
+    engine->waiting_tasks += run->left;
+    return run;
+}
+
+void engine_run_free(struct engine *engine, struct engine_run *run)
+{
+    engine->waiting_tasks -= run->left;
+    engine_ready_clear(engine, run);
+    if (map_get(&engine->runs, run->id.bytes, sizeof run->id.bytes) == run) {
+        map_remove(&engine->runs, run->id.bytes, sizeof run->id.bytes);
+        if (run->next)
+            run->next->previous = run->previous;
+        if (run->previous)
+            run->previous->next = run->next;
+        else
+            engine->first_run = run->next;
+    }
+    dag_unref(run->dag);
+    mem_free(run->error);
+    mem_free(run->tasks);
+    mem_free(run->waiting);
+    mem_free(run->try_of);
+    mem_free(run->tries);
+    mem_free(run->ready);
+    mem_free(run);
+}
+
+static void satisfy_dependents(struct engine_run *run, uint32_t task)
+{
+    const struct dag *dag = run->dag;
+    for (uint32_t i = dag->dependent_start[task]; i < dag->dependent_start[task + 1]; i++) {
+        assert(run->waiting[dag->dependents[i]] > 0);
+        run->waiting[dag->dependents[i]]--;
+    }
+}
+
+void engine_run_apply_plan(struct engine *engine, struct engine_run *run, const uint8_t *plan)
+{
+    for (uint32_t i = 0; i < run->dag->task_count; i++) {
+        if (!plan[i])
+            continue;
+        engine_move_task_quietly(engine, run, i, plan[i] == RECORD_KEPT ? TASK_SUCCEEDED : TASK_SKIPPED);
+        satisfy_dependents(run, i);
+    }
+}
+
+static void make_ready(struct engine *engine, struct engine_run *run, uint32_t task)
+{
+    engine_move_task(engine, run, task, TASK_QUEUED);
+    engine_ready_push(engine, run, task);
+}
+
+void engine_run_begin(struct engine *engine, struct engine_run *run, struct engine_now now)
+{
+    map_set(&engine->runs, run->id.bytes, sizeof run->id.bytes, run);
+    run->next = engine->first_run;
+    if (run->next)
+        run->next->previous = run;
+    engine->first_run = run;
+    engine_run_arm_timeout(engine, run, now);
+    for (uint32_t i = 0; i < run->dag->task_count; i++)
+        if (run->tasks[i] == TASK_PENDING && run->waiting[i] == 0 && !engine_try(run, i) && !run->canceling)
+            make_ready(engine, run, i);
+    engine_run_finish_if_done(engine, run, now);
+}
+
+void engine_run_arm_timeout(struct engine *engine, const struct engine_run *run, struct engine_now now)
+{
+    if (!run->dag->timeout_ms)
+        return;
+    int64_t passed = now.wall_ms - (run->started_ms ? run->started_ms : now.wall_ms);
+    passed = passed < 0 ? 0 : passed;
+    engine_timer_add(engine, (struct timer){now.boot_ms + run->dag->timeout_ms - passed, run->id, NO_TASK});
+}
+
+void engine_run_task_succeeded(struct engine *engine, struct engine_run *run, uint32_t task)
+{
+    engine_move_task_quietly(engine, run, task, TASK_SUCCEEDED);
+    const struct dag *dag = run->dag;
+    satisfy_dependents(run, task);
+    for (uint32_t i = dag->dependent_start[task]; i < dag->dependent_start[task + 1]; i++) {
+        uint32_t dependent = dag->dependents[i];
+        if (run->waiting[dependent] == 0 && run->tasks[dependent] == TASK_PENDING && !run->canceling)
+            make_ready(engine, run, dependent);
+    }
+}
+
+void engine_run_skip_dependents(struct engine *engine, struct engine_run *run, uint32_t task)
+{
+    const struct dag *dag = run->dag;
+    uint32_t *stack = NULL;
+    size_t depth = 0, cap = 0;
+    for (;;) {
+        for (uint32_t i = dag->dependent_start[task]; i < dag->dependent_start[task + 1]; i++) {
+            uint32_t dependent = dag->dependents[i];
+            if (run->tasks[dependent] != TASK_PENDING)
+                continue;
+            engine_move_task(engine, run, dependent, TASK_SKIPPED);
+            stack = mem_grow(stack, &cap, depth + 1, sizeof *stack);
+            stack[depth++] = dependent;
+        }
+        if (!depth)
+            break;
+        task = stack[--depth];
+    }
+    mem_free(stack);
+}
+
+/* Claims without a slot are taken back. */
+static void drop_ahead(struct engine *engine, struct engine_run *run)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < engine->ahead_count; i++) {
+        if (engine->ahead[i].run == run) {
+            engine_attempt_cancel_claim(engine, run, engine->ahead[i].task);
+        } else {
+            engine->ahead[kept++] = engine->ahead[i];
+        }
+    }
+    engine->ahead_count = kept;
+}
+
+/* Ends what waits, tells the workers to end what runs. */
+static void end_everything(struct engine *engine, struct engine_run *run)
+{
+    run->canceling = true;
+    engine->urgent = true;
+    engine_ready_clear(engine, run);
+    drop_ahead(engine, run);
+    for (uint32_t i = 0; i < run->dag->task_count; i++) {
+        if (run->tasks[i] == TASK_RUNNING) {
+            engine_attempt_stop(engine, run, engine_try(run, i));
+        } else if (!state_task_is_terminal((enum task_state)run->tasks[i])) {
+            if (engine_try(run, i))
+                engine_try_drop(run, i);
+            engine_move_task(engine, run, i, TASK_CANCELED);
+        }
+    }
+}
+
+void engine_run_cancel(struct engine *engine, struct engine_run *run, struct engine_now now)
+{
+    if (!run->cancel_ms) {
+        run->cancel_ms = now.wall_ms;
+        struct record *record = engine_record(engine, RECORD_RUN_CANCEL, 0);
+        record->run.id = run->id;
+        record->run.cancel_ms = run->cancel_ms;
+    }
+    if (!run->canceling)
+        end_everything(engine, run);
+    engine_run_finish_if_done(engine, run, now);
+}
+
+static enum run_state outcome(const struct engine_run *run)
+{
+    if (run->timed_out)
+        return RUN_FAILED;
+    if (run->cancel_ms && run->counts[TASK_CANCELED])
+        return RUN_CANCELED;
+    return run->counts[TASK_FAILED] ? RUN_FAILED : RUN_SUCCEEDED;
+}
+
+void engine_run_finish_if_done(struct engine *engine, struct engine_run *run, struct engine_now now)
+{
+    if (run->left)
+        return;
+    engine_move_run(run, outcome(run));
+    struct record *record = engine_record(engine, RECORD_RUN_END, 0);
+    struct record_run *end = &record->run;
+    *end = (struct record_run){
+        .id = run->id,
+        .dag_id = run->dag_id,
+        .dag_version = run->dag_version,
+        .task_count = run->dag->task_count,
+        .state = run->state,
+        .trigger = run->trigger,
+        .created_ms = run->created_ms,
+        .started_ms = run->started_ms,
+        .completed_ms = now.wall_ms > run->started_ms ? now.wall_ms : run->started_ms,
+        .cancel_ms = run->cancel_ms,
+        .error = run->state == RUN_FAILED ? engine_keep_text(engine, run->error) : NULL,
+        .source = run->source,
+        .resolves_source = run->resolves_source && run->state == RUN_SUCCEEDED,
+        .failed_count = run->counts[TASK_FAILED],
+        .succeeded_count = run->counts[TASK_SUCCEEDED],
+        .skipped_count = run->counts[TASK_SKIPPED],
+        .canceled_count = run->counts[TASK_CANCELED],
+    };
+    record_runs_encode(run->tasks, run->dag->task_count, &engine->open->arena, &end->outcomes, &end->outcomes_len);
+    engine->urgent = true;
+    engine_run_free(engine, run);
+}
+
+static void run_timed_out(struct engine *engine, struct engine_run *run, struct engine_now now)
+{
+    char limit[24];
+    str_format_duration(run->dag->timeout_ms, limit);
+    run->timed_out = true;
+    mem_free(run->error);
+    run->error = mem_printf("the run's timeout of %s passed", limit);
+    end_everything(engine, run);
+    engine_run_finish_if_done(engine, run, now);
+}
+
+void engine_tick(struct engine *engine, struct engine_now now)
+{
+    struct timer timer;
+    while (engine_timer_pop(engine, now.boot_ms, &timer)) {
+        struct engine_run *run = engine_find_run(engine, timer.run_id);
+        if (!run || run->canceling)
+            continue;
+        if (timer.task == NO_TASK)
+            run_timed_out(engine, run, now);
+        else if (run->tasks[timer.task] == TASK_PENDING)
+            make_ready(engine, run, timer.task);
+    }
+}
+
+int64_t engine_next_due(const struct engine *engine)
+{
+    return engine->timer_count ? engine->timers[0].due_ms : -1;
+}
+
+void engine_cancel_all(struct engine *engine, struct engine_now now)
+{
+    for (struct engine_run *run = engine->first_run, *next; run; run = next) {
+        next = run->next;
+        engine_run_cancel(engine, run, now);
+    }
+}

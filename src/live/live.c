@@ -1,0 +1,412 @@
+/* See live.h. A snapshot is one allocation: the run's fields, the counts and a pointer per chunk. Chunks and error
+ * texts are counted, since snapshots share them. The table of newest snapshots has one lock, held for a look-up. */
+#include "live/live.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "base/map.h"
+#include "base/mem.h"
+#include "dag/dag.h"
+
+struct text {
+    atomic_uint refs;
+    char bytes[];
+};
+
+/* What a task needs beyond live_task's fields that can be shared: only the error text is counted. */
+struct chunk {
+    atomic_uint refs;
+    struct live_task tasks[LIVE_CHUNK]; /* .error points into texts */
+    struct text *texts[LIVE_CHUNK];
+};
+
+struct live_run {
+    atomic_uint refs;
+    struct record_run run;
+    struct text *request_id;
+    uint32_t counts[TASK_STATE_COUNT];
+    uint32_t chunk_count;
+    struct chunk *chunks[];
+};
+
+struct live {
+    pthread_mutex_t lock;
+    struct map by_id;       /* newest snapshot of each active run; a reference each */
+    struct map by_upper;    /* the same by the 12 bytes an instance id shares with its run */
+
+    /* the engine's thread only: what the batch at hand changes */
+    struct live_run **drafts;
+    size_t draft_count, draft_cap;
+};
+
+static struct text *text_new(const char *bytes)
+{
+    if (!bytes)
+        return NULL;
+    size_t len = strlen(bytes) + 1;
+    struct text *text = mem_alloc(sizeof *text + len);
+    atomic_init(&text->refs, 1);
+    memcpy(text->bytes, bytes, len);
+    return text;
+}
+
+static void text_unref(struct text *text)
+{
+    if (text && atomic_fetch_sub(&text->refs, 1) == 1)
+        mem_free(text);
+}
+
+static void chunk_unref(struct chunk *chunk)
+{
+    if (!chunk || atomic_fetch_sub(&chunk->refs, 1) != 1)
+        return;
+    for (int i = 0; i < LIVE_CHUNK; i++)
+        text_unref(chunk->texts[i]);
+    mem_free(chunk);
+}
+
+static struct live_run *run_alloc(uint32_t chunk_count)
+{
+    struct live_run *run = mem_zalloc(sizeof *run + chunk_count * sizeof(struct chunk *));
+    atomic_init(&run->refs, 1);
+    run->chunk_count = chunk_count;
+    return run;
+}
+
+static struct live_run *run_copy(const struct live_run *old)
+{
+    struct live_run *run = run_alloc(old->chunk_count);
+    run->run = old->run;
+    (void)dag_ref(run->run.dag);
+    run->request_id = old->request_id;
+    if (run->request_id)
+        (void)atomic_fetch_add(&run->request_id->refs, 1);
+    memcpy(run->counts, old->counts, sizeof run->counts);
+    memcpy(run->chunks, old->chunks, old->chunk_count * sizeof(struct chunk *));
+    for (uint32_t i = 0; i < run->chunk_count; i++)
+        if (run->chunks[i])
+            (void)atomic_fetch_add(&run->chunks[i]->refs, 1);
+    return run;
+}
+
+void live_unref(struct live_run *run)
+{
+    if (!run || atomic_fetch_sub(&run->refs, 1) != 1)
+        return;
+    for (uint32_t i = 0; i < run->chunk_count; i++)
+        chunk_unref(run->chunks[i]);
+    text_unref(run->request_id);
+    dag_unref(run->run.dag);
+    mem_free(run);
+}
+
+struct live *live_new(void)
+{
+    struct live *live = mem_new(struct live);
+    int rc = pthread_mutex_init(&live->lock, NULL);
+    assert(rc == 0);
+    (void)rc;
+    return live;
+}
+
+void live_free(struct live *live)
+{
+    if (!live)
+        return;
+    size_t cursor = 0;
+    for (struct map_slot *slot; (slot = map_next(&live->by_id, &cursor));)
+        live_unref(slot->value);
+    map_fini(&live->by_id);
+    map_fini(&live->by_upper);
+    mem_free(live->drafts);
+    (void)pthread_mutex_destroy(&live->lock);
+    mem_free(live);
+}
+
+enum { UPPER_LEN = 12 };
+
+/* Puts `next` in the place of what was published of its run. Called with the lock held. */
+static void publish(struct live *live, struct live_run *next)
+{
+    const char *key = (const char *)next->run.id.bytes;
+    struct live_run *before = map_set(&live->by_id, key, sizeof next->run.id.bytes, next);
+    (void)map_set(&live->by_upper, key, UPPER_LEN, next);
+    live_unref(before);
+}
+
+static void withdraw(struct live *live, struct live_run *run)
+{
+    struct live_run *before = map_remove(&live->by_id, run->run.id.bytes, sizeof run->run.id.bytes);
+    (void)map_remove(&live->by_upper, run->run.id.bytes, UPPER_LEN);
+    live_unref(before);
+}
+
+/* The snapshot being made of a run, or NULL when the run is not active. */
+static struct live_run *draft_of(struct live *live, struct uuid id)
+{
+    for (size_t i = live->draft_count; i-- > 0;) /* the last one used is nearly always the one wanted */
+        if (uuid_equal(live->drafts[i]->run.id, id))
+            return live->drafts[i];
+    struct live_run *now = map_get(&live->by_id, id.bytes, sizeof id.bytes);
+    if (!now)
+        return NULL;
+    live->drafts = mem_grow(live->drafts, &live->draft_cap, live->draft_count + 1, sizeof(struct live_run *));
+    return live->drafts[live->draft_count++] = run_copy(now);
+}
+
+static const struct live_task untouched = {.state = TASK_PENDING, .exit_code = -1};
+
+static struct live_task *draft_task(struct live_run *run, uint32_t task, struct text ***ret_text)
+{
+    struct chunk **place = &run->chunks[task / LIVE_CHUNK];
+    struct chunk *old = *place;
+    if (!old || atomic_load(&old->refs) > 1) {
+        struct chunk *chunk = mem_new(struct chunk);
+        atomic_init(&chunk->refs, 1);
+        for (int i = 0; i < LIVE_CHUNK; i++)
+            chunk->tasks[i] = untouched;
+        if (old) {
+            memcpy(chunk->tasks, old->tasks, sizeof chunk->tasks);
+            memcpy(chunk->texts, old->texts, sizeof chunk->texts);
+            for (int i = 0; i < LIVE_CHUNK; i++)
+                if (chunk->texts[i])
+                    (void)atomic_fetch_add(&chunk->texts[i]->refs, 1);
+            chunk_unref(old);
+        }
+        *place = chunk;
+    }
+    if (ret_text)
+        *ret_text = &(*place)->texts[task % LIVE_CHUNK];
+    return &(*place)->tasks[task % LIVE_CHUNK];
+}
+
+static void put_state(struct live_run *run, struct live_task *task, enum task_state to, int64_t now_ms)
+{
+    if (task->state == to)
+        return;
+    run->counts[task->state]--;
+    run->counts[to]++;
+    task->state = to; /* tidy: a copy of what the engine decided, not a move */
+    task->since_ms = now_ms;
+    if (state_task_is_terminal(to) && !task->completed_ms)
+        task->completed_ms = now_ms;
+}
+
+static struct live_run *make_run(const struct record_run *row)
+{
+    uint32_t chunks = (row->task_count + LIVE_CHUNK - 1) / LIVE_CHUNK;
+    struct live_run *run = run_alloc(chunks);
+    run->run = *row;
+    (void)dag_ref(row->dag);
+    run->request_id = text_new(row->request_id);
+    run->run.request_id = run->request_id ? run->request_id->bytes : NULL;
+    run->run.error = NULL;
+    run->run.outcomes = NULL;
+    run->run.outcomes_len = 0;
+    run->counts[TASK_PENDING] = row->task_count;
+    if (!row->outcomes_len)
+        return run;
+    uint8_t *plan = mem_zalloc(row->task_count);
+    bool fits = record_runs_decode(row->outcomes, row->outcomes_len, plan, row->task_count);
+    assert(fits);
+    (void)fits;
+    for (uint32_t i = 0; i < row->task_count; i++) {
+        if (!plan[i])
+            continue;
+        struct live_task *task = draft_task(run, i, NULL);
+        put_state(run, task, plan[i] == RECORD_KEPT ? TASK_SUCCEEDED : TASK_SKIPPED, row->created_ms);
+        task->kept = plan[i] == RECORD_KEPT;
+    }
+    mem_free(plan);
+    return run;
+}
+
+static void apply_attempt(struct live_run *run, const struct record *record, int64_t now_ms)
+{
+    const struct record_attempt *row = &record->attempt;
+    struct text **text;
+    struct live_task *task = draft_task(run, row->task, &text);
+    if (record->kind == RECORD_ATTEMPT_WITHDRAW) {
+        task->attempt = row->number - 1;
+        return;
+    }
+    task->attempt = row->number;
+    task->worker = row->worker;
+    task->claimed_ms = row->claimed_ms;
+    task->started_ms = row->started_ms;
+    task->completed_ms = row->ended_ms;
+    task->next_attempt_ms = row->retry_ms;
+    task->cpu_us = row->cpu_us;
+    task->max_rss_bytes = row->max_rss_bytes;
+    task->log_bytes = row->log_bytes;
+    task->error_type = row->error_type;
+    task->exit_code = row->exit_code;
+    task->signal = row->signal;
+    task->http_status = row->http_status;
+    text_unref(*text);
+    *text = text_new(row->error);
+    task->error = *text ? (*text)->bytes : NULL;
+    if (record->kind == RECORD_ATTEMPT_END)
+        put_state(run, task, row->task_state, now_ms);
+    else if (!uuid_is_zero(row->worker))
+        put_state(run, task, TASK_RUNNING, now_ms);
+}
+
+static void apply_change(struct live *live, const struct record_change *change, int64_t now_ms)
+{
+    struct live_run *run = draft_of(live, change->run_id);
+    if (!run)
+        return;
+    struct live_task *task = draft_task(run, change->task, NULL);
+    put_state(run, task, (enum task_state)change->state, now_ms);
+    if (change->state == TASK_QUEUED)
+        task->next_attempt_ms = 0;
+}
+
+static void add_draft(struct live *live, struct live_run *run)
+{
+    live->drafts = mem_grow(live->drafts, &live->draft_cap, live->draft_count + 1, sizeof(struct live_run *));
+    live->drafts[live->draft_count++] = run;
+}
+
+static void apply_record(struct live *live, const struct record *record, int64_t now_ms)
+{
+    struct live_run *run;
+    switch (record->kind) {
+    case RECORD_RUN_CREATE:
+        add_draft(live, make_run(&record->run));
+        return;
+    case RECORD_RUN_START:
+        if ((run = draft_of(live, record->run.id))) {
+            run->run.state = RUN_RUNNING;
+            run->run.started_ms = record->run.started_ms;
+        }
+        return;
+    case RECORD_RUN_CANCEL:
+        if ((run = draft_of(live, record->run.id)))
+            run->run.cancel_ms = record->run.cancel_ms;
+        return;
+    case RECORD_RUN_END:
+        if ((run = draft_of(live, record->run.id)))
+            run->run.state = record->run.state;
+        return;
+    case RECORD_ATTEMPT_CLAIM:
+    case RECORD_ATTEMPT_START:
+    case RECORD_ATTEMPT_END:
+    case RECORD_ATTEMPT_WITHDRAW:
+        if ((run = draft_of(live, record->attempt.run_id)))
+            apply_attempt(run, record, now_ms);
+        return;
+    default:
+        return;
+    }
+}
+
+static void publish_drafts(struct live *live)
+{
+    (void)pthread_mutex_lock(&live->lock);
+    for (size_t i = 0; i < live->draft_count; i++) {
+        struct live_run *run = live->drafts[i];
+        if (state_run_is_terminal(run->run.state)) {
+            withdraw(live, run);
+            live_unref(run);
+        } else {
+            publish(live, run);
+        }
+    }
+    (void)pthread_mutex_unlock(&live->lock);
+    live->draft_count = 0;
+}
+
+void live_apply(struct live *live, const struct batch *batch, int64_t now_ms)
+{
+    size_t change = 0;
+    for (size_t i = 0; i <= batch->count; i++) {
+        for (; change < batch->change_count && batch->changes[change].position <= i; change++)
+            apply_change(live, &batch->changes[change], now_ms);
+        if (i == batch->count)
+            break;
+        const struct record *record = &batch->records[i];
+        if (!record->group || !batch->verdicts[record->group - 1].refused)
+            apply_record(live, record, now_ms);
+    }
+    publish_drafts(live);
+}
+
+void live_restore(struct live *live, const struct record_run *row, const struct record_attempt *attempts, size_t count)
+{
+    struct live_run *run = make_run(row);
+    for (size_t i = 0; i < count; i++) {
+        struct record record = {.kind = RECORD_ATTEMPT_END, .attempt = attempts[i]};
+        const struct record_attempt *last = &attempts[i];
+        if (last->state == ATTEMPT_RUNNING)
+            record.kind = RECORD_ATTEMPT_CLAIM;
+        else if (last->retry_ms)
+            record.attempt.task_state = TASK_PENDING;
+        else
+            record.attempt.task_state = last->state == ATTEMPT_SUCCEEDED  ? TASK_SUCCEEDED
+                                        : last->state == ATTEMPT_CANCELED ? TASK_CANCELED
+                                                                          : TASK_FAILED;
+        apply_attempt(run, &record, last->ended_ms ? last->ended_ms : last->claimed_ms);
+    }
+    add_draft(live, run);
+    publish_drafts(live);
+}
+
+static struct live_run *get(struct live *live, const struct map *map, const void *key, size_t len)
+{
+    (void)pthread_mutex_lock(&live->lock);
+    struct live_run *run = map_get(map, key, len);
+    if (run)
+        (void)atomic_fetch_add(&run->refs, 1);
+    (void)pthread_mutex_unlock(&live->lock);
+    return run;
+}
+
+struct live_run *live_get(struct live *live, struct uuid run_id)
+{
+    return get(live, &live->by_id, run_id.bytes, sizeof run_id.bytes);
+}
+
+struct live_run *live_get_by_instance(struct live *live, struct uuid instance_id)
+{
+    struct live_run *run = get(live, &live->by_upper, instance_id.bytes, UPPER_LEN);
+    if (run && record_instance_task(run->run.id, instance_id) >= run->run.task_count) {
+        live_unref(run);
+        run = NULL;
+    }
+    return run;
+}
+
+uint32_t live_count(struct live *live)
+{
+    (void)pthread_mutex_lock(&live->lock);
+    uint32_t count = (uint32_t)live->by_id.count;
+    (void)pthread_mutex_unlock(&live->lock);
+    return count;
+}
+
+const struct record_run *live_run_record(const struct live_run *run)
+{
+    return &run->run;
+}
+
+struct dag *live_run_dag(const struct live_run *run)
+{
+    return run->run.dag;
+}
+
+void live_run_task(const struct live_run *run, uint32_t task, struct live_task *ret_task)
+{
+    assert(task < run->run.task_count);
+    const struct chunk *chunk = run->chunks[task / LIVE_CHUNK];
+    *ret_task = chunk ? chunk->tasks[task % LIVE_CHUNK] : untouched;
+}
+
+const uint32_t *live_run_counts(const struct live_run *run)
+{
+    return run->counts;
+}
