@@ -149,7 +149,7 @@ static enum task_state decide(struct engine *engine, const struct engine_run *ru
 {
     const struct dag_task *task = &run->dag->tasks[try->task];
     *ret_delay_ms = 0;
-    switch (end->state) {
+    switch (end->outcome) {
     case ATTEMPT_SUCCEEDED:
         return TASK_SUCCEEDED;
     case ATTEMPT_CANCELED:
@@ -181,7 +181,6 @@ static void record_end(struct engine *engine, const struct engine_run *run, cons
         .number = try->number,
         .fence = try->fence,
         .worker = worker,
-        .state = end->state,
         .error_type = end->error_type,
         .error = engine_keep_text(engine, end->error),
         .exit_code = end->exit_code,
@@ -196,6 +195,7 @@ static void record_end(struct engine *engine, const struct engine_run *run, cons
         .retry_ms = retry_ms,
         .task_state = next,
     };
+    engine_move_attempt(row, end->outcome);
 }
 
 void engine_attempt_end(struct engine *engine, struct engine_run *run, struct try *try,
@@ -203,9 +203,9 @@ void engine_attempt_end(struct engine *engine, struct engine_run *run, struct tr
 {
     uint32_t task = try->task;
     struct engine_attempt as_lost = *end;
-    if (end->state == ATTEMPT_CANCELED && !run->canceling) {
+    if (end->outcome == ATTEMPT_CANCELED && !run->canceling) {
         /* nobody asked for this one: it was ended with its worker */
-        as_lost.state = ATTEMPT_LOST;
+        as_lost.outcome = ATTEMPT_LOST;
         as_lost.error_type = FAILURE_LOST;
         end = &as_lost;
     }
@@ -236,7 +236,7 @@ void engine_attempt_lost(struct engine *engine, struct engine_run *run, struct t
                          struct engine_now now)
 {
     struct engine_attempt end = {
-        .state = ATTEMPT_LOST,
+        .outcome = ATTEMPT_LOST,
         .error_type = FAILURE_LOST,
         .error = why,
         .exit_code = -1,
@@ -286,7 +286,6 @@ void engine_attempt_started(struct engine *engine, struct uuid worker, const str
     row->number = try->number;
     row->fence = try->fence;
     row->worker = worker;
-    row->state = ATTEMPT_RUNNING;
     row->claimed_ms = try->claimed_ms;
     row->started_ms = try->started_ms;
     row->exit_code = -1;
@@ -409,11 +408,31 @@ static void finish_all_done(struct engine *engine, struct engine_now now)
     }
 }
 
+/* Starts that were decided but not sent: the worker cannot have seen them. */
+static void take_back_unsent(struct engine *engine, struct uuid worker)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < engine->held_count; i++) {
+        struct effect *effect = &engine->held[i].effect;
+        if (effect->kind != EFFECT_START || !uuid_equal(effect->worker, worker)) {
+            engine->held[kept++] = engine->held[i];
+            continue;
+        }
+        dag_unref(effect->dag);
+        struct engine_run *run = engine_find_run(engine, effect->run_id);
+        struct try *try = run ? engine_try(run, effect->task) : NULL;
+        if (try && try->fence == effect->fence)
+            take_back(engine, run, effect->task);
+    }
+    engine->held_count = kept;
+}
+
 void engine_worker_lost(struct engine *engine, struct uuid worker, struct engine_now now)
 {
     uint32_t index = find_worker(engine, worker);
     if (index == NO_WORKER)
         return;
+    take_back_unsent(engine, worker);
     for (struct engine_run *run = engine->first_run; run; run = run->next)
         for (size_t i = 0; i < run->try_count; i++)
             if (run->tries[i].task != NO_TASK && run->tries[i].worker == index)

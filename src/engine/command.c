@@ -123,7 +123,6 @@ static void record_birth(struct engine *engine, const struct command *command, c
     row->dag_version = run->dag_version;
     row->task_count = run->dag->task_count;
     row->dag = dag_ref(run->dag);
-    row->state = RUN_PENDING;
     row->trigger = run->trigger;
     row->created_ms = run->created_ms;
     row->source = run->source;

@@ -43,7 +43,6 @@ static struct try *claim(struct engine *engine, struct engine_run *run, uint32_t
     row->number = try->number;
     row->fence = try->fence;
     row->worker = worker;
-    row->state = ATTEMPT_RUNNING;
     row->claimed_ms = try->claimed_ms;
     row->exit_code = -1;
     return try;
@@ -124,7 +123,7 @@ static void claim_ahead(struct engine *engine, struct engine_now now)
 
 void engine_dispatch(struct engine *engine, struct engine_now now)
 {
-    if (engine->draining)
+    if (engine->draining || engine->holding)
         return;
     uint32_t index;
     bool any_worker = false;
@@ -147,6 +146,11 @@ void engine_set_draining(struct engine *engine, bool draining)
     }
     if (draining)
         engine->ahead_count = 0;
+}
+
+void engine_hold_starts(struct engine *engine, bool hold)
+{
+    engine->holding = hold;
 }
 
 bool engine_worker_drain(struct engine *engine, struct uuid id, bool draining)

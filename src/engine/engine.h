@@ -48,7 +48,7 @@ struct engine_attempt {
     uint64_t fence;
     bool ended;                 /* false: running (only in engine_worker_joined) */
     bool retryable;             /* false: repeating it cannot help (HTTP 4xx) */
-    enum attempt_state state;
+    enum attempt_state outcome;
     enum error_type error_type;
     const char *error;          /* copied */
     int32_t exit_code;          /* -1: none */
@@ -125,6 +125,8 @@ void engine_tick(struct engine *engine, struct engine_now now);       /* what is
 int64_t engine_next_due(const struct engine *engine);                 /* boot ms; -1: nothing */
 /* No new starts and no new runs from now on (SIGTERM); or again. */
 void engine_set_draining(struct engine *engine, bool draining);
+/* No new starts while the store has no room for more; what runs is recorded as ever. */
+void engine_hold_starts(struct engine *engine, bool hold);
 /* Cancels everything that is active (pawl run's Ctrl-C). */
 void engine_cancel_all(struct engine *engine, struct engine_now now);
 

@@ -99,6 +99,7 @@ struct engine {
     uint64_t committed;         /* number of the last durable batch */
     bool urgent;
     bool draining;
+    bool holding;               /* no room in the store: nothing new starts */
 
     struct map runs;            /* by id */
     struct engine_run *first_run;
@@ -131,6 +132,7 @@ struct engine {
 /* move.c: the only place where a state is assigned. Both keep the counts; the task mover tells the live view too. */
 void engine_move_task(struct engine *engine, struct engine_run *run, uint32_t task, enum task_state to);
 void engine_move_task_quietly(struct engine *engine, struct engine_run *run, uint32_t task, enum task_state to);
+void engine_move_attempt(struct record_attempt *row, enum attempt_state to);
 void engine_move_run(struct engine_run *run, enum run_state to);
 
 /* ready.c */

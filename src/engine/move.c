@@ -29,6 +29,13 @@ void engine_move_task(struct engine *engine, struct engine_run *run, uint32_t ta
     record_add_change(engine->open, run->id, task, to, false);
 }
 
+/* A row is running from its claim on (ATTEMPT_RUNNING is zero) and ends once. */
+void engine_move_attempt(struct record_attempt *row, enum attempt_state to)
+{
+    assert(state_attempt_may_follow(row->state, to));
+    row->state = to;
+}
+
 void engine_move_run(struct engine_run *run, enum run_state to)
 {
     assert(state_run_may_follow(run->state, to));
