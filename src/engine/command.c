@@ -181,7 +181,7 @@ static void resolve_letter(struct engine *engine, struct command *command, struc
 static void drain_worker(struct engine *engine, struct command *command)
 {
     struct command_result result = {0};
-    if (!engine_worker_drain(engine, command->worker, command->draining))
+    if (!engine_set_worker_draining(engine, command->worker, command->draining))
         (void)error_set(&result.error, ERROR_WORKER_NOT_FOUND, "worker not found");
     answer(command, &result);
 }
@@ -243,4 +243,16 @@ void engine_command_committed(struct engine *engine, struct waiting_command *wai
             engine_run_begin(engine, birth, now);
     }
     answer(waiting->command, result);
+}
+
+void engine_refuse_waiting(struct engine *engine, enum error_code code, const char *text)
+{
+    for (size_t i = 0; i < engine->command_count; i++) {
+        if (engine->commands[i].birth) {
+            engine->births--;
+            engine_run_free(engine, engine->commands[i].birth);
+        }
+        refuse(engine->commands[i].command, code, text);
+    }
+    engine->command_count = 0;
 }

@@ -153,7 +153,7 @@ void engine_hold_starts(struct engine *engine, bool hold)
     engine->holding = hold;
 }
 
-bool engine_worker_drain(struct engine *engine, struct uuid id, bool draining)
+bool engine_set_worker_draining(struct engine *engine, struct uuid id, bool draining)
 {
     for (size_t i = 0; i < engine->worker_count; i++) {
         struct worker *worker = &engine->workers[i];

@@ -113,6 +113,8 @@ void engine_reconcile(struct engine *engine, bool worker_died, struct engine_now
 void engine_worker_joined(struct engine *engine, struct uuid worker, uint32_t slots, const struct engine_attempt *held,
                           size_t held_count, struct engine_now now);
 void engine_worker_lost(struct engine *engine, struct uuid worker, struct engine_now now);
+/* A draining worker gets nothing new. false when there is no such worker. */
+bool engine_set_worker_draining(struct engine *engine, struct uuid worker, bool draining);
 size_t engine_workers(const struct engine *engine, struct engine_worker_view *views, size_t max);
 
 /* Events */
@@ -139,6 +141,8 @@ bool engine_batch_is_urgent(const struct engine *engine);  /* a slot, a client o
 bool engine_batch_is_empty(const struct engine *engine);
 /* The batch is durable, its verdicts are filled. Does not free it. */
 void engine_committed(struct engine *engine, const struct batch *batch, struct engine_now now);
+/* The store has failed: every command that waits for a batch is answered with this error. */
+void engine_refuse_waiting(struct engine *engine, enum error_code code, const char *text);
 /* Effects that may happen now, in order. The array is the engine's, valid until the next call. */
 size_t engine_take_effects(struct engine *engine, struct effect **ret_effects);
 

@@ -169,9 +169,6 @@ void engine_attempt_stop(struct engine *engine, struct engine_run *run, struct t
 /* letter.c: the task's definition as JSON, in arena */
 const char *engine_letter_config(const struct dag *dag, uint32_t task, struct arena *arena);
 
-/* dispatch.c: false when there is no such worker */
-bool engine_worker_drain(struct engine *engine, struct uuid id, bool draining);
-
 /* command.c: what follows from the verdict of the group, and the answer */
 void engine_command_committed(struct engine *engine, struct waiting_command *waiting, const struct verdict *verdict,
                               struct engine_now now);

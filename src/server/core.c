@@ -1,0 +1,447 @@
+/* See core.h. */
+#include "server/core.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "dag/dag.h"
+#include "server/core_model.h"
+
+enum { ENDING_MS = 5000, CLAIM_AHEAD = 16, EVENTS_PER_TURN = 16 };
+
+static void read_clocks(struct core *core)
+{
+    core->now = (struct engine_now){clock_wall_ms(), clock_boot_ms()};
+}
+
+/* ---- what one turn takes in ---- */
+
+static void turn_commands(void *context)
+{
+    struct core *core = context;
+    for (struct command *command = mailbox_take(&core->mailbox), *next; command; command = next) {
+        next = command->next;
+        engine_command(core->engine, command, core->now);
+    }
+}
+
+static void forget_ended_runs(struct core *core, const struct batch *batch)
+{
+    for (size_t i = 0; i < batch->count; i++)
+        if (batch->records[i].kind == RECORD_RUN_END)
+            core_forget_run(core, batch->records[i].run.id);
+}
+
+static void turn_store(void *context)
+{
+    struct core *core = context;
+    int code;
+    struct error err = {0};
+    for (struct batch *batch; (batch = store_thread_take(core->writer, &code, &err));) {
+        core->in_flight--;
+        if (code && !core->failure) {
+            core->failure = code;
+            core->failure_text = err;
+        }
+        if (!core->failure) {
+            live_apply(core->live, batch, core->now.wall_ms);
+            if (core->options.on_batch)
+                core->options.on_batch(core->options.context, batch, core->now.wall_ms);
+            engine_committed(core->engine, batch, core->now);
+            forget_ended_runs(core, batch);
+        }
+        record_batch_free(batch);
+    }
+}
+
+static void turn_pool(void *context)
+{
+    struct core *core = context;
+    pool_turn(core->pool);
+}
+
+/* ---- what it gives out ---- */
+
+static void submit(struct core *core)
+{
+    if (engine_batch_is_empty(core->engine)) {
+        core->hold_until_ms = 0;
+        return;
+    }
+    if (!engine_batch_is_urgent(core->engine) && core->phase == CORE_SERVING) {
+        if (!core->hold_until_ms)
+            core->hold_until_ms = core->now.boot_ms + LIMIT_HOLD_MS;
+        if (core->now.boot_ms < core->hold_until_ms)
+            return;
+    }
+    core->hold_until_ms = 0;
+    core->in_flight++;
+    store_thread_submit(core->writer, engine_take_batch(core->engine));
+}
+
+static void watch_room(struct core *core)
+{
+    bool hold = store_thread_room(core->writer) != STORE_ROOM_OK;
+    if (hold == core->holding)
+        return;
+    core->holding = hold;
+    engine_hold_starts(core->engine, hold);
+    if (hold)
+        log_error("the disk is full: nothing new starts until there is room; what runs is still recorded");
+    else
+        log_info("there is room on the disk again: starts go on");
+}
+
+static void publish(struct core *core, int64_t began_us)
+{
+    struct engine_counts counts = engine_counts(core->engine);
+    int64_t took_us = clock_boot_us() - began_us;
+    (void)pthread_mutex_lock(&core->lock);
+    core->worker_views = mem_grow(core->worker_views, &core->worker_view_cap, counts.workers,
+                                  sizeof *core->worker_views);
+    core->worker_view_count = engine_workers(core->engine, core->worker_views, counts.workers);
+    core->shown.counts = counts;
+    core->shown.worker_count = (uint32_t)core->worker_view_count;
+    core->shown.ready = core->phase == CORE_SERVING;
+    core->shown.draining = core->phase > CORE_SERVING;
+    core->shown.turn_ms = core->now.boot_ms;
+    if (core->now.boot_ms - core->slow_window_ms > 10000) {
+        core->slow_window_ms = core->now.boot_ms;
+        core->shown.turn_us_max = 0;
+    }
+    if (took_us > core->shown.turn_us_max)
+        core->shown.turn_us_max = took_us;
+    (void)pthread_mutex_unlock(&core->lock);
+}
+
+/* ---- stopping ---- */
+
+static bool all_durable(const struct core *core)
+{
+    return core->in_flight == 0 && engine_batch_is_empty(core->engine);
+}
+
+static void set_deadline(struct core *core, int64_t ms)
+{
+    core->deadline_ms = clock_boot_ms() + ms;
+}
+
+static bool deadline_passed(const struct core *core)
+{
+    return core->deadline_ms && core->now.boot_ms >= core->deadline_ms;
+}
+
+static void begin_ending(struct core *core)
+{
+    core->phase = CORE_ENDING;
+    set_deadline(core, ENDING_MS);
+    pool_quit_idle(core->pool);
+}
+
+static void hand_over(struct core *core)
+{
+    uint32_t running = engine_counts(core->engine).running_attempts;
+    log_info("stopping: %u running attempts stay with their workers; the next start takes them over", running);
+    pool_disconnect(core->pool);
+    core->phase = CORE_STOPPED;
+}
+
+static void advance_stop(struct core *core)
+{
+    uint32_t running = engine_counts(core->engine).running_attempts;
+    if (core->phase == CORE_DRAINING && running == 0 && all_durable(core))
+        begin_ending(core);
+    else if (core->phase == CORE_DRAINING && deadline_passed(core) && all_durable(core))
+        hand_over(core);
+    if ((core->phase == CORE_ENDING || core->phase == CORE_KILLING) && all_durable(core)) {
+        if (pool_live_count(core->pool) == 0) {
+            core->phase = CORE_STOPPED;
+        } else if (deadline_passed(core)) {
+            log_warn("stopping: some workers have not ended; the next start meets them");
+            pool_disconnect(core->pool);
+            core->phase = CORE_STOPPED;
+        }
+    }
+}
+
+void core_drain(struct core *core)
+{
+    if (core->phase >= CORE_DRAINING)
+        return;
+    core->phase = CORE_DRAINING;
+    engine_set_draining(core->engine, true);
+    set_deadline(core, core->options.drain_ms);
+    if (core->options.on_drain)
+        core->options.on_drain(core->options.context);
+    log_info("stopping: no new starts; waiting up to %lld s for %u running attempts",
+             (long long)(core->options.drain_ms / 1000), engine_counts(core->engine).running_attempts);
+}
+
+void core_finish(struct core *core)
+{
+    if (core->phase >= CORE_ENDING)
+        return;
+    engine_set_draining(core->engine, true);
+    begin_ending(core);
+}
+
+void core_kill(struct core *core)
+{
+    if (core->phase == CORE_KILLING || core->phase == CORE_STOPPED)
+        return;
+    engine_set_draining(core->engine, true);
+    core->phase = CORE_KILLING;
+    set_deadline(core, ENDING_MS);
+    pool_kill_all(core->pool);
+}
+
+void core_cancel_all(struct core *core)
+{
+    read_clocks(core);
+    engine_cancel_all(core->engine, core->now);
+}
+
+/* ---- the loop ---- */
+
+static int earliest(int64_t now_ms, int64_t timeout_ms, int64_t due_ms)
+{
+    int64_t wait = due_ms > now_ms ? due_ms - now_ms : 0;
+    return (int)(timeout_ms < 0 || wait < timeout_ms ? (wait < 3600000 ? wait : 3600000) : timeout_ms);
+}
+
+static int timeout_of(const struct core *core)
+{
+    int64_t now_ms = clock_boot_ms();
+    int timeout = -1;
+    int64_t due = engine_next_due(core->engine);
+    if (due >= 0)
+        timeout = earliest(now_ms, timeout, due);
+    if (core->hold_until_ms)
+        timeout = earliest(now_ms, timeout, core->hold_until_ms);
+    if (core->deadline_ms)
+        timeout = earliest(now_ms, timeout, core->deadline_ms);
+    if (core->holding)
+        timeout = earliest(now_ms, timeout, now_ms + 1000);
+    return timeout;
+}
+
+static void turn(struct core *core)
+{
+    struct epoll_event events[EVENTS_PER_TURN];
+    int count = epoll_wait(core->epoll_fd, events, EVENTS_PER_TURN, timeout_of(core));
+    int64_t began_us = clock_boot_us();
+    read_clocks(core);
+    for (int i = 0; i < count; i++) {
+        const struct core_watch *watch = &core->watches[events[i].data.u32];
+        watch->turn(watch->context);
+    }
+    engine_tick(core->engine, core->now);
+    watch_room(core);
+    if (core->phase == CORE_SERVING)
+        engine_dispatch(core->engine, core->now);
+    core_do_effects(core);
+    submit(core);
+    advance_stop(core);
+    publish(core, began_us);
+}
+
+static void refuse(struct command *command)
+{
+    struct command_result result = {0};
+    (void)error_set(&result.error, ERROR_STOPPING, "the daemon is stopping; try again shortly");
+    dag_unref(command->dag);
+    command->dag = NULL;
+    command->done(command, &result);
+}
+
+int core_run(struct core *core, struct error *err)
+{
+    while (core->phase != CORE_STOPPED && !core->failure)
+        turn(core);
+    mailbox_close(&core->mailbox);
+    for (struct command *command = mailbox_take(&core->mailbox), *next; command; command = next) {
+        next = command->next;
+        refuse(command);
+    }
+    if (core->failure) {
+        *err = core->failure_text;
+        log_error("the store failed: %s; stopping, nothing more is acknowledged", err->text);
+        pool_disconnect(core->pool);
+        engine_refuse_waiting(core->engine, ERROR_STORE_FAILED, err->text);
+    }
+    return core->failure;
+}
+
+/* ---- birth and end ---- */
+
+static uint64_t make_seed(void)
+{
+    uint64_t seed;
+    if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
+        seed = (uint64_t)clock_boot_us() ^ (uint64_t)getpid() << 40;
+    return seed;
+}
+
+static int open_pool(struct core *core, struct error *err)
+{
+    const struct core_options *options = &core->options;
+    struct pool_options pool = {
+        .data_dir = options->data_dir,
+        .workers = options->workers,
+        .slots = options->slots,
+        .die_with_parent = options->die_with_parent,
+        .grace_ms = options->grace_ms,
+    };
+    struct pool_callbacks callbacks = core_pool_callbacks;
+    callbacks.context = core;
+    struct pool_jobs_options jobs = {
+        .data_dir = options->data_dir,
+        .base_dir = options->base_dir,
+        .inherit_env = options->inherit_env,
+        .log_bytes_max = options->log_bytes_max,
+    };
+    int code = pool_jobs_new(&jobs, &core->jobs, err);
+    return code ? code : pool_new(&pool, &callbacks, &core->pool, err);
+}
+
+static int watch_all(struct core *core, struct error *err)
+{
+    int code = core_add_fd(core, core->mailbox.fd, turn_commands, core, err);
+    if (!code)
+        code = core_add_fd(core, store_thread_fd(core->writer), turn_store, core, err);
+    if (!code)
+        code = core_add_fd(core, pool_fd(core->pool), turn_pool, core, err);
+    return code;
+}
+
+int core_new(const struct core_options *options, struct core **ret_core, struct error *err)
+{
+    struct core *core = mem_new(struct core);
+    core->options = *options;
+    (void)pthread_mutex_init(&core->lock, NULL);
+    read_clocks(core);
+    core->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    core->live = live_new();
+    int code = mailbox_init(&core->mailbox, offsetof(struct command, next));
+    if (code || core->epoll_fd < 0)
+        code = error_set(err, ERROR_IO, "cannot make event descriptors: %s", strerror(errno));
+    const struct store_options store = {
+        .path = options->data_dir, .mode = STORE_CREATE, .durability = options->durability};
+    if (!code)
+        code = store_open_sqlite(&store, &core->store, err);
+    if (!code)
+        code = open_pool(core, err);
+    if (code) {
+        core_free(core);
+        return code;
+    }
+    const struct engine_options engine = {
+        .seed = make_seed(),
+        .epoch = core->store->epoch,
+        .claim_ahead_max = CLAIM_AHEAD,
+        .waiting_tasks_max = options->waiting_tasks_max,
+        .active_runs_max = options->active_runs_max,
+    };
+    core->engine = engine_new(&engine);
+    *ret_core = core;
+    return 0;
+}
+
+int core_recover(struct core *core, struct error *err)
+{
+    int code = core_load(core, err); /* the store's writer is this thread's until the store thread starts */
+    if (code)
+        return code;
+    core->writer = store_thread_start(core->store);
+    code = watch_all(core, err);
+    return code ? code : pool_start(core->pool, err);
+}
+
+void core_free(struct core *core)
+{
+    if (!core)
+        return;
+    store_thread_stop(core->writer);
+    pool_free(core->pool);
+    size_t cursor = 0;
+    for (struct map_slot *slot; (slot = map_next(&core->run_jobs, &cursor));) {
+        struct core_run_jobs *entry = slot->value;
+        pool_run_jobs_free(entry->jobs);
+        mem_free(entry);
+    }
+    map_fini(&core->run_jobs);
+    pool_jobs_free(core->jobs);
+    engine_free(core->engine);
+    live_free(core->live);
+    store_close(core->store);
+    mailbox_fini(&core->mailbox);
+    if (core->epoll_fd >= 0)
+        (void)close(core->epoll_fd);
+    mem_free(core->watches);
+    mem_free(core->worker_views);
+    (void)pthread_mutex_destroy(&core->lock);
+    mem_free(core);
+}
+
+int core_add_fd(struct core *core, int fd, void (*turn_fn)(void *context), void *context, struct error *err)
+{
+    core->watches = mem_grow(core->watches, &core->watch_cap, core->watch_count + 1, sizeof *core->watches);
+    core->watches[core->watch_count] = (struct core_watch){fd, turn_fn, context};
+    struct epoll_event event = {.events = EPOLLIN, .data.u32 = (uint32_t)core->watch_count};
+    if (epoll_ctl(core->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0)
+        return error_set(err, ERROR_IO, "cannot watch a descriptor: %s", strerror(errno));
+    core->watch_count++;
+    return 0;
+}
+
+/* ---- other threads ---- */
+
+void core_post(struct core *core, struct command *command)
+{
+    if (!mailbox_post(&core->mailbox, command))
+        refuse(command);
+}
+
+void core_get_snapshot(struct core *core, struct core_snapshot *ret_snapshot)
+{
+    (void)pthread_mutex_lock(&core->lock);
+    *ret_snapshot = core->shown;
+    (void)pthread_mutex_unlock(&core->lock);
+}
+
+size_t core_get_workers(struct core *core, struct engine_worker_view **ret_views)
+{
+    (void)pthread_mutex_lock(&core->lock);
+    size_t count = core->worker_view_count;
+    *ret_views = mem_dup(core->worker_views, count * sizeof **ret_views);
+    (void)pthread_mutex_unlock(&core->lock);
+    return count;
+}
+
+enum isolation core_isolation(struct core *core)
+{
+    return core->isolation;
+}
+
+struct store *core_store(struct core *core)
+{
+    return core->store;
+}
+
+struct live *core_live(struct core *core)
+{
+    return core->live;
+}
+
+struct store_thread *core_store_thread(struct core *core)
+{
+    return core->writer;
+}

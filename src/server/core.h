@@ -1,0 +1,90 @@
+/* The engine's thread and what it drives: store thread, workers, live view. The same for `pawl serve` and `pawl run`.
+ *
+ * One turn of the thread: take what came (commands, durable batches, words of workers, due timers), let the engine
+ * dispatch, carry out the effects that are free to happen, hand the open batch to the store thread. A batch somebody
+ * waits for goes at once; any other is held up to LIMIT_HOLD_MS, so that ends nobody waits for share a sync.
+ *
+ *     core_new -> core_recover -> core_run (returns when it has stopped) -> core_free
+ *
+ * core_post and core_snapshot are for any thread; everything else belongs to the engine's. */
+#ifndef PAWL_SERVER_CORE_H
+#define PAWL_SERVER_CORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dag/dag_expand.h"
+#include "engine/command.h"
+#include "engine/engine.h"
+#include "live/live.h"
+#include "pool/pool.h"
+#include "store/store.h"
+#include "store/store_thread.h"
+
+struct core;
+
+struct core_options {
+    const char *data_dir;           /* absolute; the caller holds its lock */
+    enum store_durability durability;
+    uint32_t workers;
+    uint32_t slots;
+    uint32_t waiting_tasks_max;
+    uint32_t active_runs_max;
+    int64_t grace_ms;
+    int64_t drain_ms;
+    int64_t log_bytes_max;
+    bool die_with_parent;           /* workers and tasks end with this process */
+    const char *base_dir;           /* where tasks' relative paths start; NULL: DATA/work */
+    bool inherit_env;
+    struct dag_expand_source secrets; /* find may be NULL */
+
+    void *context;
+    /* Recovery is complete: attempts are adopted or settled, starts begin. */
+    void (*on_ready)(void *context, const struct engine_recovery *recovery);
+    /* A batch is durable and the live view shows it. Borrowed. */
+    void (*on_batch)(void *context, const struct batch *batch, int64_t now_ms);
+    /* The drain began: /ready says 503 from here on. */
+    void (*on_drain)(void *context);
+};
+
+/* What other threads may know of the engine's thread, copied once per turn when it changed. */
+struct core_snapshot {
+    struct engine_counts counts;
+    uint32_t worker_count;
+    bool ready;
+    bool draining;
+    int64_t turn_ms;                        /* boot time at the end of the last turn */
+    int64_t turn_us_max;                    /* longest turn of the last ten seconds */
+    struct engine_recovery recovery;
+};
+
+int core_new(const struct core_options *options, struct core **ret_core, struct error *err);
+/* Reads what was unfinished and looks for living workers; core_run completes it. */
+int core_recover(struct core *core, struct error *err);
+/* Runs until core_stop's end is reached or the store failed (then its error). */
+int core_run(struct core *core, struct error *err);
+void core_free(struct core *core);
+
+/* Any thread. The engine answers by command->done, also when it stops (ERROR_STOPPING). */
+void core_post(struct core *core, struct command *command);
+/* Any thread. */
+void core_get_snapshot(struct core *core, struct core_snapshot *ret_snapshot);
+/* Any thread: all workers, in an array the caller frees with mem_free. */
+size_t core_get_workers(struct core *core, struct engine_worker_view **ret_views);
+enum isolation core_isolation(struct core *core);
+struct store *core_store(struct core *core);
+struct live *core_live(struct core *core);
+struct store_thread *core_store_thread(struct core *core);
+
+/* The engine's thread, or before core_run. `turn` is called when fd is readable. */
+int core_add_fd(struct core *core, int fd, void (*turn)(void *context), void *context, struct error *err);
+/* No new starts; ends when nothing runs, or after drain_ms by handing over. Idempotent. */
+void core_drain(struct core *core);
+/* Ends all tasks by KILL, then the workers, then core_run. */
+void core_kill(struct core *core);
+/* Cancels every run (TERM, grace, KILL); core_run goes on. */
+void core_cancel_all(struct core *core);
+/* core_run returns as soon as what was decided is durable and no worker is left (die_with_parent) or all are idle. */
+void core_finish(struct core *core);
+
+#endif

@@ -1,0 +1,185 @@
+/* The engine's effects carried out by the pool, and the workers' words handed to the engine. */
+#include <assert.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "dag/dag.h"
+#include "server/core_model.h"
+
+static struct job_key key_of(const struct effect *effect)
+{
+    return (struct job_key){
+        .run_id = effect->run_id, .fence = effect->fence, .task = effect->task, .number = effect->number};
+}
+
+static struct pool_run_jobs *jobs_of(struct core *core, const struct effect *effect)
+{
+    struct core_run_jobs *entry = map_get(&core->run_jobs, effect->run_id.bytes, sizeof effect->run_id.bytes);
+    if (!entry) {
+        entry = mem_new(struct core_run_jobs);
+        entry->run_id = effect->run_id;
+        const struct dag_expand_source *secrets = core->options.secrets.find ? &core->options.secrets : NULL;
+        entry->jobs = pool_run_jobs_new(core->jobs, effect->dag, effect->dag_id, effect->run_id, secrets);
+        (void)map_set(&core->run_jobs, entry->run_id.bytes, sizeof entry->run_id.bytes, entry);
+    }
+    return entry->jobs;
+}
+
+void core_forget_run(struct core *core, struct uuid run_id)
+{
+    struct core_run_jobs *entry = map_remove(&core->run_jobs, run_id.bytes, sizeof run_id.bytes);
+    if (!entry)
+        return;
+    pool_run_jobs_free(entry->jobs);
+    mem_free(entry);
+}
+
+/* The job cannot be made: the attempt fails with the reason, as if the worker had said so. */
+static void fail_start(struct core *core, const struct effect *effect, const struct error *why)
+{
+    struct engine_attempt end = {
+        .run_id = effect->run_id,
+        .task = effect->task,
+        .number = effect->number,
+        .fence = effect->fence,
+        .ended = true,
+        .outcome = ATTEMPT_FAILED,
+        .error_type = FAILURE_EXEC,
+        .error = why->text,
+        .exit_code = -1,
+        .ended_ms = core->now.wall_ms,
+    };
+    engine_attempt_ended(core->engine, effect->worker, &end, core->now);
+}
+
+static void start(struct core *core, const struct effect *effect)
+{
+    struct job job;
+    struct error err;
+    int code = pool_job_build(jobs_of(core, effect), effect->task, effect->number, effect->fence, &job, &err);
+    if (!code)
+        code = pool_send_start(core->pool, effect->worker, &job, &err);
+    if (code && code != ERROR_WORKER_NOT_FOUND) /* a dead worker's attempts are settled by on_worker_gone */
+        fail_start(core, effect, &err);
+    dag_unref(effect->dag);
+}
+
+void core_do_effects(struct core *core)
+{
+    struct effect *effects;
+    for (size_t count; (count = engine_take_effects(core->engine, &effects));) {
+        /* carrying one out can add to the engine's list: work on a copy */
+        struct effect *mine = mem_dup(effects, count * sizeof *mine);
+        for (size_t i = 0; i < count; i++) {
+            struct job_key key = key_of(&mine[i]);
+            if (mine[i].kind == EFFECT_START)
+                start(core, &mine[i]);
+            else if (mine[i].kind == EFFECT_STOP)
+                (void)pool_stop_attempt(core->pool, mine[i].worker, &key, STOP_CANCEL);
+            else
+                (void)pool_ack(core->pool, mine[i].worker, &key);
+        }
+        mem_free(mine);
+    }
+    pool_flush(core->pool);
+}
+
+static struct engine_attempt attempt_of_result(const struct job_result *result)
+{
+    return (struct engine_attempt){
+        .run_id = result->key.run_id,
+        .task = result->key.task,
+        .number = result->key.number,
+        .fence = result->key.fence,
+        .ended = true,
+        .retryable = result->retryable,
+        .outcome = result->outcome,
+        .error_type = result->error_type,
+        .error = result->error,
+        .exit_code = result->exit_code,
+        .signal = result->signal,
+        .http_status = result->http_status,
+        .started_ms = result->started_ms,
+        .ended_ms = result->ended_ms,
+        .cpu_us = result->cpu_us,
+        .max_rss_bytes = result->max_rss_bytes,
+        .log_bytes = result->log_bytes,
+    };
+}
+
+static struct engine_attempt attempt_of_start(const struct message_started *started)
+{
+    return (struct engine_attempt){
+        .run_id = started->key.run_id,
+        .task = started->key.task,
+        .number = started->key.number,
+        .fence = started->key.fence,
+        .started_ms = started->started_ms,
+        .exit_code = -1,
+    };
+}
+
+static void on_worker_up(void *context, const struct pool_worker *worker)
+{
+    struct core *core = context;
+    struct engine_attempt *held = mem_new_array(struct engine_attempt, worker->held_count);
+    for (size_t i = 0; i < worker->held_count; i++)
+        held[i] = worker->held[i].ended ? attempt_of_result(&worker->held[i].result)
+                                        : attempt_of_start(&worker->held[i].started);
+    core->isolation = worker->isolation;
+    engine_worker_joined(core->engine, worker->id, worker->slots, held, worker->held_count, core->now);
+    if (worker->draining)
+        (void)engine_set_worker_draining(core->engine, worker->id, true);
+    mem_free(held);
+}
+
+static void on_worker_gone(void *context, struct uuid worker_id, const char *reason)
+{
+    struct core *core = context;
+    char id[UUID_TEXT_LEN + 1];
+    uuid_format(worker_id, id);
+    if (core->phase < CORE_ENDING)
+        log_with(LOG_WARN, log_fields("workerId", id), "a worker is gone: %s", reason);
+    if (core->phase == CORE_RECOVERING)
+        core->worker_died = true;
+    engine_worker_lost(core->engine, worker_id, core->now);
+}
+
+static void on_started(void *context, struct uuid worker_id, const struct message_started *started)
+{
+    struct core *core = context;
+    struct engine_attempt attempt = attempt_of_start(started);
+    engine_attempt_started(core->engine, worker_id, &attempt, core->now);
+}
+
+static void on_result(void *context, struct uuid worker_id, const struct job_result *result)
+{
+    struct core *core = context;
+    struct engine_attempt attempt = attempt_of_result(result);
+    engine_attempt_ended(core->engine, worker_id, &attempt, core->now);
+}
+
+static void on_adopted(void *context)
+{
+    struct core *core = context;
+    if (core->phase != CORE_RECOVERING)
+        return;
+    struct engine_recovery recovery;
+    engine_reconcile(core->engine, core->worker_died, core->now, &recovery);
+    core->phase = CORE_SERVING;
+    if (recovery.runs)
+        log_info("recovered %u runs: %u attempts go on, %u never started and are due again, %u are lost",
+                 recovery.runs, recovery.adopted, recovery.withdrawn, recovery.lost);
+    core->shown.recovery = recovery;
+    if (core->options.on_ready)
+        core->options.on_ready(core->options.context, &recovery);
+}
+
+const struct pool_callbacks core_pool_callbacks = {
+    .on_worker_up = on_worker_up,
+    .on_worker_gone = on_worker_gone,
+    .on_started = on_started,
+    .on_result = on_result,
+    .on_adopted = on_adopted,
+};

@@ -1,0 +1,73 @@
+/* The fields of the engine's thread. Private to core*.c. */
+#ifndef PAWL_SERVER_CORE_MODEL_H
+#define PAWL_SERVER_CORE_MODEL_H
+
+#include <pthread.h>
+
+#include "base/map.h"
+#include "loop/mailbox.h"
+#include "pool/job_build.h"
+#include "server/core.h"
+
+enum core_phase {
+    CORE_RECOVERING,    /* workers of the last daemon are being met; nothing starts */
+    CORE_SERVING,
+    CORE_DRAINING,      /* no new starts; running attempts may end */
+    CORE_ENDING,        /* idle workers are leaving */
+    CORE_KILLING,       /* everything is being ended */
+    CORE_STOPPED
+};
+
+struct core_watch {
+    int fd;
+    void (*turn)(void *context);
+    void *context;
+};
+
+/* What job building keeps per run; dropped when the run's end is durable. */
+struct core_run_jobs {
+    struct uuid run_id;
+    struct pool_run_jobs *jobs;
+};
+
+struct core {
+    struct core_options options;
+    struct store *store;
+    struct store_thread *writer;
+    struct engine *engine;
+    struct live *live;
+    struct pool *pool;
+    struct pool_jobs *jobs;
+    struct map run_jobs;            /* run id -> core_run_jobs */
+    struct mailbox mailbox;
+    int epoll_fd;
+    struct core_watch *watches;
+    size_t watch_count, watch_cap;
+
+    enum core_phase phase;
+    struct engine_now now;
+    uint32_t in_flight;             /* batches the store thread has */
+    int64_t hold_until_ms;          /* boot time at which the open batch goes; 0: nothing is held */
+    int64_t deadline_ms;            /* boot time at which draining or ending gives up; 0: none */
+    bool worker_died;               /* during recovery: a worker of the last daemon is gone without a word */
+    bool holding;                   /* the store has no room */
+    int failure;                    /* error code that ends the thread */
+    struct error failure_text;
+
+    pthread_mutex_t lock;           /* of what other threads read */
+    struct core_snapshot shown;
+    struct engine_worker_view *worker_views;
+    size_t worker_view_count, worker_view_cap;
+    enum isolation isolation;
+    int64_t slow_window_ms;
+};
+
+/* core_effects.c */
+void core_do_effects(struct core *core);
+void core_forget_run(struct core *core, struct uuid run_id);
+extern const struct pool_callbacks core_pool_callbacks; /* context is to be set */
+
+/* core_recover.c */
+int core_load(struct core *core, struct error *err);
+
+#endif
