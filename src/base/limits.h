@@ -48,7 +48,7 @@ enum {
     LIMIT_LOG_PAGE_BYTES_MAX = 16 * 1024 * 1024,
     LIMIT_BODY_BYTES_MAX = LIMIT_DAG_BYTES_MAX + 1024 * 1024, /* a request body */
     LIMIT_SMALL_BODY_BYTES_MAX = 1024 * 1024,        /* a request body that holds no DAG file */
-    LIMIT_HEADER_BYTES_MAX = 32 * 1024,              /* a request's head */
+    LIMIT_HEADER_BYTES_MAX = 16 * 1024,              /* a request's head */
     LIMIT_URL_BYTES_MAX = 8 * 1024,
     LIMIT_IDEMPOTENCY_KEY_BYTES_MAX = 255,
     LIMIT_CONNECTIONS_MAX = 12000,

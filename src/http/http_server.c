@@ -1,0 +1,245 @@
+#include "http/http.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "http/http_exchange.h"
+#include "http/http_router.h"
+
+enum { CONNECTION_MEMORY = 32 * 1024, LISTEN_BACKLOG = 1024, SPARE_FDS = 64 };
+
+static_assert(LIMIT_HEADER_BYTES_MAX + LIMIT_URL_BYTES_MAX < CONNECTION_MEMORY, "a head must fit");
+
+static void log_library(void *cls, const char *format, va_list args)
+{
+    (void)cls;
+    if (!log_enabled(LOG_DEBUG))
+        return;
+    char text[300];
+    int len = vsnprintf(text, sizeof text, format, args);
+    if (len > 0 && (size_t)len < sizeof text && text[len - 1] == '\n')
+        text[len - 1] = '\0';
+    log_debug("http: %s", text);
+}
+
+static void on_panic(void *cls, const char *file, unsigned line, const char *reason)
+{
+    (void)cls;
+    log_error("http: libmicrohttpd stops the program: %s (%s:%u)", reason ? reason : "?", file, line);
+    abort();
+}
+
+static uint16_t bound_port(int fd)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t len = sizeof address;
+    if (getsockname(fd, (struct sockaddr *)&address, &len) != 0)
+        return 0;
+    if (address.ss_family == AF_INET6)
+        return ntohs(((const struct sockaddr_in6 *)&address)->sin6_port);
+    return ntohs(((const struct sockaddr_in *)&address)->sin_port);
+}
+
+static int listen_on(const struct addrinfo *info)
+{
+    int fd = socket(info->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -1;
+    int on = 1;
+    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (bind(fd, info->ai_addr, info->ai_addrlen) == 0 && listen(fd, LISTEN_BACKLOG) == 0)
+        return fd;
+    int saved = errno;
+    (void)close(fd);
+    errno = saved;
+    return -1;
+}
+
+static int open_listener(const struct http_config *config, int *ret_fd, struct error *err)
+{
+    const char *address = config->address ? config->address : "127.0.0.1";
+    char port[8];
+    (void)snprintf(port, sizeof port, "%u", config->port);
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *list = NULL;
+    int rc = getaddrinfo(address, port, &hints, &list);
+    if (rc != 0)
+        return error_set(err, ERROR_IO, "cannot listen on %s: %s", address, gai_strerror(rc));
+    int fd = -1;
+    for (const struct addrinfo *at = list; at && fd < 0; at = at->ai_next)
+        fd = listen_on(at);
+    int saved = errno;
+    freeaddrinfo(list);
+    if (fd < 0)
+        return error_set(err, ERROR_IO, "cannot listen on %s port %s: %s", address, port, strerror(saved));
+    *ret_fd = fd;
+    return 0;
+}
+
+static void copy_hosts(struct http_server *server)
+{
+    const struct http_config *config = &server->config;
+    server->hosts = mem_new_array(char *, config->host_count + 1);
+    for (size_t i = 0; i < config->host_count; i++)
+        server->hosts[server->host_count++] = mem_strdup(config->hosts[i]);
+    server->hosts[server->host_count++] = mem_strdup(config->address ? config->address : "127.0.0.1");
+}
+
+static unsigned connections_max(const struct http_config *config)
+{
+    unsigned wanted = config->connections_max ? config->connections_max : LIMIT_CONNECTIONS_MAX;
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == RLIM_INFINITY)
+        return wanted;
+    rlim_t room = files.rlim_cur > 2 * SPARE_FDS ? files.rlim_cur - SPARE_FDS : SPARE_FDS;
+    return room < wanted ? (unsigned)room : wanted;
+}
+
+static unsigned thread_count(const struct http_config *config)
+{
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    unsigned count = config->threads ? config->threads : processors > 4 ? 4 : processors < 2 ? 2 : (unsigned)processors;
+    return count < 2 ? 2 : count; /* a pool of one is not a pool for libmicrohttpd */
+}
+
+static struct MHD_Daemon *start_library(struct http_server *server)
+{
+    const struct http_config *config = &server->config;
+    MHD_set_panic_func(on_panic, NULL);
+    struct MHD_OptionItem options[] = {
+        {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)log_library, NULL},
+        {MHD_OPTION_LISTEN_SOCKET, server->listen_fd, NULL},
+        {MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)thread_count(config), NULL},
+        {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)connections_max(config), NULL},
+        {MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, NULL},
+        {MHD_OPTION_CONNECTION_TIMEOUT, HTTP_SILENCE_S, NULL},
+        {MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL},
+        {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)http_access_on_uri, server},
+        {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)http_access_on_done, server},
+        {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)http_sweep_on_connection, server},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_ERROR_LOG,
+                            0, NULL, NULL, http_access_on_request, server, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+}
+
+static void free_server(struct http_server *server)
+{
+    for (size_t i = 0; i < server->host_count; i++)
+        mem_free(server->hosts[i]);
+    mem_free(server->hosts);
+    pthread_cond_destroy(&server->changed);
+    pthread_mutex_destroy(&server->lock);
+    mem_free(server);
+}
+
+static struct http_server *new_server(const struct http_config *config)
+{
+    struct http_server *server = mem_new(struct http_server);
+    server->config = *config;
+    server->checks_layout = MHD_get_version()[0] == '0';
+    if (getrandom(&server->id_seed, sizeof server->id_seed, 0) != (ssize_t)sizeof server->id_seed)
+        server->id_seed = (uintptr_t)server ^ (uint64_t)getpid() << 32;
+    pthread_mutex_init(&server->lock, NULL);
+    pthread_condattr_t clock;
+    pthread_condattr_init(&clock);
+    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    pthread_cond_init(&server->changed, &clock);
+    pthread_condattr_destroy(&clock);
+    copy_hosts(server);
+    return server;
+}
+
+int http_start(const struct http_config *config, struct http_server **ret_server, struct error *err)
+{
+    int fd;
+    int rc = open_listener(config, &fd, err);
+    if (rc)
+        return rc;
+    struct http_server *server = new_server(config);
+    server->listen_fd = fd;
+    server->port = bound_port(fd);
+    /* Signals are the main thread's business. */
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    server->daemon = start_library(server);
+    int failed = server->daemon ? pthread_create(&server->sweeper, NULL, http_sweep_run, server) : 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (server->daemon && !failed) {
+        *ret_server = server;
+        return 0;
+    }
+    if (server->daemon)
+        MHD_stop_daemon(server->daemon); /* closes the socket */
+    else
+        (void)close(fd);
+    free_server(server);
+    return error_set(err, ERROR_IO, "the HTTP server cannot start: %s", strerror(failed ? failed : errno));
+}
+
+uint16_t http_port(const struct http_server *server)
+{
+    return server->port;
+}
+
+unsigned http_connections(const struct http_server *server)
+{
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+    return info ? info->num_connections : 0;
+}
+
+/* Waits for every request in flight; after HTTP_STOP_MS only for deferred ones, which hold a suspended connection
+ * that libmicrohttpd must not meet when it stops. */
+static void wait_for_requests(struct http_server *server)
+{
+    struct timespec until;
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += HTTP_STOP_MS / 1000;
+    bool patient = true;
+    pthread_mutex_lock(&server->lock);
+    while (atomic_load(&server->active) > 0 && (patient || atomic_load(&server->deferred) > 0)) {
+        if (pthread_cond_timedwait(&server->changed, &server->lock, &until) == ETIMEDOUT) {
+            patient = false;
+            (void)clock_gettime(CLOCK_MONOTONIC, &until);
+            until.tv_sec += 1;
+        }
+    }
+    pthread_mutex_unlock(&server->lock);
+    while (atomic_load(&server->resuming) > 0)
+        (void)sched_yield();
+}
+
+void http_stop(struct http_server *server)
+{
+    if (!server)
+        return;
+    pthread_mutex_lock(&server->lock);
+    atomic_store(&server->stopping, true);
+    pthread_cond_broadcast(&server->changed);
+    pthread_mutex_unlock(&server->lock);
+    MHD_socket fd = MHD_quiesce_daemon(server->daemon);
+    http_stream_wake_all(server);
+    wait_for_requests(server);
+    MHD_stop_daemon(server->daemon);
+    if (fd != MHD_INVALID_SOCKET)
+        (void)close(fd);
+    pthread_join(server->sweeper, NULL);
+    free_server(server);
+}
