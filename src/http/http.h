@@ -55,6 +55,8 @@ struct http_config {
     uint16_t port;                  /* 0: a free one */
     unsigned threads;               /* 0: as many as processors, 2 to 4 */
     unsigned connections_max;       /* 0: LIMIT_CONNECTIONS_MAX; lowered to what file descriptors allow */
+    int64_t request_ms;             /* a request must be complete after so long; 0: 30 s */
+    int64_t idle_ms;                /* a connection without a request is closed after so long; 0: 60 s */
     const char *const *hosts;       /* host names (no port) that Host and Origin may hold; `address` always may */
     size_t host_count;
     bool any_host;                  /* no Host and Origin checks */

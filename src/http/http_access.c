@@ -52,7 +52,7 @@ void *http_access_on_uri(void *cls, const char *uri, struct MHD_Connection *conn
     request->raw_target = arena_strndup(&request->arena, uri ? uri : "", exchange->raw_uri_len);
     make_id(server, request->id, sizeof request->id);
     atomic_fetch_add(&server->active, 1);
-    http_sweep_set(connection, request->started_us / 1000 + HTTP_FIELDS_MS);
+    http_sweep_set(connection, request->started_us / 1000 + server->config.request_ms);
     return exchange;
 }
 
@@ -180,7 +180,6 @@ static enum MHD_Result on_head(struct http_exchange *exchange, const char *metho
     if (http_replied(request) && request->has_body
         && (exchange->head.expects_continue || exchange->head.length > DRAIN_MAX))
         return http_reply_send(exchange);
-    http_sweep_set(exchange->connection, request->has_body ? clock_boot_ms() + HTTP_BODY_MS : 0);
     return MHD_YES;
 }
 
@@ -273,7 +272,7 @@ void http_access_on_done(void *cls, struct MHD_Connection *connection, void **re
     buf_fini(&request->body);
     arena_fini(&request->arena);
     mem_free(exchange);
-    http_sweep_set(connection, clock_boot_ms() + HTTP_HEAD_MS);
+    http_sweep_set_idle(server, connection);
     if (atomic_fetch_sub(&server->active, 1) == 1 && atomic_load(&server->stopping)) {
         pthread_mutex_lock(&server->lock);
         pthread_cond_broadcast(&server->changed);

@@ -24,10 +24,10 @@
 #include "http/http_head.h"
 
 enum {
-    HTTP_SILENCE_S = 60,            /* no byte either way: libmicrohttpd closes */
-    HTTP_HEAD_MS = 75 * 1000,       /* from the end of the last reply to a complete request line; above the silence */
-    HTTP_FIELDS_MS = 30 * 1000,     /* from the request line to the end of the head */
-    HTTP_BODY_MS = 300 * 1000,      /* for a whole body */
+    HTTP_REQUEST_MS = 30 * 1000,    /* from the request line to the end of the body */
+    HTTP_IDLE_MS = 60 * 1000,       /* no byte either way: libmicrohttpd closes */
+    HTTP_LINE_MS = 15 * 1000,       /* idle_ms and so much more is given until a request line is complete */
+    HTTP_READ_RATE = 64,            /* bytes a ms: an answer has so much time beyond request_ms */
     HTTP_SWEEP_MS = 5 * 1000,
     HTTP_STOP_MS = 5 * 1000,        /* what slow clients are given at the end */
     HTTP_GZIP_MIN = 16 * 1024,
@@ -117,6 +117,8 @@ void http_stream_wake_all(struct http_server *server);
 /* http_sweep.c: time limits */
 void http_sweep_on_connection(void *cls, struct MHD_Connection *connection, void **socket_context,
                               enum MHD_ConnectionNotificationCode what);
+/* Between requests: idle_ms and a little, since a line that comes byte by byte is not silence. */
+void http_sweep_set_idle(struct http_server *server, struct MHD_Connection *connection);
 void http_sweep_set(struct MHD_Connection *connection, int64_t deadline_ms);
 /* Shuts down the sockets whose deadline is before now_ms; how many. */
 unsigned http_sweep_expired(struct http_server *server, int64_t now_ms);

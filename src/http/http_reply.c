@@ -6,6 +6,7 @@
 
 #include <zlib.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/mem.h"
 
@@ -115,8 +116,9 @@ static bool compress_body(const void *bytes, size_t len, struct buf *ret_body)
 
 static void add_header(struct MHD_Response *response, const char *name, const char *value)
 {
-    if (MHD_add_response_header(response, name, value) != MHD_YES)
-        assert(!"a reply header that is not valid");
+    enum MHD_Result rc = MHD_add_response_header(response, name, value);
+    assert(rc == MHD_YES); /* ours: no line breaks in it */
+    (void)rc;
 }
 
 static void add_headers(struct http_exchange *exchange, struct MHD_Response *response, bool is_stream,
@@ -167,7 +169,8 @@ static struct MHD_Response *body_response(struct http_exchange *exchange, bool *
         return MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
     if (reply->is_static)
         return MHD_create_response_from_buffer(len, (void *)(uintptr_t)bytes, MHD_RESPMEM_PERSISTENT);
-    struct MHD_Response *response = MHD_create_response_from_buffer_with_free_callback(len, reply->body.bytes, mem_free);
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer_with_free_callback(len, reply->body.bytes, mem_free);
     if (response)
         reply->body = BUF_INIT; /* the response frees it */
     return response;
@@ -184,6 +187,8 @@ enum MHD_Result http_reply_send(struct http_exchange *exchange)
         reply->stream = NULL; /* the response's now, also when it could not be made */
     } else {
         response = body_response(exchange, &compressed);
+        int64_t patience_ms = exchange->server->config.request_ms + (int64_t)(exchange->sent_bytes / HTTP_READ_RATE);
+        http_sweep_set(exchange->connection, clock_boot_ms() + patience_ms);
     }
     if (!response)
         return MHD_NO;

@@ -128,7 +128,7 @@ static struct MHD_Daemon *start_library(struct http_server *server)
         {MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)thread_count(config), NULL},
         {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)connections_max(config), NULL},
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, NULL},
-        {MHD_OPTION_CONNECTION_TIMEOUT, HTTP_SILENCE_S, NULL},
+        {MHD_OPTION_CONNECTION_TIMEOUT, (intptr_t)((config->idle_ms + 999) / 1000), NULL},
         {MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL},
         {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)http_access_on_uri, server},
         {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)http_access_on_done, server},
@@ -153,6 +153,8 @@ static struct http_server *new_server(const struct http_config *config)
 {
     struct http_server *server = mem_new(struct http_server);
     server->config = *config;
+    server->config.request_ms = config->request_ms ? config->request_ms : HTTP_REQUEST_MS;
+    server->config.idle_ms = config->idle_ms ? config->idle_ms : HTTP_IDLE_MS;
     server->checks_layout = MHD_get_version()[0] == '0';
     if (getrandom(&server->id_seed, sizeof server->id_seed, 0) != (ssize_t)sizeof server->id_seed)
         server->id_seed = (uintptr_t)server ^ (uint64_t)getpid() << 32;

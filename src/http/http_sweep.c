@@ -15,7 +15,7 @@ static void add_connection(struct http_server *server, struct MHD_Connection *mh
     struct http_connection *connection = mem_new(struct http_connection);
     connection->server = server;
     connection->fd = info ? info->connect_fd : -1;
-    atomic_store(&connection->deadline_ms, clock_boot_ms() + HTTP_HEAD_MS);
+    atomic_store(&connection->deadline_ms, clock_boot_ms() + server->config.idle_ms + HTTP_LINE_MS);
     pthread_mutex_lock(&server->lock);
     connection->older = server->connections;
     if (connection->older)
@@ -60,6 +60,11 @@ void http_sweep_set(struct MHD_Connection *mhd, int64_t deadline_ms)
         struct http_connection *connection = info->socket_context;
         atomic_store_explicit(&connection->deadline_ms, deadline_ms, memory_order_relaxed);
     }
+}
+
+void http_sweep_set_idle(struct http_server *server, struct MHD_Connection *mhd)
+{
+    http_sweep_set(mhd, clock_boot_ms() + server->config.idle_ms + HTTP_LINE_MS);
 }
 
 unsigned http_sweep_expired(struct http_server *server, int64_t now_ms)

@@ -8,7 +8,8 @@
 
 int client_connect(uint16_t port);
 void client_send(int fd, const char *text);
-/* Appends until `stop` is in out (terminated then), or the end when stop is NULL. Fails the test after 30 s of silence. */
+/* Appends until `stop` is in out (terminated then), or the end when stop is NULL. Fails the test after 30 s without
+ * a byte. */
 void client_read_until(int fd, const char *stop, struct buf *out);
 /* Connects, sends, reads to the end of the connection. */
 void client_ask(uint16_t port, const char *text, struct buf *out);

@@ -1,5 +1,6 @@
 #include "support/check.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/limits.h"
