@@ -391,7 +391,7 @@ void core_free(struct core *core)
     mem_free(core);
 }
 
-int core_add_fd(struct core *core, int fd, void (*turn_fn)(void *context), void *context, struct error *err)
+int core_add_fd(struct core *core, int fd, core_turn_fn *turn_fn, void *context, struct error *err)
 {
     core->watches = mem_grow(core->watches, &core->watch_cap, core->watch_count + 1, sizeof *core->watches);
     core->watches[core->watch_count] = (struct core_watch){fd, turn_fn, context};

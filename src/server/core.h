@@ -76,8 +76,9 @@ struct store *core_store(struct core *core);
 struct live *core_live(struct core *core);
 struct store_thread *core_store_thread(struct core *core);
 
+typedef void core_turn_fn(void *context);
 /* The engine's thread, or before core_run. `turn` is called when fd is readable. */
-int core_add_fd(struct core *core, int fd, void (*turn)(void *context), void *context, struct error *err);
+int core_add_fd(struct core *core, int fd, core_turn_fn *turn, void *context, struct error *err);
 /* No new starts; ends when nothing runs, or after drain_ms by handing over. Idempotent. */
 void core_drain(struct core *core);
 /* Ends all tasks by KILL, then the workers, then core_run. */

@@ -20,7 +20,7 @@ enum core_phase {
 
 struct core_watch {
     int fd;
-    void (*turn)(void *context);
+    core_turn_fn *turn;
     void *context;
 };
 
