@@ -219,7 +219,7 @@ void engine_command(struct engine *engine, struct command *command, struct engin
     case COMMAND_KIND_COUNT:
         break;
     }
-    assert(!"a command of no kind");
+    assert(false && "a command of no kind");
 }
 
 void engine_command_committed(struct engine *engine, struct waiting_command *waiting, const struct verdict *verdict,
