@@ -170,7 +170,7 @@ static struct http_server *new_server(const struct http_config *config)
 
 int http_start(const struct http_config *config, struct http_server **ret_server, struct error *err)
 {
-    int fd;
+    int fd = -1;
     int rc = open_listener(config, &fd, err);
     if (rc)
         return rc;
