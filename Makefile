@@ -1,6 +1,7 @@
 # A thin front for CMake and Ninja.
 #   make          the optimised binary, build/pawl
 #   make check    everything that is tested, under ASan and UBSan
+#   make lint     the two other compiles (gcc -O2, clang) and tools/tidy
 #   make demo     a server, a DAG, its result
 #   make fuzz     libFuzzer targets, FUZZ_SECONDS (60) each
 #   make install  DESTDIR and PREFIX (/usr/local) as usual
@@ -8,7 +9,7 @@ CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
 JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
 
-.PHONY: all check check-build demo fuzz install deps clean
+.PHONY: all check check-build lint demo fuzz install deps clean
 
 all:
 	@cmake -S . -B build -G Ninja -DCMAKE_C_COMPILER=$(CC) -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null
@@ -24,6 +25,11 @@ check-build:
 check: deps
 	@$(MAKE) --no-print-directory check-build
 	@cd build-check && PAWL_JOBS=$(JOBS) ctest --output-on-failure -j $(JOBS)
+
+lint:
+	@PAWL_JOBS=$(JOBS) tools/build-variant release
+	@PAWL_JOBS=$(JOBS) tools/build-variant clang
+	@tools/tidy
 
 demo:
 	@tools/demo
