@@ -65,6 +65,8 @@ struct http_config {
     void (*on_head)(void *context, struct http_request *request);
     /* The request is complete: reply or defer. Not called when on_head replied. */
     void (*on_request)(void *context, struct http_request *request);
+    /* A deferred request was completed without a reply: make it now, without deferring again. */
+    void (*on_resume)(void *context, struct http_request *request);
     /* The reply was sent or the client is gone: log, free request->context. status 0: there was no reply. */
     void (*on_done)(void *context, struct http_request *request, unsigned status, uint64_t sent_bytes);
 };
@@ -88,6 +90,9 @@ void http_reply(struct http_request *request, unsigned status, const char *conte
 /* `bytes` live as long as the process. */
 void http_reply_static(struct http_request *request, unsigned status, const char *content_type, const void *bytes,
                        size_t len);
+/* `len` bytes of a file from `offset`, sent without being read into memory; the descriptor becomes the reply's. */
+void http_reply_file(struct http_request *request, unsigned status, const char *content_type, int take_fd,
+                     uint64_t offset, uint64_t len);
 void http_reply_empty(struct http_request *request, unsigned status);
 /* {"code", "message", "details": null} with the code's status. */
 void http_reply_error(struct http_request *request, int code, const char *format, ...)
@@ -99,8 +104,9 @@ void http_reply_header(struct http_request *request, const char *name, const cha
 bool http_reply_etag(struct http_request *request, const char *tag);
 bool http_replied(const struct http_request *request);
 
-/* The request sleeps until http_complete. Between on_request's return and http_complete the request belongs to
- * whoever will complete it, who replies first; the client may be gone meanwhile, which changes nothing. */
+/* The request sleeps until http_complete. From http_defer to http_complete the request belongs to whoever will
+ * complete it: who replies first, or leaves that to on_resume. The client may be gone meanwhile, which changes
+ * nothing. */
 void http_defer(struct http_request *request);
 void http_complete(struct http_request *request); /* any thread, once */
 

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/limits.h"
@@ -199,7 +200,7 @@ static enum MHD_Result on_body(struct http_exchange *exchange, const char *bytes
         }
     }
     *len = 0;
-    return exchange->received > DRAIN_MAX ? MHD_NO : MHD_YES;
+    return http_replied(request) && exchange->received > DRAIN_MAX ? MHD_NO : MHD_YES;
 }
 
 static void wake_up(struct http_exchange *exchange)
@@ -215,7 +216,9 @@ static enum MHD_Result on_end(struct http_exchange *exchange)
     struct http_server *server = exchange->server;
     enum http_turn turn = atomic_load(&exchange->turn);
     wake_up(exchange);
-    if (turn == TURN_COMPLETED || http_replied(request))
+    if (turn == TURN_COMPLETED && !http_replied(request))
+        server->config.on_resume(server->config.context, request);
+    if (http_replied(request))
         return http_reply_send(exchange);
     assert(turn == TURN_SERVER);
     http_sweep_set(exchange->connection, 0);
@@ -268,6 +271,8 @@ void http_access_on_done(void *cls, struct MHD_Connection *connection, void **re
         server->config.on_done(server->config.context, request, reply->sent ? reply->status : 0,
                                exchange->sent_bytes);
     http_stream_abandon(reply->stream);
+    if (reply->has_file)
+        (void)close(reply->file_fd);
     buf_fini(&reply->body);
     buf_fini(&request->body);
     arena_fini(&request->arena);
@@ -297,7 +302,6 @@ void http_complete(struct http_request *request)
     struct http_exchange *exchange = request->exchange;
     struct http_server *server = exchange->server;
     struct MHD_Connection *connection = exchange->connection;
-    assert(http_replied(request));
     /* Not ours after this, unless it is suspended, which only we can end. */
     atomic_fetch_add(&server->resuming, 1);
     enum http_turn was = atomic_exchange(&exchange->turn, TURN_COMPLETED);

@@ -75,6 +75,10 @@ struct http_reply {
     struct buf body;
     const void *static_bytes;
     size_t static_len;
+    int file_fd;                    /* when has_file */
+    bool has_file;
+    uint64_t file_offset;
+    uint64_t file_len;
     const char *etag;
     struct http_stream *stream;
     const char *header_names[HTTP_REPLY_HEADERS_MAX];

@@ -36,6 +36,16 @@ void http_reply_static(struct http_request *request, unsigned status, const char
     reply->static_len = len;
 }
 
+void http_reply_file(struct http_request *request, unsigned status, const char *content_type, int take_fd,
+                     uint64_t offset, uint64_t len)
+{
+    struct http_reply *reply = begin(request, status, content_type);
+    reply->has_file = true;
+    reply->file_fd = take_fd;
+    reply->file_offset = offset;
+    reply->file_len = len;
+}
+
 void http_reply_empty(struct http_request *request, unsigned status)
 {
     (void)begin(request, status, NULL);
@@ -121,7 +131,7 @@ static void add_header(struct MHD_Response *response, const char *name, const ch
     (void)rc;
 }
 
-static void add_headers(struct http_exchange *exchange, struct MHD_Response *response, bool is_stream,
+static void add_headers(struct http_exchange *exchange, struct MHD_Response *response, bool may_compress,
                         bool compressed)
 {
     const struct http_reply *reply = &exchange->reply;
@@ -143,7 +153,7 @@ static void add_headers(struct http_exchange *exchange, struct MHD_Response *res
     }
     if (compressed)
         add_header(response, "Content-Encoding", "gzip");
-    if (is_compressible(reply->content_type) && !is_stream)
+    if (is_compressible(reply->content_type) && may_compress)
         add_header(response, "Vary", "Accept-Encoding");
     if (atomic_load(&exchange->server->stopping))
         add_header(response, "Connection", "close");
@@ -176,23 +186,33 @@ static struct MHD_Response *body_response(struct http_exchange *exchange, bool *
     return response;
 }
 
+static void set_patience(const struct http_exchange *exchange)
+{
+    int64_t patience_ms = exchange->server->config.request_ms + (int64_t)(exchange->sent_bytes / HTTP_READ_RATE);
+    http_sweep_set(exchange->connection, clock_boot_ms() + patience_ms);
+}
+
 enum MHD_Result http_reply_send(struct http_exchange *exchange)
 {
     struct http_reply *reply = &exchange->reply;
     assert(reply->made && !reply->sent);
-    bool compressed = false, is_stream = reply->stream != NULL;
+    bool compressed = false, is_stream = reply->stream != NULL, is_file = reply->has_file;
     struct MHD_Response *response;
-    if (is_stream) {
+    if (is_file) {
+        exchange->sent_bytes = reply->file_len;
+        response = MHD_create_response_from_fd_at_offset64(reply->file_len, reply->file_fd, reply->file_offset);
+        reply->has_file = !response; /* the response closes it */
+        set_patience(exchange);
+    } else if (is_stream) {
         response = http_stream_response(reply->stream);
         reply->stream = NULL; /* the response's now, also when it could not be made */
     } else {
         response = body_response(exchange, &compressed);
-        int64_t patience_ms = exchange->server->config.request_ms + (int64_t)(exchange->sent_bytes / HTTP_READ_RATE);
-        http_sweep_set(exchange->connection, clock_boot_ms() + patience_ms);
+        set_patience(exchange);
     }
     if (!response)
         return MHD_NO;
-    add_headers(exchange, response, is_stream, compressed);
+    add_headers(exchange, response, !is_stream && !is_file, compressed);
     enum MHD_Result rc = MHD_queue_response(exchange->connection, reply->status, response);
     MHD_destroy_response(response);
     reply->sent = rc == MHD_YES;

@@ -4,6 +4,7 @@
 #include "support/check.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -56,9 +57,11 @@ static void *complete_all(void *cls)
         }
         struct http_request *request = completer.waiting[--completer.count];
         pthread_mutex_unlock(&completer.lock);
-        struct buf body = BUF_INIT;
-        buf_add_text(&body, "late");
-        http_reply(request, 202, "text/plain", &body);
+        if (request->method == HTTP_GET) {
+            struct buf body = BUF_INIT;
+            buf_add_text(&body, "late");
+            http_reply(request, 202, "text/plain", &body);
+        }
         http_complete(request);
         pthread_mutex_lock(&completer.lock);
     }
@@ -137,6 +140,9 @@ static void on_request(void *cls, struct http_request *request)
         http_complete(request);
     } else if (path_is(request, "stream")) {
         feed.stream = http_reply_stream(request, 200, "text/event-stream", &feed_ops, NULL);
+    } else if (path_is(request, "file")) {
+        int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+        http_reply_file(request, 200, "text/plain", fd, 1, 3);
     } else if (path_is(request, "tag")) {
         if (http_reply_etag(request, "t1"))
             return;
@@ -149,6 +155,12 @@ static void on_request(void *cls, struct http_request *request)
         buf_add(&body, request->body.bytes, request->body.len);
         http_reply(request, 200, "text/plain", &body);
     }
+}
+
+static void on_resume(void *cls, struct http_request *request)
+{
+    (void)cls;
+    http_reply_static(request, 201, "text/plain", "resumed", 7);
 }
 
 static void on_done(void *cls, struct http_request *request, unsigned status, uint64_t sent)
@@ -165,7 +177,8 @@ static struct http_server *start(void)
 {
     static const char *const hosts[] = {"localhost"};
     struct http_config config = {
-        .hosts = hosts, .host_count = 1, .on_head = on_head, .on_request = on_request, .on_done = on_done,
+        .hosts = hosts, .host_count = 1, .on_head = on_head, .on_request = on_request, .on_resume = on_resume,
+        .on_done = on_done,
     };
     struct http_server *server = NULL;
     struct error err = {0};
@@ -222,6 +235,7 @@ static void test_plain(void **state)
     expect(server, "GET /x HTTP/1.1\r\n" HEAD "X-Request-Id: not mine\r\n\r\n", 200, "X-Request-Id: ");
     expect(server, "GET /refused HTTP/1.1\r\n" HEAD "\r\n", 404,
            "{\"code\":\"NOT_FOUND\",\"message\":\"nothing \\\"here\\\"\",\"details\":null}");
+    expect(server, "GET /file HTTP/1.1\r\n" HEAD "\r\n", 200, "\r\n\r\nELF");
     expect(server, "GET /tag HTTP/1.1\r\n" HEAD "\r\n", 200, "ETag: \"t1\"\r\n");
     expect(server, "GET /tag HTTP/1.1\r\n" HEAD "If-None-Match: \"t0\", W/\"t1\"\r\n\r\n", 304, "ETag: \"t1\"\r\n");
 }
@@ -377,6 +391,7 @@ static void test_deferred(void **state)
     struct http_server *server = *state;
     for (int i = 0; i < 200; i++) { /* both orders of complete and suspend come up */
         expect(server, "GET /later HTTP/1.1\r\n" HEAD "\r\n", 202, "late");
+        expect(server, "POST /later HTTP/1.1\r\n" HEAD "Content-Length: 0\r\n\r\n", 201, "resumed");
         expect(server, "GET /at-once HTTP/1.1\r\n" HEAD "\r\n", 204, NULL);
     }
 }
