@@ -200,7 +200,7 @@ struct store_ops {
      * everything and may be tried again with the same batches. */
     int (*commit)(struct store *store, struct batch *const *batches, size_t count, struct error *err);
     /* A slice of housekeeping (checkpoint, expired keys, the reserve), a few ms at most unless a checkpoint is due.
-     * now_ms: wall time. idle: nothing waits to be committed. *ret_next_ms: call again after so long even when
+     * now_ms: wall time. idle: nothing has come for a moment. *ret_next_ms: call again after so long even when
      * nothing was committed; -1: no need. */
     int (*maintain)(struct store *store, int64_t now_ms, bool idle, int64_t *ret_next_ms, struct error *err);
     /* Every unfinished run, oldest first. */
@@ -240,6 +240,8 @@ struct store_ops {
 struct store {
     const struct store_ops *ops;
     uint64_t epoch;     /* grows durably with each open for writing; fences are epoch << 32 | n. 0: STORE_READ */
+    _Atomic(enum store_room) room; /* set by the writer's slots (open, commit, maintain) before they return; any thread
+                                      may look. What status tells */
 };
 
 /* DATA/pawl.db. ERROR_NOT_FOUND, ERROR_STORE_NEWER (err names both versions), ERROR_STORE_FAILED (no pawl store,

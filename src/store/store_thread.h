@@ -7,8 +7,8 @@
  *     store_thread_take() until NULL           durable: verdicts are filled
  *
  * When the disk is full even without the reserve, the batches stay here and are tried again until they fit; nothing
- * submitted is dropped. When the store fails, every batch from then on comes back with ERROR_STORE_FAILED: none of
- * them may be acknowledged. */
+ * submitted is dropped before the stop. When the store fails, the batches of that commit come back with its code and
+ * every later one with ERROR_STORE_FAILED: none of them may be acknowledged. */
 #ifndef PAWL_STORE_STORE_THREAD_H
 #define PAWL_STORE_STORE_THREAD_H
 
@@ -36,7 +36,8 @@ struct store_thread_stats {
 
 /* Starts the thread. The store stays the caller's; its writer's slots belong to the thread until the stop. */
 struct store_thread *store_thread_start(struct store *store);
-/* Commits what was submitted, ends the thread and frees it. Batches nobody has taken are freed too. NULL allowed. */
+/* Commits what was submitted, ends the thread and frees it. Batches nobody has taken are freed too; so are those that
+ * do not fit on a full disk even at a last try: nobody was told of them. NULL allowed. */
 void store_thread_stop(struct store_thread *thread);
 
 /* Readable when store_thread_take has something (level triggered until it returned NULL). */
