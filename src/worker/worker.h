@@ -15,7 +15,8 @@ enum worker_spawn { WORKER_SPAWN_AUTO, WORKER_SPAWN_POSIX };
 
 struct worker_options {
     struct uuid id;
-    const char *dir;                 /* DATA/workers: <id>.sock, <id>.lock, <id>.log, <id>.tmp are its */
+    const char *dir;                 /* DATA/workers, absolute: <id>.sock .lock .log .run .tmp are its; removed when
+                                        it ends by itself, but for a log that is not empty */
     int listen_fd;                   /* bound to <dir>/<id>.sock and listening */
     int lock_fd;                     /* <dir>/<id>.lock, flock()ed: proves that the worker lives */
     uint32_t slots;
