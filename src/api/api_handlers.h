@@ -1,0 +1,77 @@
+/* Every handler of the route table, by file. */
+#ifndef PAWL_API_API_HANDLERS_H
+#define PAWL_API_API_HANDLERS_H
+
+#include <stdint.h>
+
+struct api;
+struct api_call;
+struct api_events;
+struct api_worker;
+struct batch;
+
+/* api_dag.c */
+void api_create_dag(struct api_call *call);
+void api_list_dags(struct api_call *call);
+void api_get_dag(struct api_call *call);
+void api_update_dag(struct api_call *call);
+void api_delete_dag(struct api_call *call);
+void api_pause_dag(struct api_call *call);
+void api_resume_dag(struct api_call *call);
+void api_get_dag_source(struct api_call *call);
+void api_list_dag_versions(struct api_call *call);
+void api_validate_dag(struct api_call *call);
+
+/* api_trigger.c: what makes and ends runs */
+void api_trigger_dag(struct api_call *call);
+void api_cancel_run(struct api_call *call);
+void api_rerun_run(struct api_call *call);
+void api_retry_letter(struct api_call *call);
+void api_skip_letter(struct api_call *call);
+void api_resolve_letter(struct api_call *call);
+
+/* api_runs.c, api_status.c, api_why.c */
+void api_list_runs(struct api_call *call);
+void api_list_dag_runs(struct api_call *call);
+void api_get_run(struct api_call *call);
+void api_get_task_why(struct api_call *call);
+
+/* api_log.c */
+void api_get_task_log(struct api_call *call);
+void api_get_instance_log(struct api_call *call);
+
+/* api_events.c */
+void api_get_run_events(struct api_call *call);
+void api_get_events(struct api_call *call);
+struct api_events *api_events_new(struct api *api);
+/* Before http_stop, which closes the streams: nothing is added any more. */
+void api_events_stop(struct api_events *events);
+void api_events_free(struct api_events *events); /* after http_stop; NULL is allowed */
+/* The engine's thread: see api_publish. Also wakes followed logs. */
+void api_events_publish(struct api *api, const struct batch *batch, int64_t now_ms);
+void api_events_publish_worker(struct api *api, const struct api_worker *worker);
+
+/* api_worker.c */
+void api_list_workers(struct api_call *call);
+void api_drain_worker(struct api_call *call);
+void api_resume_worker(struct api_call *call);
+void api_get_cluster(struct api_call *call);
+
+/* api_letter.c */
+void api_list_letters(struct api_call *call);
+void api_get_letter(struct api_call *call);
+void api_get_letter_stats(struct api_call *call);
+
+/* api_health.c, api_metrics.c */
+void api_get_health(struct api_call *call);
+void api_get_ready(struct api_call *call);
+void api_get_live(struct api_call *call);
+void api_get_metrics(struct api_call *call);
+
+/* api_docs.c */
+void api_get_openapi(struct api_call *call);
+void api_get_docs(struct api_call *call);
+void api_get_docs_style(struct api_call *call);
+void api_get_home(struct api_call *call);
+
+#endif

@@ -1,0 +1,310 @@
+/* What every operation takes, gives and can refuse. */
+#include "api/api_table.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "api/api_handlers.h"
+#include "base/limits.h"
+
+const struct api_param api_table_queries[API_QUERY_COUNT] = {
+    [API_QUERY_LIMIT] = {"limit", API_INTEGER, 1, LIMIT_PAGE_MAX, LIMIT_PAGE_DEFAULT, NULL, "How many at most"},
+    [API_QUERY_OFFSET] = {"offset", API_INTEGER, 0, LIMIT_OFFSET_MAX, 0, NULL,
+                          "How many to pass over; to go further use `before`"},
+    [API_QUERY_BEFORE] = {"before", API_UUID, 0, 0, -1, NULL,
+                          "Only what is older than this id: the last one of the page before"},
+    [API_QUERY_ID] = {"id", API_STRING, 1, 36, -1, NULL,
+                      "Only ids that start or end with these hexadecimal digits; dashes do not count"},
+    [API_QUERY_NAME] = {"name", API_STRING, 1, LIMIT_DAG_NAME_BYTES_MAX, -1, NULL, "Only the DAG of exactly this name"},
+    [API_QUERY_VERSION] = {"version", API_INTEGER, 1, INT32_MAX, -1, NULL, "A version of the DAG; the latest if absent"},
+    [API_QUERY_STATE] = {"state", API_STRING, 0, 0, -1, api_names_run_states, "Only runs in this state"},
+    [API_QUERY_DAG_ID] = {"dagId", API_UUID, 0, 0, -1, NULL, "Only what belongs to this DAG"},
+    [API_QUERY_TASK_STATE] = {"taskState", API_STRING, 0, 0, -1, api_names_task_states, "Only tasks in this state"},
+    [API_QUERY_TASK_LIMIT] = {"taskLimit", API_INTEGER, 0, LIMIT_DAG_LOCAL_TASKS_MAX, -1, NULL,
+                              "How many tasks at most; all if absent"},
+    [API_QUERY_TASK_AFTER] = {"taskAfter", API_STRING, 1, LIMIT_TASK_ID_BYTES_MAX, -1, NULL,
+                              "Only tasks that come after this task id in the DAG file"},
+    [API_QUERY_ATTEMPT] = {"attempt", API_INTEGER, 1, INT32_MAX, -1, NULL, "An attempt's number; the latest if absent"},
+    [API_QUERY_LOG_OFFSET] = {"offset", API_INTEGER, 0, INT64_MAX, 0, NULL, "First byte of the log"},
+    [API_QUERY_LOG_LIMIT] = {"limit", API_INTEGER, 1, LIMIT_LOG_PAGE_BYTES_MAX, LIMIT_LOG_PAGE_BYTES_MAX, NULL,
+                             "How many bytes at most"},
+    [API_QUERY_FOLLOW] = {"follow", API_BOOLEAN, 0, 1, 0, NULL, "Stay and send what is written until the attempt ends"},
+    [API_QUERY_STATUS] = {"status", API_STRING, 0, 0, -1, api_names_resolutions,
+                          "Only dead letters with this resolution status"},
+};
+
+const struct api_param api_table_fields[API_FIELD_COUNT] = {
+    [API_FIELD_NAME] = {"name", API_STRING, 1, LIMIT_DAG_NAME_BYTES_MAX, -1, NULL,
+                        "The DAG's name; it wins over the file's"},
+    [API_FIELD_YAML] = {"yaml", API_STRING, 0, LIMIT_DAG_LOCAL_BYTES_MAX, -1, NULL, "The DAG file, as text"},
+    [API_FIELD_FROM] = {"from", API_STRING, 0, 0, -1, api_names_rerun_from,
+                        "What runs again: what did not succeed, everything, or one task and all that depends on it"},
+    [API_FIELD_TASK_ID] = {"taskId", API_STRING, 1, LIMIT_TASK_ID_BYTES_MAX, -1, NULL,
+                           "The task to run again; for `from: task`, and required there"},
+    [API_FIELD_VERSION] = {"version", API_STRING, 0, 0, 0, api_names_rerun_version,
+                           "The DAG version: the source run's, or the latest"},
+    [API_FIELD_REASON] = {"reason", API_STRING, 0, LIMIT_DESCRIPTION_BYTES_MAX, -1, NULL, "Why; kept as the notes"},
+    [API_FIELD_NOTES] = {"notes", API_STRING, 0, LIMIT_DESCRIPTION_BYTES_MAX, -1, NULL, "What was done about it"},
+    [API_FIELD_RESOLVED_BY] = {"resolvedBy", API_STRING, 0, LIMIT_NAME_BYTES_MAX, -1, NULL, "Who resolved it"},
+};
+
+#define FIELD(id) (1u << API_FIELD_##id)
+
+static const struct api_body body_empty = {"Empty", "An empty object, or no body at all", {0}, 0, false};
+static const struct api_body body_dag_create = {
+    "DagCreate", "A DAG to make", {API_FIELD_NAME, API_FIELD_YAML}, FIELD(NAME) | FIELD(YAML), true};
+static const struct api_body body_dag_source = {
+    "DagSource", "A DAG file", {API_FIELD_YAML}, FIELD(YAML), true};
+static const struct api_body body_rerun = {"Rerun", "What of a run to run again",
+                                           {API_FIELD_FROM, API_FIELD_TASK_ID, API_FIELD_VERSION}, FIELD(FROM), false};
+static const struct api_body body_skip = {"DeadLetterSkip", "Why a task is skipped", {API_FIELD_REASON}, 0, false};
+static const struct api_body body_resolve = {
+    "DeadLetterResolve", "How a dead letter was settled", {API_FIELD_NOTES, API_FIELD_RESOLVED_BY}, 0, false};
+
+#define RUN_MAKING_TEXT                                                                                          \
+    "The answer comes when the run is durable. The same `Idempotency-Key` within 24 hours gives the same run "   \
+    "again, as it is then. "
+
+const struct api_tag api_table_tags[] = {
+    {"cluster", "Workers and nodes"},
+    {"dags", "DAGs and their versions"},
+    {"dlq", "Dead letters: failed tasks kept for a person to retry, skip or resolve"},
+    {"documents", "This description"},
+    {"events", "What changes, as it changes"},
+    {"health", "Health, probes and metrics"},
+    {"runs", "Runs and their tasks"},
+};
+const size_t api_table_tag_count = sizeof api_table_tags / sizeof *api_table_tags;
+
+const struct api_route api_table_routes[] = {
+    /* DAGs */
+    {HTTP_GET, "/api/v1/dags", "listDags", "dags", "DAGs, newest first", NULL, API_ROLE_VIEWER,
+     {API_QUERY_LIMIT, API_QUERY_OFFSET, API_QUERY_BEFORE, API_QUERY_NAME, API_QUERY_ID},
+     .status = 200, .schema = "Dag", .is_list = true, .needs_store = true, .handler = api_list_dags},
+    {HTTP_POST, "/api/v1/dags", "createDag", "dags", "Makes a DAG",
+     "The first version of a DAG. What is wrong with the file is listed in `errors`, all of it at once.", API_ROLE_ADMIN,
+     .body = &body_dag_create, .status = 201, .schema = "Dag", .needs_store = true,
+     .errors = {ERROR_PARSE_ERROR, ERROR_VALIDATION_ERROR, ERROR_DAG_EXISTS}, .handler = api_create_dag},
+    {HTTP_POST, "/api/v1/dags/validate", "validateDag", "dags", "Checks a DAG file and keeps nothing", NULL,
+     API_ROLE_VIEWER, .body = &body_dag_source, .status = 200, .schema = "Validation", .handler = api_validate_dag},
+    {HTTP_GET, "/api/v1/dags/{dagId}", "getDag", "dags", "One DAG", NULL, API_ROLE_VIEWER, .status = 200,
+     .schema = "Dag", .etag = true, .needs_store = true, .errors = {ERROR_DAG_NOT_FOUND}, .handler = api_get_dag},
+    {HTTP_PUT, "/api/v1/dags/{dagId}", "updateDag", "dags", "Makes a new version of a DAG",
+     "The version grows by one if the file changed, else nothing happens. The name stays what it is. Runs keep the "
+     "version they started with.", API_ROLE_ADMIN, .headers = API_HEADER_IF_MATCH, .body = &body_dag_source,
+     .status = 200, .schema = "Dag", .needs_store = true,
+     .errors = {ERROR_PARSE_ERROR, ERROR_VALIDATION_ERROR, ERROR_DAG_NOT_FOUND}, .handler = api_update_dag},
+    {HTTP_DELETE, "/api/v1/dags/{dagId}", "deleteDag", "dags", "Deletes a DAG",
+     "Its runs stay readable and its name is free again.", API_ROLE_ADMIN, .status = 204, .needs_store = true,
+     .errors = {ERROR_DAG_NOT_FOUND, ERROR_DAG_HAS_ACTIVE_RUNS}, .handler = api_delete_dag},
+    {HTTP_GET, "/api/v1/dags/{dagId}/source", "getDagSource", "dags", "The YAML as it was given",
+     "Also of a DAG that was deleted.", API_ROLE_VIEWER, {API_QUERY_VERSION}, .status = 200,
+     .content_type = "application/yaml", .etag = true, .needs_store = true, .errors = {ERROR_DAG_NOT_FOUND},
+     .handler = api_get_dag_source},
+    {HTTP_GET, "/api/v1/dags/{dagId}/versions", "listDagVersions", "dags", "The versions of a DAG, newest first",
+     "Also of a DAG that was deleted.", API_ROLE_VIEWER, {API_QUERY_LIMIT, API_QUERY_OFFSET}, .status = 200,
+     .schema = "DagVersion", .is_list = true, .needs_store = true, .errors = {ERROR_DAG_NOT_FOUND},
+     .handler = api_list_dag_versions},
+    {HTTP_POST, "/api/v1/dags/{dagId}/pause", "pauseDag", "dags", "Stops a DAG's schedule",
+     "Triggers go on working.", API_ROLE_OPERATOR, .body = &body_empty, .status = 204, .needs_store = true,
+     .errors = {ERROR_DAG_NOT_FOUND}, .handler = api_pause_dag},
+    {HTTP_POST, "/api/v1/dags/{dagId}/resume", "resumeDag", "dags", "Lets a DAG's schedule go on", NULL,
+     API_ROLE_OPERATOR, .body = &body_empty, .status = 204, .needs_store = true, .errors = {ERROR_DAG_NOT_FOUND},
+     .handler = api_resume_dag},
+
+    /* runs */
+    {HTTP_POST, "/api/v1/dags/{dagId}/runs", "triggerDag", "runs", "Starts a run of a DAG's latest version",
+     RUN_MAKING_TEXT "503 FULL has `Retry-After`.", API_ROLE_OPERATOR, .headers = API_HEADER_IDEMPOTENCY_KEY,
+     .body = &body_empty, .status = 202, .schema = "Run", .needs_store = true,
+     .errors = {ERROR_DAG_NOT_FOUND, ERROR_FULL}, .handler = api_trigger_dag},
+    {HTTP_GET, "/api/v1/dags/{dagId}/runs", "listDagRuns", "runs", "Runs of a DAG, newest first",
+     "Also of a DAG that was deleted.", API_ROLE_VIEWER,
+     {API_QUERY_LIMIT, API_QUERY_OFFSET, API_QUERY_BEFORE, API_QUERY_STATE}, .status = 200, .schema = "Run",
+     .is_list = true, .needs_store = true, .errors = {ERROR_DAG_NOT_FOUND}, .handler = api_list_dag_runs},
+    {HTTP_GET, "/api/v1/runs", "listRuns", "runs", "Runs, newest first", NULL, API_ROLE_VIEWER,
+     {API_QUERY_LIMIT, API_QUERY_OFFSET, API_QUERY_BEFORE, API_QUERY_STATE, API_QUERY_DAG_ID, API_QUERY_ID},
+     .status = 200, .schema = "Run", .is_list = true, .needs_store = true, .handler = api_list_runs},
+    {HTTP_GET, "/api/v1/runs/{runId}", "getRun", "runs", "A run and its tasks",
+     "Live while the run is active. Without `taskLimit` all tasks are given; `taskLimit=0` gives none.",
+     API_ROLE_VIEWER, {API_QUERY_TASK_STATE, API_QUERY_TASK_LIMIT, API_QUERY_TASK_AFTER}, .status = 200,
+     .schema = "RunStatus", .etag = true, .needs_store = true, .errors = {ERROR_RUN_NOT_FOUND},
+     .handler = api_get_run},
+    {HTTP_POST, "/api/v1/runs/{runId}/cancel", "cancelRun", "runs", "Cancels a run",
+     "What has not ended ends `canceled`; an exit that came first wins. Asking again is no error.", API_ROLE_OPERATOR,
+     .body = &body_empty, .status = 202, .schema = "Run", .needs_store = true,
+     .errors = {ERROR_RUN_NOT_FOUND, ERROR_RUN_FINISHED}, .handler = api_cancel_run},
+    {HTTP_POST, "/api/v1/runs/{runId}/rerun", "rerunRun", "runs", "Makes a new run of an ended one",
+     RUN_MAKING_TEXT
+     "What does not run again is kept. A rerun that succeeds resolves the dead letters of its source when everything "
+     "that had failed was part of it.", API_ROLE_OPERATOR, .headers = API_HEADER_IDEMPOTENCY_KEY, .body = &body_rerun,
+     .status = 202, .schema = "Run", .needs_store = true,
+     .errors = {ERROR_RUN_NOT_FOUND, ERROR_DAG_NOT_FOUND, ERROR_TASK_NOT_FOUND, ERROR_RUN_ACTIVE,
+                ERROR_NOTHING_TO_RERUN, ERROR_FULL}, .handler = api_rerun_run},
+    {HTTP_GET, "/api/v1/runs/{runId}/tasks/{taskId}/log", "getTaskLog", "runs", "A task's log, by byte range",
+     "Past the end the answer is 200 and empty. `X-Log-Size` is the log's size in bytes. With `follow=true` the "
+     "answer goes on until the attempt has ended. A `/` in a task id is sent as `%2F`.", API_ROLE_VIEWER,
+     {API_QUERY_ATTEMPT, API_QUERY_LOG_OFFSET, API_QUERY_LOG_LIMIT, API_QUERY_FOLLOW}, .status = 200,
+     .content_type = "text/plain; charset=utf-8", .needs_store = true,
+     .errors = {ERROR_RUN_NOT_FOUND, ERROR_TASK_NOT_FOUND, ERROR_NOT_FOUND, ERROR_IO}, .handler = api_get_task_log},
+    {HTTP_GET, "/api/v1/task-instances/{id}/log", "getTaskInstanceLog", "runs",
+     "A task instance's log, by byte range", "The same as a task's log, by `taskInstanceId`.", API_ROLE_VIEWER,
+     {API_QUERY_ATTEMPT, API_QUERY_LOG_OFFSET, API_QUERY_LOG_LIMIT, API_QUERY_FOLLOW}, .status = 200,
+     .content_type = "text/plain; charset=utf-8", .needs_store = true,
+     .errors = {ERROR_TASK_NOT_FOUND, ERROR_NOT_FOUND, ERROR_IO}, .handler = api_get_instance_log},
+    {HTTP_GET, "/api/v1/runs/{runId}/tasks/{taskId}/why", "getTaskWhy", "runs", "What a task waits for",
+     "What it waits for, since when, and until when if that is known; of an ended task how it came to its end.",
+     API_ROLE_VIEWER, .status = 200, .schema = "Why", .needs_store = true,
+     .errors = {ERROR_RUN_NOT_FOUND, ERROR_TASK_NOT_FOUND}, .handler = api_get_task_why},
+
+    /* events */
+    {HTTP_GET, "/api/v1/runs/{runId}/events", "getRunEvents", "events", "What changes in a run, as it changes",
+     "A stream of server-sent events; their data is a Run, a TaskStatus or what else GET gives. After a break the "
+     "stream goes on behind `Last-Event-ID`; when that is too old it begins with an event `reset`. Readers that are "
+     "too slow are dropped.", API_ROLE_VIEWER, .headers = API_HEADER_LAST_EVENT_ID, .status = 200,
+     .content_type = "text/event-stream", .stream = true, .needs_store = true, .errors = {ERROR_RUN_NOT_FOUND},
+     .handler = api_get_run_events},
+    {HTTP_GET, "/api/v1/events", "getEvents", "events", "What changes anywhere, as it changes",
+     "The same for all runs, workers and DAGs.", API_ROLE_VIEWER, .headers = API_HEADER_LAST_EVENT_ID, .status = 200,
+     .content_type = "text/event-stream", .stream = true, .handler = api_get_events},
+
+    /* workers */
+    {HTTP_GET, "/api/v1/workers", "listWorkers", "cluster", "All workers", NULL, API_ROLE_VIEWER, .status = 200,
+     .schema = "Worker", .is_list = true, .handler = api_list_workers},
+    {HTTP_POST, "/api/v1/workers/{workerId}/drain", "drainWorker", "cluster", "Gives a worker nothing new",
+     "What it runs goes on to its end.", API_ROLE_OPERATOR, .body = &body_empty, .status = 204,
+     .errors = {ERROR_WORKER_NOT_FOUND}, .handler = api_drain_worker},
+    {HTTP_POST, "/api/v1/workers/{workerId}/resume", "resumeWorker", "cluster", "Ends a worker's drain", NULL,
+     API_ROLE_OPERATOR, .body = &body_empty, .status = 204, .errors = {ERROR_WORKER_NOT_FOUND},
+     .handler = api_resume_worker},
+    {HTTP_GET, "/api/v1/cluster", "getCluster", "cluster", "The nodes and who leads them", NULL, API_ROLE_VIEWER,
+     .status = 200, .schema = "Cluster", .handler = api_get_cluster},
+
+    /* dead letters */
+    {HTTP_GET, "/api/v1/dlq", "listDeadLetters", "dlq", "Dead letters, newest first", NULL, API_ROLE_VIEWER,
+     {API_QUERY_LIMIT, API_QUERY_OFFSET, API_QUERY_BEFORE, API_QUERY_STATUS, API_QUERY_DAG_ID, API_QUERY_ID},
+     .status = 200, .schema = "DeadLetter", .is_list = true, .needs_store = true, .handler = api_list_letters},
+    {HTTP_GET, "/api/v1/dlq/stats", "getDeadLetterStats", "dlq", "How many dead letters there are", NULL,
+     API_ROLE_VIEWER, .status = 200, .schema = "DeadLetterStats", .needs_store = true,
+     .handler = api_get_letter_stats},
+    {HTTP_GET, "/api/v1/dlq/{id}", "getDeadLetter", "dlq", "One dead letter", NULL, API_ROLE_VIEWER, .status = 200,
+     .schema = "DeadLetter", .needs_store = true, .errors = {ERROR_DEAD_LETTER_NOT_FOUND},
+     .handler = api_get_letter},
+    {HTTP_POST, "/api/v1/dlq/{id}/retry", "retryDeadLetter", "dlq",
+     "Runs the task again, and what was skipped because of it",
+     RUN_MAKING_TEXT "Once a letter is resolved the answer is 409, with the new run's id in `details`.",
+     API_ROLE_OPERATOR, .headers = API_HEADER_IDEMPOTENCY_KEY, .body = &body_empty, .status = 202, .schema = "Run",
+     .needs_store = true, .errors = {ERROR_DEAD_LETTER_NOT_FOUND, ERROR_DAG_NOT_FOUND, ERROR_ALREADY_RESOLVED,
+                                     ERROR_RUN_ACTIVE, ERROR_FULL}, .handler = api_retry_letter},
+    {HTTP_POST, "/api/v1/dlq/{id}/skip", "skipDeadLetter", "dlq",
+     "Makes a run in which the task is skipped and its dependents run",
+     RUN_MAKING_TEXT "Once a letter is resolved the answer is 409, with the new run's id in `details`.",
+     API_ROLE_OPERATOR, .headers = API_HEADER_IDEMPOTENCY_KEY, .body = &body_skip, .status = 202, .schema = "Run",
+     .needs_store = true, .errors = {ERROR_DEAD_LETTER_NOT_FOUND, ERROR_DAG_NOT_FOUND, ERROR_ALREADY_RESOLVED,
+                                     ERROR_RUN_ACTIVE, ERROR_FULL}, .handler = api_skip_letter},
+    {HTTP_POST, "/api/v1/dlq/{id}/resolve", "resolveDeadLetter", "dlq", "Marks a dead letter as settled",
+     "Makes no run. Once a letter is resolved the answer is 409.", API_ROLE_OPERATOR, .body = &body_resolve,
+     .status = 204, .needs_store = true, .errors = {ERROR_DEAD_LETTER_NOT_FOUND, ERROR_ALREADY_RESOLVED},
+     .handler = api_resolve_letter},
+
+    /* health */
+    {HTTP_GET, "/health", "getHealth", "health", "How each part is", "503 when a part has failed.", API_ROLE_NONE,
+     .status = 200, .schema = "Health", .also = 503, .handler = api_get_health},
+    {HTTP_GET, "/ready", "getReady", "health", "Whether new work is taken",
+     "503 before recovery is complete, while the daemon stops, and when the store takes no new work.", API_ROLE_NONE,
+     .status = 200, .schema = "Probe", .also = 503, .handler = api_get_ready},
+    {HTTP_GET, "/live", "getLive", "health", "Whether the daemon makes progress",
+     "503 when it should be restarted.", API_ROLE_NONE, .status = 200, .schema = "Probe", .also = 503,
+     .handler = api_get_live},
+    {HTTP_GET, "/metrics", "getMetrics", "health", "Metrics in Prometheus' text form", NULL, API_ROLE_VIEWER,
+     .status = 200, .content_type = "text/plain; version=0.0.4; charset=utf-8", .handler = api_get_metrics},
+
+    /* documents */
+    {HTTP_GET, "/docs/openapi.yaml", "getOpenapi", "documents", "This document", NULL, API_ROLE_NONE, .status = 200,
+     .content_type = "application/yaml", .etag = true, .handler = api_get_openapi},
+    {HTTP_GET, "/docs", "getDocs", "documents", "This document as a page", NULL, API_ROLE_NONE, .status = 200,
+     .content_type = "text/html; charset=utf-8", .etag = true, .handler = api_get_docs},
+    {HTTP_GET, "/docs/style.css", "getDocsStyle", "documents", "How the pages look", NULL, API_ROLE_NONE,
+     .status = 200, .content_type = "text/css; charset=utf-8", .etag = true, .hidden = true,
+     .handler = api_get_docs_style},
+    {HTTP_GET, "/", "getHome", "documents", "The start page", NULL, API_ROLE_NONE, .status = 200,
+     .content_type = "text/html; charset=utf-8", .etag = true, .handler = api_get_home},
+};
+const size_t api_table_route_count = sizeof api_table_routes / sizeof *api_table_routes;
+
+const char *api_table_role_name(enum api_role role)
+{
+    static const char *const names[] = {NULL, "viewer", "operator", "admin"};
+    static_assert(sizeof names / sizeof *names == API_ROLE_COUNT, "one name per role");
+    return names[role];
+}
+
+const char *api_table_header_name(enum api_header header)
+{
+    return header == API_HEADER_IF_MATCH          ? "If-Match"
+           : header == API_HEADER_IDEMPOTENCY_KEY ? "Idempotency-Key"
+                                                  : "Last-Event-ID";
+}
+
+const char *api_table_header_text(enum api_header header)
+{
+    return header == API_HEADER_IF_MATCH ? "The ETag of the version that is to be replaced; `*`: whatever it is"
+           : header == API_HEADER_IDEMPOTENCY_KEY
+               ? "At most 255 bytes that name this request, so that it can be sent again"
+               : "The id of the last event that was received";
+}
+
+size_t api_table_next_parameter(const char **cursor, const char **ret_name)
+{
+    const char *open = strchr(*cursor, '{');
+    if (!open)
+        return 0;
+    size_t len = strcspn(open + 1, "}");
+    *ret_name = open + 1;
+    *cursor = open + 1 + len;
+    return len;
+}
+
+const char *api_table_parameter_text(const char *name, size_t len)
+{
+    static const struct {
+        const char *name, *text;
+    } texts[] = {
+        {"dagId", "A DAG's id"},
+        {"runId", "A run's id"},
+        {"taskId", "A task's id in its DAG; `/` is sent as `%2F`"},
+        {"workerId", "A worker's id"},
+        {"id", "The id"},
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (strlen(texts[i].name) == len && memcmp(texts[i].name, name, len) == 0)
+            return texts[i].text;
+    assert(false && "a path parameter without a text");
+    return NULL;
+}
+
+size_t api_table_errors(const struct api_route *route, enum error_code *codes)
+{
+    bool has[ERROR_COUNT] = {0};
+    has[ERROR_BAD_REQUEST] = has[ERROR_FORBIDDEN] = has[ERROR_URI_TOO_LONG] = true;
+    has[ERROR_HEADERS_TOO_LARGE] = has[ERROR_INTERNAL] = true;
+    bool writes = route->method != HTTP_GET && route->handler != api_validate_dag;
+    has[ERROR_PAYLOAD_TOO_LARGE] = route->body != NULL;
+    has[ERROR_LENGTH_REQUIRED] = has[ERROR_UNSUPPORTED_MEDIA_TYPE] = route->body && route->body->required;
+    has[ERROR_PRECONDITION_FAILED] = (route->headers & API_HEADER_IF_MATCH) != 0;
+    has[ERROR_IDEMPOTENCY_MISMATCH] = (route->headers & API_HEADER_IDEMPOTENCY_KEY) != 0;
+    has[ERROR_STORE_FAILED] = route->needs_store;
+    has[ERROR_STOPPING] = writes;
+    has[ERROR_STORE_FULL] = writes && route->needs_store;
+    for (int i = 0; i < API_ROUTE_ERRORS_MAX && route->errors[i]; i++)
+        has[route->errors[i]] = true;
+    size_t count = 0;
+    for (int code = 1; code < ERROR_COUNT; code++) {
+        if (!has[code])
+            continue;
+        size_t at = count++;
+        for (; at > 0 && error_http_status((int)codes[at - 1]) > error_http_status(code); at--)
+            codes[at] = codes[at - 1];
+        codes[at] = (enum error_code)code;
+    }
+    return count;
+}
