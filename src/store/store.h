@@ -7,17 +7,17 @@
  * Writing. The engine's records (state/record.h) come in batches; commit makes everything handed to it durable in one
  * transaction with one sync. A conditional group is judged before any of its records is written, so a refused group
  * leaves nothing and a group cannot rest on its own writes (a DAG and its first run are two groups). The conditional
- * records of a group come first; records that follow anywhere later in the batch with the group's number share its
- * verdict. A record that cannot be true (the end of an attempt that is not running under this fence, a second run of
- * one id) is no refusal but a broken invariant: the whole commit is undone, ERROR_INTERNAL says which, and the store
- * takes no more.
+ * records of a group come first, one after the other; records that follow anywhere later in the batch with the group's
+ * number share its verdict. A record that cannot be true (the end of an attempt that is not running under this fence, a
+ * second run of one id, anything of a run that has ended) is no refusal but a broken invariant: the whole commit is
+ * undone, ERROR_INTERNAL says which, and every later commit gives ERROR_STORE_FAILED.
  *
  * Reading. Each call is one short transaction on a connection of its own, taken from a bounded pool and given back
  * before the call returns; results are copied into the caller's arena. Lists are newest first (ids are version 7,
  * their order is the order of creation). Readers see what has been committed, nothing else.
  *
  * Failing. An I/O error or a failed sync ends the store: what was written is unknown, so nothing is retried and every
- * later call says ERROR_STORE_FAILED. A full disk does not: see `enum store_room`. */
+ * later call but status says ERROR_STORE_FAILED. A full disk does not: see `enum store_room`. */
 #ifndef PAWL_STORE_STORE_H
 #define PAWL_STORE_STORE_H
 
@@ -47,8 +47,8 @@ enum store_durability {
  * what finishes work: ends, cancels, letters. New work waits until the reserve could be made again (maintain). */
 enum store_room {
     STORE_ROOM_OK,
-    STORE_ROOM_LOW,     /* the reserve is given up: groups that make DAGs or runs are refused with ERROR_STORE_FULL,
-                           and the engine should claim nothing */
+    STORE_ROOM_LOW,     /* the reserve is given up: groups that make DAGs, versions or runs and that nothing else
+                           refuses are refused with ERROR_STORE_FULL, and the engine should claim nothing */
     STORE_ROOM_NONE     /* even so the last commit did not fit; it was undone whole and can be tried again */
 };
 

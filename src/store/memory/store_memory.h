@@ -9,9 +9,10 @@
 struct store *store_memory_new(void);
 /* As if the process had died and the store been opened again: the epoch grows, faults are cleared. */
 void store_memory_reopen(struct store *store);
-/* What the next commit does (and, for FAILED, every later one): 0, ERROR_STORE_FULL, ERROR_STORE_FAILED. */
+/* What the next commit gives, without effect: ERROR_STORE_FULL, or ERROR_STORE_FAILED, which every later call gives
+ * too. 0 takes it back. */
 void store_memory_fail_next(struct store *store, enum error_code code);
-/* Sets the room that status tells; LOW refuses births as a full disk would. */
+/* Sets the room that status tells: LOW refuses births, NONE lets no commit in, as a full disk would. */
 void store_memory_set_room(struct store *store, enum store_room room);
 
 #endif
