@@ -40,6 +40,8 @@ struct live {
     /* the engine's thread only: what the batch at hand changes */
     struct live_run **drafts;
     size_t draft_count, draft_cap;
+    struct live_run **ended; /* with that batch, for live_get_ended */
+    size_t ended_count, ended_cap;
 };
 
 static struct text *text_new(const char *bytes)
@@ -121,6 +123,8 @@ void live_free(struct live *live)
         live_unref(slot->value);
     map_fini(&live->by_id);
     map_fini(&live->by_upper);
+    live_drop_ended(live);
+    mem_free(live->ended);
     mem_free(live->drafts);
     (void)pthread_mutex_destroy(&live->lock);
     mem_free(live);
@@ -290,8 +294,10 @@ static void apply_record(struct live *live, const struct record *record, int64_t
             run->run.cancel_ms = record->run.cancel_ms;
         return;
     case RECORD_RUN_END:
-        if ((run = draft_of(live, record->run.id)))
+        if ((run = draft_of(live, record->run.id))) {
             run->run.state = record->run.state;
+            run->run.completed_ms = record->run.completed_ms;
+        }
         return;
     case RECORD_ATTEMPT_CLAIM:
     case RECORD_ATTEMPT_START:
@@ -312,7 +318,8 @@ static void publish_drafts(struct live *live)
         struct live_run *run = live->drafts[i];
         if (state_run_is_terminal(run->run.state)) {
             withdraw(live, run);
-            live_unref(run);
+            live->ended = mem_grow(live->ended, &live->ended_cap, live->ended_count + 1, sizeof(struct live_run *));
+            live->ended[live->ended_count++] = run;
         } else {
             publish(live, run);
         }
@@ -321,8 +328,26 @@ static void publish_drafts(struct live *live)
     live->draft_count = 0;
 }
 
+void live_drop_ended(struct live *live)
+{
+    for (size_t i = 0; i < live->ended_count; i++)
+        live_unref(live->ended[i]);
+    live->ended_count = 0;
+}
+
+struct live_run *live_get_ended(struct live *live, struct uuid run_id)
+{
+    for (size_t i = 0; i < live->ended_count; i++)
+        if (uuid_equal(live->ended[i]->run.id, run_id)) {
+            (void)atomic_fetch_add(&live->ended[i]->refs, 1);
+            return live->ended[i];
+        }
+    return NULL;
+}
+
 void live_apply(struct live *live, const struct batch *batch, int64_t now_ms)
 {
+    live_drop_ended(live);
     size_t change = 0;
     for (size_t i = 0; i <= batch->count; i++) {
         for (; change < batch->change_count && batch->changes[change].position <= i; change++)

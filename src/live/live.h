@@ -50,6 +50,12 @@ void live_apply(struct live *live, const struct batch *batch, int64_t now_ms);
 void live_restore(struct live *live, const struct record_run *run, const struct record_attempt *attempts,
                   size_t attempt_count);
 
+/* Engine's thread, between live_apply and live_drop_ended: the last snapshot, terminal, of a run that ended with the
+ * batch just applied: a reference, or NULL. */
+struct live_run *live_get_ended(struct live *live, struct uuid run_id);
+/* Lets go of them. live_apply does so too. */
+void live_drop_ended(struct live *live);
+
 /* Any thread. A reference to the newest snapshot, or NULL when the run is not active. */
 struct live_run *live_get(struct live *live, struct uuid run_id);
 /* The active run that owns a task instance, or NULL. */

@@ -55,6 +55,7 @@ static void turn_store(void *context)
             live_apply(core->live, batch, core->now.wall_ms);
             if (core->options.on_batch)
                 core->options.on_batch(core->options.context, batch, core->now.wall_ms);
+            live_drop_ended(core->live);
             engine_committed(core->engine, batch, core->now);
             forget_ended_runs(core, batch);
         }
