@@ -275,6 +275,8 @@ void api_event_ring_free(struct api_event_ring *ring)
     assert(ring->lines.count == 0);
     map_fini(&ring->lines);
     mem_free(ring->slots);
+    for (size_t i = 0; i < ring->wake_count; i++)
+        http_stream_unref(ring->wake[i]);
     mem_free(ring->wake);
     (void)pthread_mutex_destroy(&ring->lock);
     mem_free(ring);
