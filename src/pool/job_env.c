@@ -1,6 +1,8 @@
 /* Layers, a later one over an earlier: the process's, secrets, the DAG's, what python adds, the task's, pawl's own
  * five. Secrets stand below the DAG's variables because ${env.NAME} finds them in this order too.
  *
+ * The DAG's and the task's cannot be called PAWL_something (src/dag refuses it); the process's can.
+ *
  * Values of secrets are never kept: they, and the DAG's variables that refer to them, are made for every attempt. */
 #include "pool/job_env.h"
 
@@ -152,7 +154,7 @@ void pool_run_env_init(struct pool_run_env *env, const struct pool_env *process,
     env->late = mem_new_array(uint32_t, dag->env.count);
     for (uint32_t i = 0; i < dag->env.count; i++) {
         const struct dag_var *var = &dag->env.items[i];
-        if (!is_own(var->name, strlen(var->name)) && !set_for_run(env, var))
+        if (!set_for_run(env, var))
             env->late[env->late_count++] = i;
     }
     set_uuid(&env->fixed, "PAWL_RUN_ID", run_id);
@@ -220,7 +222,7 @@ static int add_secrets(struct layer *layer)
     const struct dag *dag = layer->env->dag;
     for (uint32_t i = 0; i < dag->secrets.count; i++) {
         const char *name = dag->secrets.items[i];
-        if (is_own(name, strlen(name)) || find_dag_var(&dag->env, name) || find_dag_var(&layer->task->env, name))
+        if (find_dag_var(&dag->env, name) || find_dag_var(&layer->task->env, name))
             continue;
         const char *value = find_secret(layer->env, name);
         if (!value)
@@ -262,8 +264,6 @@ static int add_task(struct layer *layer)
 {
     const struct dag_vars *vars = &layer->task->env;
     for (uint32_t i = 0; i < vars->count; i++) {
-        if (is_own(vars->items[i].name, strlen(vars->items[i].name)))
-            continue;
         int code = add_expanded(layer, layer->task, &vars->items[i]);
         if (code)
             return code;

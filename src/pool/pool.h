@@ -2,7 +2,8 @@
  * buries the dead. Knows attempts only by their key; what runs where is the engine's business.
  *
  * Everything here belongs to one thread (the engine's), callbacks included; they are called from pool_start and
- * pool_turn only, so that no pool_* call re-enters the caller. Nothing blocks: messages wait in a buffer per worker.
+ * pool_turn only, so that no pool_* call re-enters the caller. They may call what sends and ends, but not pool_start,
+ * pool_turn, pool_disconnect and pool_free. Nothing blocks: messages wait in a buffer per worker.
  *
  *     pool_new -> pool_start -> (pool_fd readable -> pool_turn; pool_send_*, pool_flush)* -> pool_disconnect or
  *     pool_kill_all -> pool_free */
@@ -44,7 +45,8 @@ struct pool_callbacks {
      * started them, or it reported their result and was told ACK. */
     void (*on_worker_up)(void *context, const struct pool_worker *worker);
     /* It is dead and so is everything it had started. `reason` is a sentence. Also called, with no up before, for
-     * each worker of a former daemon that is found dead. */
+     * each worker of a former daemon that is found dead, and for one that could not be started (id all zero) or died
+     * before it was up; those that follow are then started later and later, up to 30 s apart. */
     void (*on_worker_gone)(void *context, struct uuid worker_id, const char *reason);
     void (*on_started)(void *context, struct uuid worker_id, const struct message_started *started);
     /* Texts are borrowed for the call. Answer with pool_ack once it is durable. The same result can come again. */
