@@ -38,7 +38,7 @@ struct api_status {
     uint64_t ready_tasks;       /* of those: wait for a slot */
     uint32_t workers_wanted;
     const char *isolation;      /* how tasks are kept together: "cgroup", "best-effort"; a literal */
-    int64_t turn_age_ms;        /* since the engine's thread last finished a turn it had work for; 0: it is up to date */
+    int64_t turn_age_ms;        /* since the engine's thread finished a turn, when work waits; 0: it is up to date */
     int64_t turn_us_max;        /* its longest turn lately */
 };
 

@@ -34,6 +34,10 @@ struct api_value {
     struct uuid id;         /* API_UUID */
 };
 
+struct api_call;
+/* Answers when a command was done. */
+typedef void api_resume_fn(struct api_call *call);
+
 struct api_call {
     struct api *api;
     struct http_request *request;   /* in api_get only method, target, id and arena are filled */
@@ -48,9 +52,10 @@ struct api_call {
     bool is_local;                  /* the daemon's owner on its machine: local limits for DAG files */
 
     json_t *root;                   /* owner of the body's texts */
+    struct dag *dag;                /* a reference that ends with the call; NULL */
     struct command command;
     struct command_result result;   /* of the command, in resume */
-    void (*resume)(struct api_call *call);
+    api_resume_fn *resume;
 
     bool offline;                   /* api_get */
     struct buf offline_body;

@@ -19,12 +19,13 @@ struct api_run {
 
     /* from the store only */
     struct store *store;
-    struct arena *arena;
+    struct arena *arena;            /* the caller's */
     uint8_t *states;                /* enum task_state of each task */
-    bool *kept;                     /* succeeded in the source run */
-    struct store_attempts attempts; /* a page of them, in order of task and number */
-    size_t attempt;                 /* where in the page the last look-up ended */
-    bool attempts_end;              /* no further page */
+    struct arena page_arena;
+    struct store_attempts page;     /* attempts from page_task on, in order of task and number */
+    uint32_t page_task;
+    uint32_t page_max;              /* rows asked for; 0: none yet */
+    size_t next;                    /* where in the page the last look-up ended */
 };
 
 /* The run alone. ERROR_RUN_NOT_FOUND, ERROR_STORE_FAILED. Texts of a stored run lie in arena. */
@@ -32,9 +33,9 @@ int api_run_find(struct api *api, struct uuid id, struct arena *arena, struct ap
 /* The run that owns a task instance, and the task's index. ERROR_TASK_NOT_FOUND. */
 int api_run_find_instance(struct api *api, struct uuid instance, struct arena *arena, struct api_run *ret_run,
                           uint32_t *ret_task, struct error *err);
-/* Adds what its tasks need: DAG, counts, states. */
+/* Adds what its tasks need: DAG, counts, states. `run` must stay where it is. */
 int api_run_load(struct api *api, struct api_run *run, struct error *err);
-/* One task, after api_run_load. From the store: cheapest in ascending order. Texts live as long as `run` and arena. */
+/* One task, after api_run_load; cheapest in ascending order. Its texts live until the next call. */
 int api_run_task(struct api_run *run, uint32_t task, struct live_task *ret_task, struct error *err);
 /* The index of a task id, after api_run_load. ERROR_TASK_NOT_FOUND. */
 int api_run_find_task(const struct api_run *run, const char *id, size_t len, uint32_t *ret_task, struct error *err);

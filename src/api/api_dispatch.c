@@ -1,0 +1,319 @@
+#include "api/api_dispatch.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/limits.h"
+#include "base/str.h"
+#include "dag/dag.h"
+
+static void refuse_path(struct api_call *call, unsigned methods)
+{
+    char allow[100];
+    if (call->request->target.is_asterisk)
+        methods = 1u << HTTP_GET | 1u << HTTP_HEAD | 1u << HTTP_POST | 1u << HTTP_PUT | 1u << HTTP_DELETE
+                  | 1u << HTTP_OPTIONS;
+    http_allow_text(methods, allow, sizeof allow);
+    if (!methods) {
+        api_fail(call, ERROR_NOT_FOUND, "There is nothing at this path; /docs lists what there is");
+        return;
+    }
+    api_reply_header(call, "Allow", allow);
+    if (call->request->method == HTTP_OPTIONS)
+        api_reply_empty(call, 204);
+    else
+        api_fail(call, ERROR_METHOD_NOT_ALLOWED, "%.20s is not a method of this path; it has %s",
+                 call->request->method_name, allow);
+}
+
+static bool check_path(struct api_call *call, const struct http_match *match)
+{
+    const char *cursor = call->route->path, *name;
+    size_t len;
+    for (unsigned i = 0; (len = api_table_next_parameter(&cursor, &name)); i++) {
+        const struct http_text *value = &match->values[i];
+        if (len == strlen("taskId") && memcmp(name, "taskId", len) == 0) {
+            call->task_id = *value;
+        } else if (!uuid_parse_len(value->text, value->len, &call->id)) {
+            api_fail(call, ERROR_BAD_REQUEST, "%.*s must be a UUID, not '%.60s'", (int)len, name, value->text);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* "a, b or c" */
+static void list_names(api_names *names, struct buf *out)
+{
+    for (unsigned i = 0; names(i); i++) {
+        if (i)
+            buf_add_text(out, names(i + 1) ? ", " : " or ");
+        buf_add_text(out, names(i));
+    }
+}
+
+static bool refuse_value(struct api_call *call, const struct api_param *param, const char *text, const char *want)
+{
+    api_fail(call, ERROR_BAD_REQUEST, "%s must be %s, not '%.60s'", param->name, want, text);
+    return false;
+}
+
+static bool check_integer(struct api_call *call, const struct api_param *param, struct api_value *value)
+{
+    if (str_parse_int(value->text, param->min, param->max, &value->number))
+        return true;
+    char want[120];
+    if (param->max == INT64_MAX)
+        (void)snprintf(want, sizeof want, "a whole number from %" PRId64, param->min);
+    else
+        (void)snprintf(want, sizeof want, "a whole number from %" PRId64 " to %" PRId64 "%s", param->min, param->max,
+                       param == &api_table_queries[API_QUERY_OFFSET] ? " (to go further use before=<id>)" : "");
+    return refuse_value(call, param, value->text, want);
+}
+
+static bool check_string(struct api_call *call, const struct api_param *param, struct api_value *value)
+{
+    if (param->values) {
+        for (unsigned i = 0; param->values(i); i++) {
+            value->number = i;
+            if (strcmp(param->values(i), value->text) == 0)
+                return true;
+        }
+        struct buf want = BUF_INIT;
+        list_names(param->values, &want);
+        (void)refuse_value(call, param, value->text, buf_text(&want));
+        buf_fini(&want);
+        return false;
+    }
+    if ((int64_t)value->len >= param->min && (int64_t)value->len <= param->max)
+        return true;
+    api_fail(call, ERROR_BAD_REQUEST, "%s must be %" PRId64 " to %" PRId64 " bytes long, not %zu", param->name,
+             param->min, param->max, value->len);
+    return false;
+}
+
+static bool check_value(struct api_call *call, const struct api_param *param, struct api_value *value)
+{
+    switch (param->type) {
+    case API_INTEGER:
+        return check_integer(call, param, value);
+    case API_BOOLEAN:
+        value->number = strcmp(value->text, "true") == 0;
+        return value->number || strcmp(value->text, "false") == 0
+               || refuse_value(call, param, value->text, "true or false");
+    case API_UUID:
+        return uuid_parse_len(value->text, value->len, &value->id)
+               || refuse_value(call, param, value->text, "a UUID");
+    default:
+        return check_string(call, param, value);
+    }
+}
+
+static bool refuse_name(struct api_call *call, const char *what, const char *name, const char *const *words,
+                        size_t count)
+{
+    const char *nearest = str_nearest(name, words, count);
+    if (nearest)
+        api_fail(call, ERROR_BAD_REQUEST, "Unknown %s '%.60s': did you mean '%s'?", what, name, nearest);
+    else
+        api_fail(call, ERROR_BAD_REQUEST, "Unknown %s '%.60s'", what, name);
+    return false;
+}
+
+static bool check_query(struct api_call *call)
+{
+    const struct http_target *target = &call->request->target;
+    const char *words[API_ROUTE_QUERIES_MAX];
+    size_t count = 0;
+    for (; count < API_ROUTE_QUERIES_MAX && call->route->queries[count]; count++) {
+        const struct api_param *param = &api_table_queries[call->route->queries[count]];
+        words[count] = param->name;
+        call->query[call->route->queries[count]].number = param->fallback;
+    }
+    for (unsigned i = 0; i < target->query_count; i++) {
+        const struct http_pair *pair = &target->query[i];
+        size_t at = 0;
+        while (at < count && strcmp(words[at], pair->name.text) != 0)
+            at++;
+        if (at == count)
+            return refuse_name(call, "query parameter", pair->name.text, words, count);
+        struct api_value *value = &call->query[call->route->queries[at]];
+        value->given = true;
+        value->text = pair->value.text;
+        value->len = pair->value.len;
+        if (!check_value(call, &api_table_queries[call->route->queries[at]], value))
+            return false;
+    }
+    return true;
+}
+
+static bool is_json_type(const char *type)
+{
+    static const char json[] = "application/json";
+    if (!type || strncasecmp(type, json, sizeof json - 1) != 0)
+        return false;
+    const char *rest = type + sizeof json - 1 + strspn(type + sizeof json - 1, " \t");
+    return *rest == '\0' || *rest == ';';
+}
+
+static bool check_body_head(struct api_call *call)
+{
+    struct http_request *request = call->request;
+    const struct api_body *body = call->route->body;
+    if (!body)
+        return true;
+    request->body_max = !body->is_large  ? (size_t)LIMIT_SMALL_BODY_BYTES_MAX
+                        : call->is_local ? (size_t)LIMIT_DAG_LOCAL_BYTES_MAX / 8 * 9 /* JSON escapes line breaks */
+                                         : (size_t)LIMIT_BODY_BYTES_MAX;
+    if (!body->required)
+        return true;
+    if (!request->has_length)
+        api_fail(call, ERROR_LENGTH_REQUIRED, "A body and its Content-Length are needed");
+    else if (!request->has_body)
+        api_fail(call, ERROR_BAD_REQUEST, "A body is needed: a JSON object (%s)", body->name);
+    else if (!is_json_type(http_header(request, "Content-Type")))
+        api_fail(call, ERROR_UNSUPPORTED_MEDIA_TYPE, "The body must be JSON: send Content-Type: application/json");
+    else
+        return true;
+    return false;
+}
+
+/* Same length, same bytes, in a time that says nothing about them. */
+static bool is_same_secret(const char *a, const char *b)
+{
+    size_t len = strlen(a);
+    if (strlen(b) != len)
+        return false;
+    unsigned char difference = 0;
+    for (size_t i = 0; i < len; i++)
+        difference = (unsigned char)(difference | (a[i] ^ b[i]));
+    return difference == 0;
+}
+
+static bool check_headers(struct api_call *call)
+{
+    if (call->offline)
+        return true;
+    struct http_request *request = call->request;
+    const struct api_route *route = call->route;
+    const char *owner = call->api->config.owner_token ? http_header(request, "X-Pawl-Owner") : NULL;
+    call->is_local = owner && is_same_secret(call->api->config.owner_token, owner);
+    if (route->headers & API_HEADER_IF_MATCH)
+        call->if_match = http_header(request, "If-Match");
+    if (route->headers & API_HEADER_LAST_EVENT_ID)
+        call->last_event_id = http_header(request, "Last-Event-ID");
+    if (route->headers & API_HEADER_IDEMPOTENCY_KEY)
+        call->idempotency_key = http_header(request, "Idempotency-Key");
+    size_t len = call->idempotency_key ? strlen(call->idempotency_key) : 1;
+    if (len < 1 || len > LIMIT_IDEMPOTENCY_KEY_BYTES_MAX) {
+        api_fail(call, ERROR_BAD_REQUEST, "Idempotency-Key must be 1 to %d bytes long",
+                 LIMIT_IDEMPOTENCY_KEY_BYTES_MAX);
+        return false;
+    }
+    return check_body_head(call);
+}
+
+void api_dispatch_head(struct api_call *call)
+{
+    struct http_match match;
+    http_router_find(&call->api->router, call->request->method, &call->request->target, &match);
+    call->route = match.value;
+    if (!call->route || call->request->method == HTTP_OPTIONS) {
+        refuse_path(call, match.methods);
+        return;
+    }
+    if (!check_path(call, &match) || !check_query(call) || !check_headers(call))
+        return;
+    if (call->offline && (call->route->stream || call->query[API_QUERY_FOLLOW].number == 1))
+        api_fail(call, ERROR_BAD_REQUEST, "This answer has no end");
+    else if (call->route->needs_store && !call->api->backend.store)
+        api_fail(call, ERROR_STORE_FAILED, "The store is not open");
+}
+
+static bool parse_field(struct api_call *call, const char *key, json_t *item)
+{
+    const struct api_body *body = call->route->body;
+    const char *words[API_BODY_FIELDS_MAX];
+    size_t count = 0, at = API_BODY_FIELDS_MAX;
+    for (; count < API_BODY_FIELDS_MAX && body->fields[count]; count++) {
+        words[count] = api_table_fields[body->fields[count]].name;
+        if (strcmp(words[count], key) == 0)
+            at = count;
+    }
+    if (at == API_BODY_FIELDS_MAX)
+        return refuse_name(call, "field", key, words, count);
+    const struct api_param *param = &api_table_fields[body->fields[at]];
+    struct api_value *value = &call->body[body->fields[at]];
+    if (json_is_null(item))
+        return true;
+    if (!json_is_string(item)) {
+        api_fail(call, ERROR_BAD_REQUEST, "%s must be a string", param->name);
+        return false;
+    }
+    value->given = true;
+    value->text = json_string_value(item);
+    value->len = json_string_length(item);
+    return check_value(call, param, value);
+}
+
+static bool parse_object(struct api_call *call)
+{
+    const struct api_body *body = call->route->body;
+    const char *key;
+    json_t *item;
+    json_object_foreach (call->root, key, item)
+        if (!parse_field(call, key, item))
+            return false;
+    for (int i = 0; i < API_BODY_FIELDS_MAX && body->fields[i]; i++) {
+        if ((body->required & 1u << body->fields[i]) && !call->body[body->fields[i]].given) {
+            api_fail(call, ERROR_BAD_REQUEST, "Missing required field: %s", api_table_fields[body->fields[i]].name);
+            return false;
+        }
+    }
+    return true;
+}
+
+bool api_dispatch_body(struct api_call *call)
+{
+    struct buf *bytes = &call->request->body;
+    const struct api_body *body = call->route->body;
+    if (!body)
+        return true;
+    for (int i = 0; i < API_BODY_FIELDS_MAX && body->fields[i]; i++)
+        call->body[body->fields[i]].number = api_table_fields[body->fields[i]].fallback;
+    if (!bytes->len) {
+        if (!body->required)
+            return true;
+        api_fail(call, ERROR_BAD_REQUEST, "A body is needed: a JSON object (%s)", body->name);
+        return false;
+    }
+    json_error_t problem;
+    call->root = json_loadb(bytes->bytes, bytes->len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &problem);
+    buf_fini(bytes);
+    if (!call->root) {
+        api_fail(call, ERROR_BAD_REQUEST, "The body is not valid JSON: line %d, column %d: %s", problem.line,
+                 problem.column, problem.text);
+        return false;
+    }
+    if (!json_is_object(call->root)) {
+        api_fail(call, ERROR_BAD_REQUEST, "The body must be a JSON object");
+        return false;
+    }
+    return parse_object(call);
+}
+
+void api_dispatch_run(struct api_call *call)
+{
+    if (api_dispatch_body(call))
+        call->route->handler(call);
+}
+
+void api_dispatch_fini(struct api_call *call)
+{
+    json_decref(call->root);
+    call->root = NULL;
+    dag_unref(call->dag);
+    call->dag = NULL;
+}

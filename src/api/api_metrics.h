@@ -1,0 +1,19 @@
+/* What is counted since the start, and GET /metrics. Thread-safe. */
+#ifndef PAWL_API_API_METRICS_H
+#define PAWL_API_API_METRICS_H
+
+#include <stdint.h>
+
+#include "api/api_table.h"
+
+struct api_metrics;
+struct batch;
+
+struct api_metrics *api_metrics_new(void);
+void api_metrics_free(struct api_metrics *metrics); /* NULL is allowed */
+/* A request was answered; route NULL: there is none; status 0: the client left before the answer. */
+void api_metrics_count(struct api_metrics *metrics, const struct api_route *route, unsigned status, int64_t took_us);
+/* A batch is durable: counts what ended in it. */
+void api_metrics_publish(struct api_metrics *metrics, const struct batch *batch);
+
+#endif

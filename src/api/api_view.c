@@ -1,0 +1,196 @@
+#include "api/api_view.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "api/api_core.h"
+#include "state/log_path.h"
+
+enum { TAIL_BYTES_MAX = 2000 };
+
+void api_view_dag(struct json *json, const struct store_dag *dag)
+{
+    json_begin_object(json);
+    json_kv_uuid(json, "id", dag->id);
+    json_kv_string(json, "name", dag->name);
+    json_kv_int(json, "taskCount", dag->task_count);
+    json_kv_string(json, "schedule", dag->cron);
+    json_kv_int(json, "version", dag->version);
+    json_kv_time(json, "createdAt", dag->created_ms);
+    json_kv_bool(json, "paused", dag->paused);
+    json_end_object(json);
+}
+
+void api_view_version(struct json *json, const struct store_version *version)
+{
+    json_begin_object(json);
+    json_kv_int(json, "version", version->version);
+    json_kv_int(json, "taskCount", version->task_count);
+    json_kv_time(json, "createdAt", version->created_ms);
+    json_kv_int(json, "sourceBytes", (int64_t)version->source_len);
+    json_end_object(json);
+}
+
+static void add_run(struct json *json, const struct record_run *run)
+{
+    json_begin_object(json);
+    json_kv_uuid(json, "runId", run->id);
+    json_kv_uuid(json, "dagId", run->dag_id);
+    json_kv_string(json, "state", state_run_name(run->state));
+    json_kv_string(json, "triggeredBy", state_trigger_name(run->trigger));
+    json_kv_time(json, "createdAt", run->created_ms);
+    json_kv_time(json, "startedAt", run->started_ms);
+    json_kv_time(json, "completedAt", run->completed_ms);
+    json_kv_int(json, "version", run->dag_version);
+}
+
+void api_view_run(struct json *json, const struct record_run *run)
+{
+    add_run(json, run);
+    json_end_object(json);
+}
+
+void api_view_status_begin(struct json *json, const struct record_run *run, const uint32_t counts[TASK_STATE_COUNT])
+{
+    add_run(json, run);
+    json_kv_string(json, "error", run->error);
+    json_kv_time(json, "cancelRequestedAt", run->cancel_ms);
+    json_key(json, "counts");
+    json_begin_object(json);
+    for (int i = 0; i < TASK_STATE_COUNT; i++)
+        json_kv_int(json, state_task_name((enum task_state)i), counts[i]);
+    json_end_object(json);
+}
+
+static void add_positive(struct json *json, const char *key, int64_t value)
+{
+    if (value > 0)
+        json_kv_int(json, key, value);
+    else
+        json_kv_null(json, key);
+}
+
+void api_view_task(struct json *json, struct uuid run_id, struct uuid source, const struct dag_task *definition,
+                   uint32_t index, const struct live_task *task)
+{
+    bool tried = task->attempt > 0;
+    bool ended = tried && task->completed_ms;
+    json_begin_object(json);
+    json_kv_string(json, "taskId", definition->id);
+    json_kv_string(json, "name", definition->name);
+    json_kv_string(json, "state", state_task_name(task->state));
+    json_kv_int(json, "attempt", task->attempt);
+    json_kv_uuid(json, "workerId", tried ? task->worker : (struct uuid){{0}});
+    json_kv_time(json, "startedAt", tried ? task->started_ms : 0);
+    json_kv_time(json, "completedAt", tried ? task->completed_ms : 0);
+    json_kv_uuid(json, "taskInstanceId", record_instance_id(run_id, index));
+    json_kv_string(json, "error", task->error);
+    json_kv_string(json, "errorType", state_failure_name(task->error_type));
+    if (ended && task->exit_code >= 0)
+        json_kv_int(json, "exitCode", task->exit_code);
+    else
+        json_kv_null(json, "exitCode");
+    add_positive(json, "signal", task->signal);
+    if (ended) {
+        json_key(json, "cpuSeconds");
+        json_add_double(json, (double)task->cpu_us / 1e6);
+    } else {
+        json_kv_null(json, "cpuSeconds");
+    }
+    add_positive(json, "maxRssBytes", ended ? task->max_rss_bytes : 0);
+    json_kv_time(json, "nextAttemptAt", task->state == TASK_PENDING ? task->next_attempt_ms : 0);
+    json_kv_uuid(json, "keptFrom", task->kept ? source : (struct uuid){{0}});
+    json_end_object(json);
+}
+
+void api_view_worker(struct json *json, const struct api *api, const struct api_worker *worker)
+{
+    json_begin_object(json);
+    json_kv_uuid(json, "id", worker->id);
+    json_kv_string(json, "status", state_worker_name(worker->state));
+    json_kv_int(json, "runningTasks", worker->running);
+    json_kv_int(json, "queueDepth", worker->queued);
+    json_kv_string(json, "host", api->config.node_host);
+    json_kv_uuid(json, "node", api->config.node_id);
+    json_kv_int(json, "slots", worker->slots);
+    json_end_object(json);
+}
+
+/* The last lines of an attempt's log; null when it wrote nothing. */
+static void add_tail(struct json *json, const char *data_dir, const struct record_letter *letter)
+{
+    struct buf path = BUF_INIT;
+    char bytes[TAIL_BYTES_MAX];
+    struct stat found;
+    ssize_t len = -1;
+    state_log_path(&path, data_dir, letter->run_id, letter->task, letter->attempts);
+    int fd = open(buf_text(&path), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    bool is_cut = false;
+    if (fd >= 0 && fstat(fd, &found) == 0 && S_ISREG(found.st_mode)) {
+        is_cut = found.st_size > TAIL_BYTES_MAX;
+        len = pread(fd, bytes, sizeof bytes, is_cut ? found.st_size - TAIL_BYTES_MAX : 0);
+    }
+    if (fd >= 0)
+        (void)close(fd);
+    const char *start = bytes;
+    const char *line_end = is_cut && len > 0 ? memchr(bytes, '\n', (size_t)len - 1) : NULL;
+    if (line_end)
+        start = line_end + 1; /* begins with a whole line */
+    if (len > 0)
+        json_add_string_len(json, start, (size_t)(bytes + len - start));
+    else
+        json_add_null(json);
+    buf_fini(&path);
+}
+
+void api_view_letter(struct json *json, const struct api *api, const struct store_letter *item)
+{
+    const struct record_letter *letter = &item->letter;
+    json_begin_object(json);
+    json_kv_uuid(json, "id", letter->id);
+    json_kv_uuid(json, "taskInstanceId", record_instance_id(letter->run_id, letter->task));
+    json_kv_uuid(json, "runId", letter->run_id);
+    json_kv_uuid(json, "dagId", letter->dag_id);
+    json_kv_string(json, "taskId", letter->task_id);
+    json_kv_string(json, "taskName", letter->task_name);
+    json_kv_string(json, "errorType", state_failure_name(letter->error_type));
+    json_kv_string(json, "errorMessage", letter->error);
+    json_key(json, "logTail");
+    add_tail(json, api->config.data_dir, letter);
+    json_kv_int(json, "totalAttempts", letter->attempts);
+    json_key(json, "taskConfig");
+    if (letter->config)
+        json_add_raw(json, letter->config, strlen(letter->config));
+    else
+        json_add_null(json);
+    json_kv_string(json, "resolutionStatus", state_resolution_name(item->resolution));
+    json_kv_time(json, "resolvedAt", item->resolved_ms);
+    json_kv_string(json, "resolvedBy", item->resolved_by);
+    json_kv_string(json, "resolutionNotes", item->notes);
+    json_kv_uuid(json, "resolutionRunId", item->resolved_run_id);
+    json_kv_time(json, "createdAt", letter->created_ms);
+    json_end_object(json);
+}
+
+static void add_problem(struct json *json, const struct dag_problem *problem)
+{
+    json_begin_object(json);
+    add_positive(json, "line", problem->line);
+    add_positive(json, "column", problem->line ? problem->column : 0);
+    json_kv_int(json, "length", problem->length);
+    json_kv_string(json, "field", problem->field);
+    json_kv_string(json, "message", problem->text);
+    json_kv_string(json, "hint", problem->hint);
+    json_end_object(json);
+}
+
+void api_view_problems(struct json *json, const struct dag_problems *problems, enum dag_severity severity)
+{
+    json_begin_array(json);
+    for (size_t i = 0; i < problems->count; i++)
+        if (problems->items[i].severity == severity)
+            add_problem(json, &problems->items[i]);
+    json_end_array(json);
+}
