@@ -51,7 +51,7 @@ static void change_catalog(struct engine *engine, struct command *command, enum 
     row->if_version = command->if_version;
     row->source = command->source;
     row->source_len = command->source_len;
-    row->dag = dag_ref(command->dag);
+    row->dag = command->dag ? dag_ref(command->dag) : NULL;
     row->time_ms = now.wall_ms;
     row->paused = command->paused;
     struct waiting_command *waiting = wait_for_batch(engine, command, group);
