@@ -97,7 +97,10 @@ static void on_done(void *context, struct http_request *request, unsigned status
 
 int api_start(struct api *api, struct error *err)
 {
+    static const char *const loopback[] = {"localhost", "127.0.0.1", "::1"};
+    enum { LOOPBACK_COUNT = sizeof loopback / sizeof *loopback };
     const struct api_config *config = &api->config;
+    const char **hosts = mem_new_array(const char *, LOOPBACK_COUNT + config->allowed_host_count);
     struct http_config http = {
         .address = config->listen_host,
         .port = config->listen_port,
@@ -105,18 +108,23 @@ int api_start(struct api *api, struct error *err)
         .connections_max = config->connections_max,
         .request_ms = config->request_ms,
         .idle_ms = config->idle_ms,
-        .hosts = config->allowed_hosts,
-        .host_count = config->allowed_host_count,
+        .hosts = hosts,
+        .host_count = LOOPBACK_COUNT + config->allowed_host_count,
         .context = api,
         .on_head = on_head,
         .on_request = on_request,
         .on_resume = on_resume,
         .on_done = on_done,
     };
-    for (size_t i = 0; i < config->allowed_host_count; i++)
+    memcpy(hosts, loopback, sizeof loopback);
+    for (size_t i = 0; i < config->allowed_host_count; i++) {
+        hosts[LOOPBACK_COUNT + i] = config->allowed_hosts[i];
         http.any_host = http.any_host || strcmp(config->allowed_hosts[i], "*") == 0;
+    }
     assert(!api->server);
-    return http_start(&http, &api->server, err);
+    int rc = http_start(&http, &api->server, err);
+    mem_free(hosts);
+    return rc;
 }
 
 uint16_t api_port(const struct api *api)
