@@ -1,7 +1,7 @@
 /* A daemon without processes: the real engine, live view and API over the store in memory, each command carried
  * through in one go. Tests say what the workers do. One test at a time. */
-#ifndef PAWL_TESTS_API_DAEMON_H
-#define PAWL_TESTS_API_DAEMON_H
+#ifndef PAWL_TESTS_API_HTTP_DAEMON_H
+#define PAWL_TESTS_API_HTTP_DAEMON_H
 
 #include <pthread.h>
 #include <stdbool.h>
