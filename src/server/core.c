@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
@@ -101,19 +102,64 @@ static void watch_room(struct core *core)
         log_info("there is room on the disk again: starts go on");
 }
 
+static const struct engine_worker_view *view_of(const struct engine_worker_view *views, size_t count, struct uuid id)
+{
+    for (size_t i = 0; i < count; i++)
+        if (uuid_equal(views[i].id, id))
+            return &views[i];
+    return NULL;
+}
+
+static void tell_workers(struct core *core, const struct engine_worker_view *now, size_t count)
+{
+    void (*tell)(void *, const struct engine_worker_view *) = core->options.on_worker;
+    for (size_t i = 0; tell && i < count; i++) {
+        const struct engine_worker_view *before = view_of(core->worker_views, core->worker_view_count, now[i].id);
+        if (!before || before->state != now[i].state)
+            tell(core->options.context, &now[i]);
+    }
+    for (size_t i = 0; tell && i < core->worker_view_count; i++) {
+        struct engine_worker_view gone = core->worker_views[i];
+        if (view_of(now, count, gone.id))
+            continue;
+        gone.state = WORKER_STOPPED;
+        gone.running = gone.queued = 0;
+        tell(core->options.context, &gone);
+    }
+}
+
+/* Fills the spare half of the double buffer and tells of what changed; the number of workers in it. */
+static size_t view_workers(struct core *core, uint32_t max)
+{
+    core->spare_views = mem_grow(core->spare_views, &core->spare_view_cap, max, sizeof *core->spare_views);
+    size_t count = engine_workers(core->engine, core->spare_views, max);
+    tell_workers(core, core->spare_views, count);
+    return count;
+}
+
+static void swap_views(struct core *core, size_t count)
+{
+    struct engine_worker_view *views = core->worker_views;
+    size_t cap = core->worker_view_cap;
+    core->worker_views = core->spare_views;
+    core->worker_view_cap = core->spare_view_cap;
+    core->worker_view_count = count;
+    core->spare_views = views;
+    core->spare_view_cap = cap;
+}
+
 static void publish(struct core *core, int64_t began_us)
 {
     struct engine_counts counts = engine_counts(core->engine);
     int64_t took_us = clock_boot_us() - began_us;
+    atomic_store_explicit(&core->busy_since_ms, 0, memory_order_relaxed);
+    size_t workers = view_workers(core, counts.workers);
     (void)pthread_mutex_lock(&core->lock);
-    core->worker_views = mem_grow(core->worker_views, &core->worker_view_cap, counts.workers,
-                                  sizeof *core->worker_views);
-    core->worker_view_count = engine_workers(core->engine, core->worker_views, counts.workers);
+    swap_views(core, workers);
     core->shown.counts = counts;
     core->shown.worker_count = (uint32_t)core->worker_view_count;
     core->shown.ready = core->phase == CORE_SERVING;
     core->shown.draining = core->phase > CORE_SERVING;
-    core->shown.turn_ms = core->now.boot_ms;
     if (core->now.boot_ms - core->slow_window_ms > 10000) {
         core->slow_window_ms = core->now.boot_ms;
         core->shown.turn_us_max = 0;
@@ -180,8 +226,6 @@ void core_drain(struct core *core)
     core->phase = CORE_DRAINING;
     engine_set_draining(core->engine, true);
     set_deadline(core, core->options.drain_ms);
-    if (core->options.on_drain)
-        core->options.on_drain(core->options.context);
     log_info("stopping: no new starts; waiting up to %lld s for %u running attempts",
              (long long)(core->options.drain_ms / 1000), engine_counts(core->engine).running_attempts);
 }
@@ -240,6 +284,7 @@ static void turn(struct core *core)
     int count = epoll_wait(core->epoll_fd, events, EVENTS_PER_TURN, timeout_of(core));
     int64_t began_us = clock_boot_us();
     read_clocks(core);
+    atomic_store_explicit(&core->busy_since_ms, core->now.boot_ms, memory_order_relaxed);
     for (int i = 0; i < count; i++) {
         const struct core_watch *watch = &core->watches[events[i].data.u32];
         watch->turn(watch->context);
@@ -265,6 +310,11 @@ static void refuse(struct command *command)
 
 int core_run(struct core *core, struct error *err)
 {
+    int code = pool_start(core->pool, err);
+    if (code) {
+        core->failure = code;
+        core->failure_text = *err;
+    }
     while (core->phase != CORE_STOPPED && !core->failure)
         turn(core);
     mailbox_close(&core->mailbox);
@@ -274,7 +324,7 @@ int core_run(struct core *core, struct error *err)
     }
     if (core->failure) {
         *err = core->failure_text;
-        log_error("the store failed: %s; stopping, nothing more is acknowledged", err->text);
+        log_error("%s; stopping, nothing more is acknowledged", err->text);
         pool_disconnect(core->pool);
         engine_refuse_waiting(core->engine, ERROR_STORE_FAILED, err->text);
     }
@@ -356,14 +406,23 @@ int core_new(const struct core_options *options, struct core **ret_core, struct 
     return 0;
 }
 
+/* The store thread takes no signals: they are for whoever owns the process. */
+static void start_writer(struct core *core)
+{
+    sigset_t all, before;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_BLOCK, &all, &before);
+    core->writer = store_thread_start(core->store);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
 int core_recover(struct core *core, struct error *err)
 {
     int code = core_load(core, err); /* the store's writer is this thread's until the store thread starts */
     if (code)
         return code;
-    core->writer = store_thread_start(core->store);
-    code = watch_all(core, err);
-    return code ? code : pool_start(core->pool, err);
+    start_writer(core);
+    return watch_all(core, err);
 }
 
 void core_free(struct core *core)
@@ -388,6 +447,7 @@ void core_free(struct core *core)
         (void)close(core->epoll_fd);
     mem_free(core->watches);
     mem_free(core->worker_views);
+    mem_free(core->spare_views);
     (void)pthread_mutex_destroy(&core->lock);
     mem_free(core);
 }
@@ -416,6 +476,7 @@ void core_get_snapshot(struct core *core, struct core_snapshot *ret_snapshot)
     (void)pthread_mutex_lock(&core->lock);
     *ret_snapshot = core->shown;
     (void)pthread_mutex_unlock(&core->lock);
+    ret_snapshot->busy_since_ms = atomic_load_explicit(&core->busy_since_ms, memory_order_relaxed);
 }
 
 size_t core_get_workers(struct core *core, struct engine_worker_view **ret_views)
@@ -425,11 +486,6 @@ size_t core_get_workers(struct core *core, struct engine_worker_view **ret_views
     *ret_views = mem_dup(core->worker_views, count * sizeof **ret_views);
     (void)pthread_mutex_unlock(&core->lock);
     return count;
-}
-
-enum isolation core_isolation(struct core *core)
-{
-    return core->isolation;
 }
 
 struct store *core_store(struct core *core)

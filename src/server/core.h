@@ -33,6 +33,7 @@ struct core_options {
     int64_t grace_ms;
     int64_t drain_ms;
     int64_t log_bytes_max;
+    uint64_t files_max;             /* open files that workers and tasks may have; 0: as this process */
     bool die_with_parent;           /* workers and tasks end with this process */
     const char *base_dir;           /* where tasks' relative paths start; NULL: DATA/work */
     bool inherit_env;
@@ -43,25 +44,26 @@ struct core_options {
     void (*on_ready)(void *context, const struct engine_recovery *recovery);
     /* A batch is durable and the live view shows it. Borrowed. */
     void (*on_batch)(void *context, const struct batch *batch, int64_t now_ms);
-    /* The drain began: /ready says 503 from here on. */
-    void (*on_drain)(void *context);
+    /* A worker came, went (WORKER_STOPPED) or got another state. NULL: nobody asks. */
+    void (*on_worker)(void *context, const struct engine_worker_view *view);
 };
 
 /* What other threads may know of the engine's thread, copied once per turn when it changed. */
 struct core_snapshot {
     struct engine_counts counts;
     uint32_t worker_count;
+    enum isolation isolation;               /* how sure the workers are that an attempt leaves nothing behind */
     bool ready;
     bool draining;
-    int64_t turn_ms;                        /* boot time at the end of the last turn */
+    int64_t busy_since_ms;                  /* boot time at which the turn under way began; 0: it waits */
     int64_t turn_us_max;                    /* longest turn of the last ten seconds */
     struct engine_recovery recovery;
 };
 
 int core_new(const struct core_options *options, struct core **ret_core, struct error *err);
-/* Reads what was unfinished and looks for living workers; core_run completes it. */
+/* Reads what was unfinished; core_run completes it by looking for living workers. */
 int core_recover(struct core *core, struct error *err);
-/* Runs until core_stop's end is reached or the store failed (then its error). */
+/* Runs until one of the ends below is reached or the store failed (then its error). */
 int core_run(struct core *core, struct error *err);
 void core_free(struct core *core);
 
@@ -71,7 +73,6 @@ void core_post(struct core *core, struct command *command);
 void core_get_snapshot(struct core *core, struct core_snapshot *ret_snapshot);
 /* Any thread: all workers, in an array the caller frees with mem_free. */
 size_t core_get_workers(struct core *core, struct engine_worker_view **ret_views);
-enum isolation core_isolation(struct core *core);
 struct store *core_store(struct core *core);
 struct live *core_live(struct core *core);
 struct store_thread *core_store_thread(struct core *core);

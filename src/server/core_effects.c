@@ -127,7 +127,7 @@ static void on_worker_up(void *context, const struct pool_worker *worker)
     for (size_t i = 0; i < worker->held_count; i++)
         held[i] = worker->held[i].ended ? attempt_of_result(&worker->held[i].result)
                                         : attempt_of_start(&worker->held[i].started);
-    core->isolation = worker->isolation;
+    core->shown.isolation = worker->isolation;
     engine_worker_joined(core->engine, worker->id, worker->slots, held, worker->held_count, core->now);
     if (worker->draining)
         (void)engine_set_worker_draining(core->engine, worker->id, true);

@@ -3,6 +3,7 @@
 #define PAWL_SERVER_CORE_MODEL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "base/map.h"
 #include "loop/mailbox.h"
@@ -56,10 +57,12 @@ struct core {
 
     pthread_mutex_t lock;           /* of what other threads read */
     struct core_snapshot shown;
+    struct engine_worker_view *spare_views; /* the other half of a double buffer; the engine's thread alone */
+    size_t spare_view_cap;
     struct engine_worker_view *worker_views;
     size_t worker_view_count, worker_view_cap;
-    enum isolation isolation;
     int64_t slow_window_ms;
+    atomic_llong busy_since_ms;     /* boot time; 0: the thread waits */
 };
 
 /* core_effects.c */

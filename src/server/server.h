@@ -123,10 +123,16 @@ int server_kill_left(const char *data_dir, uint32_t *ret_workers, struct error *
  * appended one a line. Returns 0 when it could be checked; ERROR_STORE_LOCKED when a daemon runs. */
 int server_fsck(const char *data_dir, struct buf *ret_findings, uint32_t *ret_count, struct error *err);
 
+enum server_offline_scope {
+    SERVER_OFFLINE_ALL,         /* the daemon's store and those of `pawl run` */
+    SERVER_OFFLINE_LOCAL        /* those of `pawl run` alone, for use beside a daemon that answers for itself */
+};
+
 /* Read-only answers of the REST API without a daemon: the same targets, the same bodies. Not thread-safe. Works beside
  * a process that holds the directory's lock; changes nothing. ERROR_NOT_FOUND when the directory has no store. */
 struct server_offline;
-int server_offline_open(const char *data_dir, struct server_offline **ret_offline, struct error *err);
+int server_offline_open(const char *data_dir, enum server_offline_scope scope, struct server_offline **ret_offline,
+                        struct error *err);
 void server_offline_close(struct server_offline *offline); /* NULL is allowed */
 /* target: "/api/v1/runs?limit=5" and the like, GET only. Appends the body; the HTTP status is written too. */
 int server_offline_get(struct server_offline *offline, const char *target, struct buf *ret_body, int *ret_status,

@@ -1,0 +1,329 @@
+/* `pawl serve`: a data directory, the engine's thread (this one), the API in front of it, signals.
+ *
+ *     start     directory and its lock -> store, recovery from it -> API listens (/ready says 503) -> workers of the
+ *               last daemon are met -> DATA/address, the line on stdout
+ *     SIGTERM   drain: no new starts, /ready 503, reads still served -> hand-over -> API ends -> store closes
+ *     again     everything is ended
+ *
+ * The API ends after the engine's loop: commands in flight have been answered by then, and later ones are refused by
+ * the closed mailbox. */
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "api/api.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "server/address.h"
+#include "server/core.h"
+#include "server/node.h"
+#include "server/secrets.h"
+#include "server/server.h"
+#include "store/store_dir.h"
+
+enum { FILES_BESIDE_CONNECTIONS = 256 };
+
+struct daemon {
+    const struct server_options *options;
+    struct store_dir dir;
+    struct core *core;
+    struct api *api;
+    struct api_config api_config;
+    struct api_backend api_backend;
+    struct server_secrets secrets;
+    struct server_address address;
+    char host[256];
+    int signal_fd;
+    bool ending;                /* one signal has come */
+};
+
+/* ---- what the API asks ---- */
+
+static void submit(void *context, struct command *command)
+{
+    struct daemon *daemon = context;
+    core_post(daemon->core, command);
+}
+
+static size_t get_workers(void *context, struct api_worker **ret_workers)
+{
+    struct daemon *daemon = context;
+    struct engine_worker_view *views;
+    size_t count = core_get_workers(daemon->core, &views);
+    struct api_worker *workers = mem_new_array(struct api_worker, count);
+    for (size_t i = 0; i < count; i++)
+        workers[i] = (struct api_worker){.id = views[i].id,
+                                         .state = views[i].state,
+                                         .running = views[i].running,
+                                         .queued = views[i].queued,
+                                         .slots = views[i].slots};
+    mem_free(views);
+    *ret_workers = workers;
+    return count;
+}
+
+static void get_status(void *context, struct api_status *ret_status)
+{
+    struct daemon *daemon = context;
+    struct core_snapshot shown;
+    core_get_snapshot(daemon->core, &shown);
+    int64_t busy_ms = shown.busy_since_ms ? clock_boot_ms() - shown.busy_since_ms : 0;
+    *ret_status = (struct api_status){
+        .ready = shown.ready,
+        .draining = shown.draining,
+        .active_runs = shown.counts.active_runs,
+        .waiting_tasks = shown.counts.waiting_tasks,
+        .ready_tasks = shown.counts.ready_tasks,
+        .workers_wanted = daemon->options->workers,
+        .isolation = shown.isolation == ISOLATION_CGROUP ? "cgroup" : "best-effort",
+        .turn_age_ms = busy_ms,
+        .turn_us_max = shown.turn_us_max,
+    };
+}
+
+/* ---- what the core tells ---- */
+
+static void on_batch(void *context, const struct batch *batch, int64_t now_ms)
+{
+    struct daemon *daemon = context;
+    api_publish(daemon->api, batch, now_ms);
+}
+
+static void on_worker(void *context, const struct engine_worker_view *view)
+{
+    struct daemon *daemon = context;
+    const struct api_worker worker = {
+        .id = view->id,
+        .state = view->state,
+        .running = view->running,
+        .queued = view->queued,
+        .slots = view->slots,
+    };
+    api_publish_worker(daemon->api, &worker);
+}
+
+static void on_ready(void *context, const struct engine_recovery *recovery)
+{
+    struct daemon *daemon = context;
+    (void)recovery;
+    struct error err;
+    if (server_address_write(daemon->dir.path, &daemon->address, &err) != 0)
+        log_warn("commands on this machine will not find this daemon by themselves: %s", err.text);
+    (void)printf("listening on %s\n", daemon->address.url);
+    (void)fflush(stdout);
+}
+
+static void on_signal(void *context)
+{
+    struct daemon *daemon = context;
+    struct signalfd_siginfo signal;
+    while (read(daemon->signal_fd, &signal, sizeof signal) == (ssize_t)sizeof signal) {
+        if (daemon->ending || signal.ssi_signo == SIGQUIT) {
+            log_info("stopping at once: running tasks are ended");
+            core_kill(daemon->core);
+        } else {
+            core_drain(daemon->core);
+        }
+        daemon->ending = true;
+    }
+}
+
+/* ---- starting ---- */
+
+static bool is_loopback(const struct sockaddr *address)
+{
+    if (address->sa_family == AF_INET)
+        return (ntohl(((const struct sockaddr_in *)address)->sin_addr.s_addr) >> 24) == 127;
+    return address->sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)address)->sin6_addr);
+}
+
+/* product.md section 6: without tokens and TLS only this machine may talk to the daemon. */
+static int check_listen(const char *host, struct error *err)
+{
+    struct addrinfo *found = NULL;
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+    int rc = getaddrinfo(host, NULL, &hints, &found);
+    if (rc != 0)
+        return error_set(err, ERROR_USAGE, "cannot listen on %s: %s", host, gai_strerror(rc));
+    int code = 0;
+    for (const struct addrinfo *at = found; at && !code; at = at->ai_next)
+        if (!is_loopback(at->ai_addr))
+            code = error_set(err, ERROR_USAGE,
+                             "cannot listen on %s: whoever can connect may run commands here, so only a loopback "
+                             "address (127.0.0.1, ::1) is served; put a proxy that asks who it is in front",
+                             host);
+    freeaddrinfo(found);
+    return code;
+}
+
+static int take_signals(struct daemon *daemon, struct error *err)
+{
+    sigset_t mine;
+    (void)sigemptyset(&mine);
+    (void)sigaddset(&mine, SIGTERM);
+    (void)sigaddset(&mine, SIGINT);
+    (void)sigaddset(&mine, SIGHUP);
+    (void)sigaddset(&mine, SIGQUIT);
+    (void)pthread_sigmask(SIG_BLOCK, &mine, NULL);
+    const struct sigaction ignore = {.sa_handler = SIG_IGN};
+    (void)sigaction(SIGPIPE, &ignore, NULL);
+    daemon->signal_fd = signalfd(-1, &mine, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (daemon->signal_fd < 0)
+        return error_set(err, ERROR_IO, "cannot take signals: %s", strerror(errno));
+    return 0;
+}
+
+static int follow_parent(struct error *err)
+{
+    pid_t parent = getppid();
+    if (prctl(PR_SET_PDEATHSIG, SIGQUIT) != 0)
+        return error_set(err, ERROR_IO, "cannot watch the parent: %s", strerror(errno));
+    if (getppid() != parent || parent == 1)
+        return error_set(err, ERROR_INTERRUPTED, "the process that started this one has ended");
+    return 0;
+}
+
+/* Room for the connections; what is started from here gets the former limit back (pool_options.files_max). */
+static rlim_t raise_files(uint32_t connections_max)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return 0;
+    rlim_t before = limit.rlim_cur;
+    rlim_t wanted = (rlim_t)connections_max + FILES_BESIDE_CONNECTIONS;
+    if (wanted > limit.rlim_max)
+        wanted = limit.rlim_max;
+    if (wanted > limit.rlim_cur) {
+        limit.rlim_cur = wanted;
+        if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+            log_warn("the limit of open files stays at %llu: %s", (unsigned long long)before, strerror(errno));
+    }
+    return before;
+}
+
+static int start_core(struct daemon *daemon, struct error *err)
+{
+    const struct server_options *options = daemon->options;
+    const struct core_options core = {
+        .data_dir = daemon->dir.path,
+        .durability = options->durability == SERVER_DURABILITY_RELAXED ? STORE_DURABILITY_RELAXED
+                                                                       : STORE_DURABILITY_FULL,
+        .workers = options->workers,
+        .slots = options->slots,
+        .waiting_tasks_max = options->waiting_tasks_max,
+        .active_runs_max = options->active_runs_max,
+        .grace_ms = options->grace_ms,
+        .drain_ms = options->drain_ms,
+        .log_bytes_max = options->log_bytes_max,
+        .files_max = (uint64_t)raise_files(options->connections_max),
+        .die_with_parent = options->die_with_parent,
+        .secrets = {.find = server_secrets_find, .context = &daemon->secrets},
+        .context = daemon,
+        .on_ready = on_ready,
+        .on_batch = on_batch,
+        .on_worker = on_worker,
+    };
+    int code = core_new(&core, &daemon->core, err);
+    return code ? code : core_add_fd(daemon->core, daemon->signal_fd, on_signal, daemon, err);
+}
+
+static int start_api(struct daemon *daemon, struct error *err)
+{
+    const struct server_options *options = daemon->options;
+    if (gethostname(daemon->host, sizeof daemon->host) != 0)
+        (void)snprintf(daemon->host, sizeof daemon->host, "localhost");
+    daemon->host[sizeof daemon->host - 1] = '\0';
+    daemon->api_config = (struct api_config){
+        .data_dir = daemon->dir.path,
+        .node_host = daemon->host,
+        .started_ms = clock_wall_ms(),
+        .owner_token = daemon->address.token,
+        .listen_host = options->listen_host,
+        .listen_port = options->listen_port,
+        .threads = options->http_threads,
+        .connections_max = options->connections_max,
+        .request_ms = options->request_timeout_ms,
+        .idle_ms = options->idle_timeout_ms,
+        .allowed_hosts = options->allowed_hosts,
+        .allowed_host_count = options->allowed_host_count,
+    };
+    daemon->api_backend = (struct api_backend){
+        .context = daemon,
+        .store = core_store(daemon->core),
+        .live = core_live(daemon->core),
+        .submit = submit,
+        .get_workers = get_workers,
+        .get_status = get_status,
+    };
+    int code = server_node_id(daemon->dir.path, &daemon->api_config.node_id, err);
+    if (code)
+        return code;
+    daemon->api = api_new(&daemon->api_config, &daemon->api_backend);
+    code = api_start(daemon->api, err);
+    if (code)
+        return code;
+    bool is_ipv6 = strchr(options->listen_host, ':') != NULL;
+    (void)snprintf(daemon->address.url, sizeof daemon->address.url, is_ipv6 ? "http://[%s]:%u" : "http://%s:%u",
+                   options->listen_host, api_port(daemon->api));
+    log_info("on %s without a token: whoever is on this machine may use it", daemon->address.url);
+    return 0;
+}
+
+static int live(struct daemon *daemon, struct error *err)
+{
+    const struct server_options *options = daemon->options;
+    int code = options->die_with_parent ? follow_parent(err) : 0;
+    if (!code)
+        code = check_listen(options->listen_host, err);
+    if (!code)
+        code = take_signals(daemon, err);
+    if (!code)
+        code = store_dir_open(options->data_dir, &daemon->dir, err);
+    if (!code)
+        code = server_address_make(&daemon->address, err);
+    if (!code)
+        code = start_core(daemon, err);
+    if (!code)
+        code = core_recover(daemon->core, err);
+    if (!code)
+        code = start_api(daemon, err);
+    if (!code && options->durability == SERVER_DURABILITY_RELAXED)
+        log_warn("durability is relaxed: a power loss can take the last moments of what was acknowledged");
+    return code ? code : core_run(daemon->core, err);
+}
+
+int server_run(const struct server_options *options, struct error *err)
+{
+    struct daemon daemon = {
+        .options = options,
+        .dir = {.lock_fd = -1},
+        .secrets = {.items = options->secrets, .count = options->secret_count},
+        .signal_fd = -1,
+    };
+    int code = live(&daemon, err);
+    if (daemon.api)
+        api_stop(daemon.api);
+    if (daemon.dir.path)
+        server_address_remove(daemon.dir.path);
+    api_free(daemon.api);
+    core_free(daemon.core);
+    server_secrets_clear(&daemon.secrets);
+    if (daemon.signal_fd >= 0)
+        (void)close(daemon.signal_fd);
+    if (daemon.dir.path)
+        store_dir_close(&daemon.dir);
+    if (!code)
+        log_info("stopped");
+    return code;
+}
