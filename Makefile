@@ -4,12 +4,13 @@
 #   make lint     the two other compiles (gcc -O2, clang) and tools/tidy
 #   make demo     a server, a DAG, its result
 #   make fuzz     libFuzzer targets, FUZZ_SECONDS (60) each
+#   make bench    the budgets, measured beside floors and rivals; BENCH holds options of bench/bench.py
 #   make install  DESTDIR and PREFIX (/usr/local) as usual
 CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
 JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
 
-.PHONY: all check check-build lint demo fuzz install deps clean
+.PHONY: all check check-build lint demo fuzz bench install deps clean
 
 all:
 	@cmake -S . -B build -G Ninja -DCMAKE_C_COMPILER=$(CC) -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null
@@ -39,6 +40,12 @@ fuzz:
 	@cmake -S . -B build-fuzz -G Ninja -DCMAKE_C_COMPILER=clang -DPAWL_FUZZ=ON >/dev/null
 	@cmake --build build-fuzz -j $(JOBS)
 	@tools/fuzz
+
+bench:
+	@tools/install-deps bench
+	@cmake -S . -B build -G Ninja -DCMAKE_C_COMPILER=$(CC) -DPAWL_BENCH=ON >/dev/null
+	@cmake --build build -j $(JOBS)
+	@PAWL_BENCH_BUILD=build bench/bench.py $(BENCH)
 
 install: all
 	@cmake --install build
