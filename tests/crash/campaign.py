@@ -73,7 +73,7 @@ class Daemon:
         self.process = subprocess.Popen(
             [PAWL, "serve", "--data", round_.path / "data", "--listen", "127.0.0.1:0", "--workers", "2", "--slots", "2"],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.log,
-            env={**os.environ, **environment, "PAWL_KILL_MARK": str(self.mark)})
+            env={**os.environ, **environment, "PAWL_FAULT_MARK": str(self.mark)})
         line = self.process.stdout.readline().decode()
         found = re.match(r"listening on http://([^:]+):(\d+)", line)
         self.address = (found[1], int(found[2])) if found else None
@@ -99,9 +99,11 @@ class Daemon:
         status, body = self.call("GET", path)
         return json.loads(body) if status == 200 else None
 
-    def wait_ended(self, run_id):
-        """RunStatus once it has ended: hangs on the run's events."""
-        connection = http.client.HTTPConnection(*self.address, timeout=60)
+    def wait_ended(self, run_id, seconds=60):
+        """RunStatus once it has ended, or as it is when no event comes for so long: hangs on the run's events."""
+        if not self.address:
+            raise Died
+        connection = http.client.HTTPConnection(*self.address, timeout=seconds)
         try:
             connection.request("GET", f"/api/v1/runs/{run_id}/events")
             events = connection.getresponse()
@@ -111,10 +113,14 @@ class Daemon:
                     return status
                 while True:
                     line = events.readline()
-                    if not line or line.startswith(b"event: run") or line.startswith(b"event: reset"):
+                    if not line:
+                        raise Died
+                    if line.startswith(b"event: run") or line.startswith(b"event: reset"):
                         break
         except TimeoutError:
             return self.get(f"/api/v1/runs/{run_id}")
+        except (OSError, http.client.HTTPException):
+            raise Died from None
         finally:
             connection.close()
 
@@ -190,8 +196,8 @@ class Round:
             points, who = WORKER_POINTS, "worker"
         function = self.random.choice(sorted(points))
         when = "before" if function == "clone3" else self.random.choice(["before", "after"])
-        at = f"{who}:{function}:{when}:{self.random.randint(1, points[function])}"
-        return at, {"LD_PRELOAD": str(self.options.killpoint), "PAWL_KILL_AT": at}, 1.0 if who == "serve" else moment
+        at = f"{who}:{function}:{self.random.randint(1, points[function])}:kill-{when}"
+        return at, {"LD_PRELOAD": str(self.options.faults), "PAWL_FAULT": at}, 1.0 if who == "serve" else moment
 
     def kill_a_worker(self):
         """From outside, by the pid its lock file names."""
@@ -224,7 +230,7 @@ class Round:
         if daemon.process.poll() is not None and daemon.process.returncode != -signal.SIGKILL:
             self.violations.append(f"{label}: the daemon ended by itself with {daemon.process.returncode}")
         daemon.kill()
-        self.kills[re.sub(r":\d+$", "", label) if met or label == "serve:random" else "serve:late"] += 1
+        self.kills[re.sub(r":\d+:kill-", ":", label) if met or label == "serve:random" else "serve:late"] += 1
 
     def settle(self):
         """A last start without kills: everything has to end, then is checked."""
@@ -292,9 +298,9 @@ def run_round(options, number):
 
 
 def build(options, into):
-    options.killpoint = into / "killpoint.so"
+    options.faults = into / "faults.so"
     options.ledger = into / "ledger"
-    subprocess.run(["cc", "-std=gnu17", "-O2", "-shared", "-fPIC", "-o", options.killpoint, HERE / "killpoint.c", "-ldl"],
+    subprocess.run(["cc", "-std=gnu17", "-D_GNU_SOURCE", "-O2", "-shared", "-fPIC", "-o", options.faults, HERE / "faults.c", "-ldl"],
                    check=True)
     subprocess.run(["cc", "-std=gnu17", "-D_GNU_SOURCE", "-O2", "-o", options.ledger, HERE / "ledger.c"], check=True)
 
