@@ -5,8 +5,9 @@
  *
  * Appends one line at the start and one at the end to LEDGER_DIR/ledger (each one write, O_APPEND), holds a lock on
  * the task instance's file meanwhile (a second live attempt finds it taken and writes so), prints LINES lines for
- * the log, sleeps MS milliseconds, exits with EXIT. */
+ * the log, takes MS milliseconds, exits with EXIT. */
 #include <fcntl.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,9 +51,7 @@ int main(int argc, char **argv)
     for (long i = 0; i < lines; i++)
         printf("%s %s %ld\n", task, attempt, i);
     (void)fflush(stdout);
-    long ms = strtol(argv[2], NULL, 10);
-    struct timespec pause = {ms / 1000, ms % 1000 * 1000000};
-    (void)nanosleep(&pause, NULL);
+    (void)poll(NULL, 0, (int)strtol(argv[2], NULL, 10));
     int code = (int)strtol(argv[3], NULL, 10);
     note("end", code);
     return code;
