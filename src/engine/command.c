@@ -167,7 +167,13 @@ static void cancel_run(struct engine *engine, struct command *command, struct en
         return;
     }
     engine_run_cancel(engine, run, now);
-    (void)wait_for_batch(engine, command, 0);
+    struct waiting_command *waiting = wait_for_batch(engine, command, 0);
+    if (waiting->batch > engine->committed)
+        return;
+    /* canceled before, and that is durable: no batch may come for long */
+    engine->command_count--;
+    const struct command_result result = waiting->result;
+    answer(command, &result);
 }
 
 static void resolve_letter(struct engine *engine, struct command *command, struct engine_now now)
