@@ -42,6 +42,11 @@ void engine_try_drop(struct engine_run *run, uint32_t task)
     run->try_of[task] = NO_TRY;
 }
 
+bool engine_try_repeats_loss(const struct engine_run *run, const struct try *try)
+{
+    return run->dag->tasks[try->task].on_lost == DAG_ON_LOST_RETRY && try->lost <= LIMIT_LOST_RETRIES_MAX;
+}
+
 static struct effect effect_for(const struct engine *engine, enum effect_kind kind, const struct engine_run *run,
                                 const struct try *try)
 {
@@ -156,9 +161,9 @@ static enum task_state decide(struct engine *engine, const struct engine_run *ru
         return TASK_CANCELED;
     case ATTEMPT_LOST:
         try->lost++;
-        if (run->canceling)
-            return TASK_CANCELED;
-        return task->on_lost == DAG_ON_LOST_RETRY && try->lost <= LIMIT_LOST_RETRIES_MAX ? TASK_PENDING : TASK_FAILED;
+        if (!engine_try_repeats_loss(run, try))
+            return TASK_FAILED;
+        return run->canceling ? TASK_CANCELED : TASK_PENDING;
     default:
         try->failures++;
         if (run->canceling || !end->retryable || try->failures >= task->retry.max_attempts)

@@ -157,6 +157,8 @@ void engine_run_arm_timeout(struct engine *engine, const struct engine_run *run,
 /* attempt.c */
 struct try *engine_try(const struct engine_run *run, uint32_t task); /* NULL: none */
 struct try *engine_try_add(struct engine_run *run, uint32_t task);
+/* G4: a loss is repeated. When it is not, the task has failed, in a canceled run too: so its rows alone say which. */
+bool engine_try_repeats_loss(const struct engine_run *run, const struct try *try);
 void engine_try_drop(struct engine_run *run, uint32_t task);
 void engine_attempt_withdraw(struct engine *engine, struct engine_run *run, uint32_t task);
 void engine_attempt_cancel_claim(struct engine *engine, struct engine_run *run, uint32_t task);

@@ -41,13 +41,14 @@ static void restore_task(struct engine *engine, struct engine_run *run, const st
         engine_timer_add(engine, (struct timer){now.boot_ms + (wait > 0 ? wait : 0), run->id, task});
         return;
     }
+    bool canceled = last->state == ATTEMPT_CANCELED || last->retry_ms != 0 ||
+                    (last->state == ATTEMPT_LOST && engine_try_repeats_loss(run, engine_try(run, task)));
     engine_try_drop(run, task);
     if (last->state == ATTEMPT_SUCCEEDED) {
         engine_move_task_quietly(engine, run, task, TASK_SUCCEEDED);
         for (uint32_t i = run->dag->dependent_start[task]; i < run->dag->dependent_start[task + 1]; i++)
             run->waiting[run->dag->dependents[i]]--;
-    } else if (last->state == ATTEMPT_CANCELED || (last->retry_ms && run->canceling) ||
-               (last->state == ATTEMPT_LOST && run->canceling)) {
+    } else if (canceled) {
         engine_move_task(engine, run, task, TASK_CANCELED);
     } else {
         if (!run->error)

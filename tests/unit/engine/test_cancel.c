@@ -116,6 +116,25 @@ static void test_start_on_its_way(void **state)
     rig_fini(&rig);
 }
 
+/* A lost attempt that nobody would repeat stays failed, whether the run is being canceled or not. */
+static void test_lost_while_canceling(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 0);
+    struct uuid worker = rig_worker(&rig, 2);
+    struct dag *dag = graph_new(2, NULL, 0);
+    graph_task(dag, 1)->on_lost = DAG_ON_LOST_FAIL;
+    struct uuid run = rig_trigger(&rig, dag);
+    rig_cancel(&rig, run);
+    engine_worker_lost(rig.engine, worker, rig.now);
+    rig_settle(&rig);
+    assert_int_equal(rig_task(&rig, run, 0), TASK_CANCELED);
+    assert_int_equal(rig_task(&rig, run, 1), TASK_FAILED);
+    assert_int_equal(rig_run(&rig, run), RUN_CANCELED);
+    rig_fini(&rig);
+}
+
 /* A worker that ends an attempt by KILL when nobody asked: the outcome is unknown. */
 static void test_canceled_by_nobody(void **state)
 {
@@ -140,6 +159,7 @@ int main(void)
         cmocka_unit_test(test_while_it_waits_for_a_retry),
         cmocka_unit_test(test_claimed_ahead),
         cmocka_unit_test(test_start_on_its_way),
+        cmocka_unit_test(test_lost_while_canceling),
         cmocka_unit_test(test_canceled_by_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
