@@ -228,6 +228,16 @@ void engine_command(struct engine *engine, struct command *command, struct engin
     assert(false && "a command of no kind");
 }
 
+static void begin(struct engine *engine, struct engine_run *birth, struct engine_now now)
+{
+    struct uuid id = birth->id;
+    bool cancel = birth->cancel_at_birth;
+    engine_run_begin(engine, birth, now);
+    struct engine_run *run = engine_find_run(engine, id); /* NULL: nothing to do, ended */
+    if (cancel && run)
+        engine_run_cancel(engine, run, now);
+}
+
 void engine_command_committed(struct engine *engine, struct waiting_command *waiting, const struct verdict *verdict,
                               struct engine_now now)
 {
@@ -246,7 +256,7 @@ void engine_command_committed(struct engine *engine, struct waiting_command *wai
         if (verdict->version)
             result->dag_version = verdict->version;
         if (birth)
-            engine_run_begin(engine, birth, now);
+            begin(engine, birth, now);
     }
     answer(waiting->command, result);
 }

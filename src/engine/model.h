@@ -34,6 +34,7 @@ struct engine_run {
     struct uuid source;
     bool resolves_source;
     bool canceling;             /* nothing is started any more */
+    bool cancel_at_birth;       /* asked for while its creation was not durable yet */
     bool timed_out;
     char *error;                /* first failure, a sentence; owned */
 

@@ -253,4 +253,7 @@ void engine_cancel_all(struct engine *engine, struct engine_now now)
         next = run->next;
         engine_run_cancel(engine, run, now);
     }
+    for (size_t i = 0; i < engine->command_count; i++)
+        if (engine->commands[i].birth)
+            engine->commands[i].birth->cancel_at_birth = true;
 }

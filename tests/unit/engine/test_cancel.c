@@ -116,6 +116,25 @@ static void test_start_on_its_way(void **state)
     rig_fini(&rig);
 }
 
+/* Ctrl-C while the creation of the run is on its way to the disk. */
+static void test_cancel_all_meets_a_birth(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 0);
+    (void)rig_worker(&rig, 1);
+    struct rig_answer answer;
+    const struct command command = {
+        .kind = COMMAND_RUN_TRIGGER, .dag_id = rig.dag_id, .dag = graph_new(3, chain, 2)};
+    rig_command(&rig, &command, &answer);
+    engine_cancel_all(rig.engine, rig.now);
+    rig_settle(&rig);
+    assert_true(answer.done);
+    assert_int_equal(rig_run(&rig, answer.result.run_id), RUN_CANCELED);
+    assert_int_equal(rig_count(&rig, EFFECT_START, answer.result.run_id, 0), 0);
+    rig_fini(&rig);
+}
+
 /* A lost attempt that nobody would repeat stays failed, whether the run is being canceled or not. */
 static void test_lost_while_canceling(void **state)
 {
@@ -159,6 +178,7 @@ int main(void)
         cmocka_unit_test(test_while_it_waits_for_a_retry),
         cmocka_unit_test(test_claimed_ahead),
         cmocka_unit_test(test_start_on_its_way),
+        cmocka_unit_test(test_cancel_all_meets_a_birth),
         cmocka_unit_test(test_lost_while_canceling),
         cmocka_unit_test(test_canceled_by_nobody),
     };
