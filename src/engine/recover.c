@@ -88,7 +88,7 @@ static void derive(struct engine *engine, struct engine_run *run)
         if (run->tasks[i] == TASK_FAILED)
             engine_run_skip_dependents(engine, run, i);
     for (uint32_t i = 0; i < run->dag->task_count && run->canceling; i++)
-        if (run->tasks[i] == TASK_PENDING)
+        if (run->tasks[i] == TASK_PENDING && run->waiting[i] == 0)
             engine_move_task(engine, run, i, TASK_CANCELED);
 }
 

@@ -106,7 +106,11 @@ void engine_run_task_succeeded(struct engine *engine, struct engine_run *run, ui
     satisfy_dependents(run, task);
     for (uint32_t i = dag->dependent_start[task]; i < dag->dependent_start[task + 1]; i++) {
         uint32_t dependent = dag->dependents[i];
-        if (run->waiting[dependent] == 0 && run->tasks[dependent] == TASK_PENDING && !run->canceling)
+        if (run->waiting[dependent] || run->tasks[dependent] != TASK_PENDING)
+            continue;
+        if (run->canceling)
+            engine_move_task(engine, run, dependent, TASK_CANCELED);
+        else
             make_ready(engine, run, dependent);
     }
 }
@@ -146,7 +150,9 @@ static void drop_ahead(struct engine *engine, struct engine_run *run)
     engine->ahead_count = kept;
 }
 
-/* Ends what waits, tells the workers to end what runs. */
+/* Ends what could have started, tells the workers to end what runs. What waits for others stays pending until nothing
+ * runs any more: a running task can still fail and so skip it. Thus what becomes of it follows from the rows and the
+ * cancel alone, in whatever order they came, and a restart decides the same. */
 static void end_everything(struct engine *engine, struct engine_run *run)
 {
     run->canceling = true;
@@ -156,12 +162,19 @@ static void end_everything(struct engine *engine, struct engine_run *run)
     for (uint32_t i = 0; i < run->dag->task_count; i++) {
         if (run->tasks[i] == TASK_RUNNING) {
             engine_attempt_stop(engine, run, engine_try(run, i));
-        } else if (!state_task_is_terminal((enum task_state)run->tasks[i])) {
+        } else if (!state_task_is_terminal((enum task_state)run->tasks[i]) && run->waiting[i] == 0) {
             if (engine_try(run, i))
                 engine_try_drop(run, i);
             engine_move_task(engine, run, i, TASK_CANCELED);
         }
     }
+}
+
+static void cancel_what_waits(struct engine *engine, struct engine_run *run)
+{
+    for (uint32_t i = 0; i < run->dag->task_count && run->left; i++)
+        if (run->tasks[i] == TASK_PENDING)
+            engine_move_task(engine, run, i, TASK_CANCELED);
 }
 
 void engine_run_cancel(struct engine *engine, struct engine_run *run, struct engine_now now)
@@ -188,6 +201,8 @@ static enum run_state outcome(const struct engine_run *run)
 
 void engine_run_finish_if_done(struct engine *engine, struct engine_run *run, struct engine_now now)
 {
+    if (run->canceling && run->left && !run->counts[TASK_RUNNING])
+        cancel_what_waits(engine, run);
     if (run->left)
         return;
     engine_move_run(run, outcome(run));

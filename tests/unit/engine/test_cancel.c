@@ -62,6 +62,29 @@ static void test_exit_that_came_first_wins(void **state)
     rig_fini(&rig);
 }
 
+/* What waits behind a running task is decided by how that ends; so a restart in between decides the same. */
+static void test_failure_of_a_canceled_run(void **state)
+{
+    (void)state;
+    static const struct graph_edge edges[] = {{0, 1}, {1, 2}};
+    struct rig rig;
+    rig_init(&rig, 0);
+    struct dag *dag = graph_new(4, edges, 2);
+    graph_task(dag, 0)->retry.max_attempts = 5;
+    (void)rig_worker(&rig, 1);
+    struct uuid run = rig_trigger(&rig, dag);
+    rig_cancel(&rig, run);
+    assert_int_equal(rig_task(&rig, run, 3), TASK_CANCELED);
+    assert_int_equal(rig_task(&rig, run, 1), TASK_PENDING);
+    rig_end(&rig, run, 0, ATTEMPT_FAILED);
+    assert_int_equal(rig_task(&rig, run, 0), TASK_FAILED);
+    assert_int_equal(rig_task(&rig, run, 1), TASK_SKIPPED);
+    assert_int_equal(rig_task(&rig, run, 2), TASK_SKIPPED);
+    assert_int_equal(rig_run(&rig, run), RUN_CANCELED);
+    assert_non_null(model_find_letter(&rig.model, run, 0));
+    rig_fini(&rig);
+}
+
 static void test_while_it_waits_for_a_retry(void **state)
 {
     (void)state;
@@ -175,6 +198,7 @@ int main(void)
         cmocka_unit_test(test_before_anything_started),
         cmocka_unit_test(test_while_running),
         cmocka_unit_test(test_exit_that_came_first_wins),
+        cmocka_unit_test(test_failure_of_a_canceled_run),
         cmocka_unit_test(test_while_it_waits_for_a_retry),
         cmocka_unit_test(test_claimed_ahead),
         cmocka_unit_test(test_start_on_its_way),
