@@ -57,6 +57,7 @@ static void start_run(struct engine *engine, struct engine_run *run, struct engi
     struct record *record = engine_record(engine, RECORD_RUN_START, 0);
     record->run.id = run->id;
     record->run.started_ms = run->started_ms;
+    engine_run_arm_timeout(engine, run, now);
 }
 
 static void start(struct engine *engine, struct engine_run *run, struct try *try, uint32_t index, uint64_t batch)

@@ -30,12 +30,12 @@ struct engine_run {
     uint32_t dag_version;
     enum run_state state;
     enum trigger trigger;
-    int64_t created_ms, started_ms, cancel_ms;
+    int64_t created_ms, started_ms;
+    int64_t cancel_ms;          /* told to end: a person did, or (not before it passed) its timeout; 0: no */
     struct uuid source;
     bool resolves_source;
     bool canceling;             /* nothing is started any more */
     bool cancel_at_birth;       /* asked for while its creation was not durable yet */
-    bool timed_out;
     char *error;                /* first failure, a sentence; owned */
 
     uint8_t *tasks;             /* enum task_state of each task */
@@ -153,6 +153,8 @@ void engine_run_task_succeeded(struct engine *engine, struct engine_run *run, ui
 void engine_run_skip_dependents(struct engine *engine, struct engine_run *run, uint32_t task);
 void engine_run_cancel(struct engine *engine, struct engine_run *run, struct engine_now now);
 void engine_run_finish_if_done(struct engine *engine, struct engine_run *run, struct engine_now now);
+bool engine_run_timed_out(const struct engine_run *run);
+void engine_run_say_timeout(struct engine_run *run);
 void engine_run_arm_timeout(struct engine *engine, const struct engine_run *run, struct engine_now now);
 
 /* attempt.c */

@@ -124,6 +124,8 @@ int engine_restore_run(struct engine *engine, const struct record_run *row, cons
         return code;
     }
     derive(engine, run);
+    if (engine_run_timed_out(run))
+        engine_run_say_timeout(run);
     engine_run_begin(engine, run, now);
     return 0;
 }

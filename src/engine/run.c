@@ -83,7 +83,8 @@ void engine_run_begin(struct engine *engine, struct engine_run *run, struct engi
     if (run->next)
         run->next->previous = run;
     engine->first_run = run;
-    engine_run_arm_timeout(engine, run, now);
+    if (run->started_ms)
+        engine_run_arm_timeout(engine, run, now);
     for (uint32_t i = 0; i < run->dag->task_count; i++)
         if (run->tasks[i] == TASK_PENDING && run->waiting[i] == 0 && !engine_try(run, i) && !run->canceling)
             make_ready(engine, run, i);
@@ -94,8 +95,7 @@ void engine_run_arm_timeout(struct engine *engine, const struct engine_run *run,
 {
     if (!run->dag->timeout_ms)
         return;
-    int64_t passed = now.wall_ms - (run->started_ms ? run->started_ms : now.wall_ms);
-    passed = passed < 0 ? 0 : passed;
+    int64_t passed = now.wall_ms > run->started_ms ? now.wall_ms - run->started_ms : 0;
     engine_timer_add(engine, (struct timer){now.boot_ms + run->dag->timeout_ms - passed, run->id, NO_TASK});
 }
 
@@ -177,22 +177,36 @@ static void cancel_what_waits(struct engine *engine, struct engine_run *run)
             engine_move_task(engine, run, i, TASK_CANCELED);
 }
 
+/* When the run's timeout passes; INT64_MAX: never. */
+static int64_t limit_ms(const struct engine_run *run)
+{
+    return run->dag->timeout_ms && run->started_ms ? run->started_ms + run->dag->timeout_ms : INT64_MAX;
+}
+
+bool engine_run_timed_out(const struct engine_run *run)
+{
+    return run->cancel_ms >= limit_ms(run);
+}
+
+static void tell_to_end(struct engine *engine, struct engine_run *run, int64_t cancel_ms, struct engine_now now)
+{
+    run->cancel_ms = cancel_ms;
+    struct record *record = engine_record(engine, RECORD_RUN_CANCEL, 0);
+    record->run.id = run->id;
+    record->run.cancel_ms = cancel_ms;
+    end_everything(engine, run);
+    engine_run_finish_if_done(engine, run, now);
+}
+
 void engine_run_cancel(struct engine *engine, struct engine_run *run, struct engine_now now)
 {
-    if (!run->cancel_ms) {
-        run->cancel_ms = now.wall_ms;
-        struct record *record = engine_record(engine, RECORD_RUN_CANCEL, 0);
-        record->run.id = run->id;
-        record->run.cancel_ms = run->cancel_ms;
-    }
     if (!run->canceling)
-        end_everything(engine, run);
-    engine_run_finish_if_done(engine, run, now);
+        tell_to_end(engine, run, now.wall_ms < limit_ms(run) ? now.wall_ms : limit_ms(run) - 1, now);
 }
 
 static enum run_state outcome(const struct engine_run *run)
 {
-    if (run->timed_out)
+    if (engine_run_timed_out(run))
         return RUN_FAILED;
     if (run->cancel_ms && run->counts[TASK_CANCELED])
         return RUN_CANCELED;
@@ -232,15 +246,19 @@ void engine_run_finish_if_done(struct engine *engine, struct engine_run *run, st
     engine_run_free(engine, run);
 }
 
-static void run_timed_out(struct engine *engine, struct engine_run *run, struct engine_now now)
+void engine_run_say_timeout(struct engine_run *run)
 {
     char limit[24];
     str_format_duration(run->dag->timeout_ms, limit);
-    run->timed_out = true;
     mem_free(run->error);
     run->error = mem_printf("the run's timeout of %s passed", limit);
-    end_everything(engine, run);
-    engine_run_finish_if_done(engine, run, now);
+}
+
+/* As a cancel, at a time that no cancel by a person can have: a restart knows the one from the other by it. */
+static void run_timed_out(struct engine *engine, struct engine_run *run, struct engine_now now)
+{
+    engine_run_say_timeout(run);
+    tell_to_end(engine, run, now.wall_ms > limit_ms(run) ? now.wall_ms : limit_ms(run), now);
 }
 
 void engine_tick(struct engine *engine, struct engine_now now)

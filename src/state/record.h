@@ -68,7 +68,7 @@ struct record_run {
     int64_t created_ms;
     int64_t started_ms;
     int64_t completed_ms;
-    int64_t cancel_ms;         /* cancel requested */
+    int64_t cancel_ms;         /* told to end: canceled, or timed out if not before started_ms + the timeout */
     const char *error;         /* of a failed run: one sentence; NULL */
     struct uuid source;        /* rerun of; zero if none */
     bool resolves_source;      /* when it succeeds, source's pending dead letters become retried */

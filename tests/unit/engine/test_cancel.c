@@ -177,6 +177,53 @@ static void test_lost_while_canceling(void **state)
     rig_fini(&rig);
 }
 
+static void test_run_timeout(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 0);
+    struct dag *dag = graph_new(3, chain, 2);
+    dag->timeout_ms = 10000;
+    struct uuid run = rig_trigger(&rig, dag);
+    rig_pass(&rig, 60000); /* waiting for its first slot does not count */
+    assert_int_equal(rig_run(&rig, run), RUN_PENDING);
+    (void)rig_worker(&rig, 1);
+    rig_pass(&rig, 9999);
+    assert_int_equal(rig_count(&rig, EFFECT_STOP, run, 0), 0);
+    rig_pass(&rig, 1);
+    assert_int_equal(rig_count(&rig, EFFECT_STOP, run, 0), 1);
+    rig_cancel(&rig, run);
+    rig_end(&rig, run, 0, ATTEMPT_CANCELED);
+    assert_int_equal(rig_run(&rig, run), RUN_FAILED);
+    assert_int_equal(rig_task(&rig, run, 2), TASK_CANCELED);
+    rig_fini(&rig);
+}
+
+/* A run that was told to end because of its timeout goes on ending after a restart, and still has failed. */
+static void test_run_timeout_survives_a_crash(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 0);
+    struct dag *dag = graph_new(4, chain, 2);
+    dag->timeout_ms = 10000;
+    struct uuid worker = rig_worker(&rig, 1);
+    struct uuid run = rig_trigger(&rig, dag);
+    rig_pass(&rig, 10000);
+    assert_int_equal(rig_task(&rig, run, 3), TASK_CANCELED);
+    rig.now.wall_ms -= 3600000; /* the clock was set back meanwhile */
+    rig_crash(&rig);
+    struct engine_attempt held = rig_attempt(rig_start_of(&rig, run, 0));
+    held.started_ms = rig.now.wall_ms;
+    engine_worker_joined(rig.engine, worker, 1, &held, 1, rig.now);
+    (void)rig_reconcile(&rig, false);
+    assert_int_equal(rig_task(&rig, run, 3), TASK_CANCELED);
+    assert_int_equal(rig_count(&rig, EFFECT_STOP, run, 0), 2);
+    rig_end(&rig, run, 0, ATTEMPT_CANCELED);
+    assert_int_equal(rig_run(&rig, run), RUN_FAILED);
+    rig_fini(&rig);
+}
+
 /* A worker that ends an attempt by KILL when nobody asked: the outcome is unknown. */
 static void test_canceled_by_nobody(void **state)
 {
@@ -204,6 +251,8 @@ int main(void)
         cmocka_unit_test(test_start_on_its_way),
         cmocka_unit_test(test_cancel_all_meets_a_birth),
         cmocka_unit_test(test_lost_while_canceling),
+        cmocka_unit_test(test_run_timeout),
+        cmocka_unit_test(test_run_timeout_survives_a_crash),
         cmocka_unit_test(test_canceled_by_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
