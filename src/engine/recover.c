@@ -79,6 +79,9 @@ static int restore_attempts(struct engine *engine, struct engine_run *run, const
         if (last)
             restore_task(engine, run, row, now);
     }
+    for (size_t i = 0; i < count; i++)
+        if (run->waiting[rows[i].task])
+            return contradiction(err, &rows[i], "an attempt before its dependencies had succeeded");
     return 0;
 }
 
