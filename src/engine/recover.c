@@ -32,7 +32,11 @@ static void restore_task(struct engine *engine, struct engine_run *run, const st
 {
     uint32_t task = last->task;
     if (last->state == ATTEMPT_RUNNING) {
-        engine_move_task(engine, run, task, TASK_QUEUED);
+        /* the live view has it running by its row already, unless that names no worker */
+        if (uuid_is_zero(last->worker))
+            engine_move_task(engine, run, task, TASK_QUEUED);
+        else
+            engine_move_task_quietly(engine, run, task, TASK_QUEUED);
         engine_move_task_quietly(engine, run, task, TASK_RUNNING);
         return;
     }

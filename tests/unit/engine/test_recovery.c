@@ -34,6 +34,22 @@ static void test_adopted(void **state)
     rig_fini(&rig);
 }
 
+/* What is adopted is shown as running also when the worker says nothing of its start. */
+static void test_shown_as_running(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 0);
+    struct uuid worker = rig_worker(&rig, 1);
+    struct uuid run = rig_trigger(&rig, graph_new(1, NULL, 0));
+    rig_crash(&rig);
+    struct engine_attempt held = rig_attempt(rig_start_of(&rig, run, 0));
+    engine_worker_joined(rig.engine, worker, 1, &held, 1, rig.now);
+    (void)rig_reconcile(&rig, false);
+    assert_int_equal(rig_task(&rig, run, 0), TASK_RUNNING);
+    rig_fini(&rig);
+}
+
 static void test_never_seen(void **state)
 {
     (void)state;
@@ -227,6 +243,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_adopted),
+        cmocka_unit_test(test_shown_as_running),
         cmocka_unit_test(test_never_seen),
         cmocka_unit_test(test_worker_gone),
         cmocka_unit_test(test_failed_before_the_cancel),
