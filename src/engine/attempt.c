@@ -322,6 +322,7 @@ static void meet(struct engine *engine, uint32_t index, const struct engine_atte
         engine->running_attempts++;
     }
     if (held->ended) {
+        engine->ended_meanwhile += try != NULL;
         engine_attempt_ended(engine, worker, held, now);
         return;
     }
@@ -449,7 +450,7 @@ void engine_worker_lost(struct engine *engine, struct uuid worker, struct engine
 
 void engine_reconcile(struct engine *engine, bool worker_died, struct engine_now now, struct engine_recovery *ret)
 {
-    *ret = (struct engine_recovery){0};
+    *ret = (struct engine_recovery){.ended_meanwhile = engine->ended_meanwhile};
     for (struct engine_run *run = engine->first_run; run; run = run->next) {
         ret->runs++;
         for (size_t i = 0; i < run->try_count; i++) {

@@ -108,6 +108,7 @@ struct engine {
     uint64_t waiting_tasks;     /* sum of left, births included */
     uint64_t ready_tasks;
     uint32_t running_attempts;
+    uint32_t ended_meanwhile;   /* attempts that workers brought as ended when they joined */
 
     struct engine_run **order;  /* heap of runs with ready tasks, least served first */
     size_t order_count, order_cap;

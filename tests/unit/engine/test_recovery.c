@@ -50,6 +50,26 @@ static void test_shown_as_running(void **state)
     rig_fini(&rig);
 }
 
+static void test_ended_meanwhile(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 0);
+    struct uuid worker = rig_worker(&rig, 1);
+    struct uuid run = rig_trigger(&rig, graph_new(2, chain, 1));
+    rig_crash(&rig);
+    struct engine_attempt held = rig_attempt(rig_start_of(&rig, run, 0));
+    held.ended = true;
+    held.outcome = ATTEMPT_SUCCEEDED;
+    engine_worker_joined(rig.engine, worker, 1, &held, 1, rig.now);
+    struct engine_recovery recovery = rig_reconcile(&rig, false);
+    assert_int_equal(recovery.ended_meanwhile, 1);
+    assert_int_equal(rig_count(&rig, EFFECT_ACK, run, 0), 1);
+    assert_int_equal(rig_task(&rig, run, 0), TASK_SUCCEEDED);
+    assert_non_null(rig_start_of(&rig, run, 1));
+    rig_fini(&rig);
+}
+
 static void test_never_seen(void **state)
 {
     (void)state;
@@ -244,6 +264,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_adopted),
         cmocka_unit_test(test_shown_as_running),
+        cmocka_unit_test(test_ended_meanwhile),
         cmocka_unit_test(test_never_seen),
         cmocka_unit_test(test_worker_gone),
         cmocka_unit_test(test_failed_before_the_cancel),
