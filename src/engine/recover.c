@@ -26,6 +26,16 @@ static void count_attempt(struct try *try, const struct record_attempt *row)
     try->lost += row->state == ATTEMPT_LOST;
 }
 
+/* What is left of the wait; never more than the whole of it, though the wall clock was set back. */
+static int64_t retry_wait(const struct engine_run *run, const struct record_attempt *last, struct engine_now now)
+{
+    const struct dag_retry *retry = &run->dag->tasks[last->task].retry;
+    int64_t most = retry->initial_delay_ms > retry->max_delay_ms ? retry->initial_delay_ms : retry->max_delay_ms;
+    most += (int64_t)((double)most * retry->jitter) + 1;
+    int64_t wait = last->retry_ms - now.wall_ms;
+    return wait < 0 ? 0 : wait < most ? wait : most;
+}
+
 /* The task as its last attempt left it. */
 static void restore_task(struct engine *engine, struct engine_run *run, const struct record_attempt *last,
                          struct engine_now now)
@@ -41,8 +51,7 @@ static void restore_task(struct engine *engine, struct engine_run *run, const st
         return;
     }
     if (last->retry_ms && !run->canceling) {
-        int64_t wait = last->retry_ms - now.wall_ms;
-        engine_timer_add(engine, (struct timer){now.boot_ms + (wait > 0 ? wait : 0), run->id, task});
+        engine_timer_add(engine, (struct timer){now.boot_ms + retry_wait(run, last, now), run->id, task});
         return;
     }
     bool canceled = last->state == ATTEMPT_CANCELED || last->retry_ms != 0 ||
