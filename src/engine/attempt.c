@@ -393,19 +393,6 @@ static uint32_t add_worker(struct engine *engine, struct uuid id)
     return index;
 }
 
-void engine_worker_joined(struct engine *engine, struct uuid worker, uint32_t slots, const struct engine_attempt *held,
-                          size_t held_count, struct engine_now now)
-{
-    uint32_t index = find_worker(engine, worker);
-    if (index == NO_WORKER)
-        index = add_worker(engine, worker);
-    else
-        withdraw_unseen(engine, index, held, held_count);
-    engine->workers[index].slots = slots;
-    for (size_t i = 0; i < held_count; i++)
-        meet(engine, index, &held[i], now);
-}
-
 static void finish_all_done(struct engine *engine, struct engine_now now)
 {
     for (struct engine_run *run = engine->first_run, *next; run; run = next) {
@@ -431,6 +418,22 @@ static void take_back_unsent(struct engine *engine, struct uuid worker)
             take_back(engine, run, effect->task);
     }
     engine->held_count = kept;
+}
+
+void engine_worker_joined(struct engine *engine, struct uuid worker, uint32_t slots, const struct engine_attempt *held,
+                          size_t held_count, struct engine_now now)
+{
+    uint32_t index = find_worker(engine, worker);
+    if (index == NO_WORKER) {
+        index = add_worker(engine, worker);
+    } else {
+        take_back_unsent(engine, worker);
+        withdraw_unseen(engine, index, held, held_count);
+    }
+    engine->workers[index].slots = slots;
+    for (size_t i = 0; i < held_count; i++)
+        meet(engine, index, &held[i], now);
+    finish_all_done(engine, now);
 }
 
 void engine_worker_lost(struct engine *engine, struct uuid worker, struct engine_now now)

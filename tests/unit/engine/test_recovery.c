@@ -194,6 +194,41 @@ static void test_link_broke(void **state)
     rig_fini(&rig);
 }
 
+/* A start that was decided but not released when the link broke must not go out beside its repetition. */
+static void test_link_broke_before_the_commit(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 0);
+    struct uuid worker = rig_worker(&rig, 1);
+    struct rig_answer answer;
+    const struct command command = {.kind = COMMAND_RUN_TRIGGER, .dag_id = rig.dag_id, .dag = graph_new(1, NULL, 0)};
+    rig_command(&rig, &command, &answer);
+    rig_commit(&rig, rig_take(&rig));
+    rig_dispatch(&rig); /* claimed; the claim is not durable */
+    engine_worker_joined(rig.engine, worker, 1, NULL, 0, rig.now);
+    rig_settle(&rig);
+    assert_int_equal(rig_count(&rig, EFFECT_START, answer.result.run_id, 0), 1);
+    rig_end(&rig, answer.result.run_id, 0, ATTEMPT_SUCCEEDED);
+    assert_int_equal(rig_run(&rig, answer.result.run_id), RUN_SUCCEEDED);
+    rig_fini(&rig);
+}
+
+/* The last running task of a canceled run turns out never to have started: the run is over. */
+static void test_link_broke_in_a_canceled_run(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 0);
+    struct uuid worker = rig_worker(&rig, 1);
+    struct uuid run = rig_trigger(&rig, graph_new(2, chain, 1));
+    rig_cancel(&rig, run);
+    engine_worker_joined(rig.engine, worker, 1, NULL, 0, rig.now);
+    rig_settle(&rig);
+    assert_int_equal(rig_run(&rig, run), RUN_CANCELED);
+    rig_fini(&rig);
+}
+
 static void test_stranger_is_stopped(void **state)
 {
     (void)state;
@@ -296,6 +331,8 @@ int main(void)
         cmocka_unit_test(test_failed_before_the_cancel),
         cmocka_unit_test(test_rerun_survives),
         cmocka_unit_test(test_link_broke),
+        cmocka_unit_test(test_link_broke_before_the_commit),
+        cmocka_unit_test(test_link_broke_in_a_canceled_run),
         cmocka_unit_test(test_stranger_is_stopped),
         cmocka_unit_test(test_unsent_start_is_not_lost),
         cmocka_unit_test(test_drain_and_hand_over),
