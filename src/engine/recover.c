@@ -87,8 +87,8 @@ static int restore_attempts(struct engine *engine, struct engine_run *run, const
             return contradiction(err, row, "an attempt of a task that was kept or skipped");
         count_attempt(try, row);
         bool last = i + 1 == count || rows[i + 1].task != row->task;
-        if (!last && (row->state == ATTEMPT_RUNNING || row->state == ATTEMPT_SUCCEEDED))
-            return contradiction(err, row, "an attempt after one that succeeded or still runs");
+        if (!last && (row->state == ATTEMPT_RUNNING || !row->retry_ms))
+            return contradiction(err, row, "an attempt after one that was final or still runs");
         if (last)
             restore_task(engine, run, row, now);
     }
