@@ -32,7 +32,8 @@ static struct try *claim(struct engine *engine, struct engine_run *run, uint32_t
 {
     struct try *try = engine_try_add(run, task);
     try->number++;
-    try->fence = engine->options.epoch << 32 | ++engine->fences;
+    try->fence = (engine->options.epoch << ENGINE_FENCE_BITS) + ++engine->fences;
+    assert(engine->fences >> ENGINE_FENCE_BITS == 0);
     try->claimed_ms = now.wall_ms;
     try->started_ms = 0;
     try->claimed_by = worker;

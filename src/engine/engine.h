@@ -26,6 +26,8 @@
 
 struct engine;
 
+enum { ENGINE_FENCE_BITS = 40 }; /* claims of one start: three years at 10,000 a second */
+
 /* Both clocks, read once by the caller for each turn. */
 struct engine_now {
     int64_t wall_ms;            /* what is stored and shown */
@@ -34,7 +36,7 @@ struct engine_now {
 
 struct engine_options {
     uint64_t seed;              /* of jitter and ids */
-    uint64_t epoch;             /* of this start of the daemon, from the store: fences are epoch << 32 | n */
+    uint64_t epoch;             /* of this start of the daemon, from the store: fences are epoch << 40 | n */
     uint32_t claim_ahead_max;   /* ready tasks claimed before a slot is free */
     uint32_t waiting_tasks_max;
     uint32_t active_runs_max;

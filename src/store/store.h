@@ -239,7 +239,7 @@ struct store_ops {
 /* The head of every back end's own struct. */
 struct store {
     const struct store_ops *ops;
-    uint64_t epoch;     /* grows durably with each open for writing; fences are epoch << 32 | n. 0: STORE_READ */
+    uint64_t epoch;     /* grows durably with each open for writing; fences are epoch << 40 | n. 0: STORE_READ */
     _Atomic(enum store_room) room; /* set by the writer's slots (open, commit, maintain) before they return; any thread
                                       may look. What status tells */
 };

@@ -102,6 +102,23 @@ static void test_hold_starts(void **state)
     rig_fini(&rig);
 }
 
+/* Fences grow beyond 2^32 claims of one start without touching those of the next. */
+static void test_fences_of_two_starts(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 0);
+    (void)rig_worker(&rig, 1);
+    struct uuid run = rig_trigger(&rig, graph_new(2, NULL, 0));
+    uint64_t first = rig_start_of(&rig, run, 0)->fence;
+    rig_crash(&rig);
+    (void)rig_reconcile(&rig, true);
+    (void)rig_worker(&rig, 1);
+    uint64_t second = rig_start_of(&rig, run, 0)->fence;
+    assert_true(second - first >= UINT64_C(1) << 40);
+    rig_fini(&rig);
+}
+
 /* One commit without the live view; false when there was nothing to commit. */
 static bool commit_quietly(struct rig *rig)
 {
@@ -159,6 +176,7 @@ int main(void)
         cmocka_unit_test(test_queues_are_shares),
         cmocka_unit_test(test_hold_starts),
         cmocka_unit_test(test_million),
+        cmocka_unit_test(test_fences_of_two_starts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
