@@ -220,8 +220,6 @@ void engine_attempt_end(struct engine *engine, struct engine_run *run, struct tr
     int64_t retry_ms = next == TASK_PENDING ? now.wall_ms + delay_ms : 0;
     record_end(engine, run, try, end, worker, next, retry_ms, now);
     unbind(engine, try);
-    if (engine->ready_tasks || run->left == 1 || delay_ms == 0)
-        engine->urgent = true;
     if (next == TASK_PENDING) {
         engine_move_task_quietly(engine, run, task, TASK_PENDING);
         engine_timer_add(engine, (struct timer){now.boot_ms + delay_ms, run->id, task});

@@ -69,6 +69,8 @@ static void start(struct engine *engine, struct engine_run *run, struct try *try
     try->ahead = false;
     worker->running++;
     engine->running_attempts++;
+    if (batch == engine->open->number)
+        engine->urgent = true; /* a slot waits for it */
     struct effect effect = {
         .kind = EFFECT_START,
         .task = try->task,
@@ -102,7 +104,6 @@ static bool start_ready(struct engine *engine, uint32_t index, struct engine_now
         return false;
     start_run(engine, run, now);
     struct try *try = claim(engine, run, task, engine->workers[index].id, now);
-    engine->urgent = true;
     start(engine, run, try, index, engine_batch_now(engine));
     return true;
 }

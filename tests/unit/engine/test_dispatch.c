@@ -62,6 +62,59 @@ static void test_runs_share_the_slots(void **state)
     rig_fini(&rig);
 }
 
+static void test_claims_ahead(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 2);
+    struct dag *dag = graph_new(8, NULL, 0);
+    graph_task(dag, 3)->on_lost = DAG_ON_LOST_FAIL; /* must not be claimed before its worker is known */
+    (void)rig_worker(&rig, 1);
+    struct uuid run = rig_trigger(&rig, dag);
+    assert_int_equal(model_find(&rig.model, run)->running, 3);
+    assert_int_equal(engine_counts(rig.engine).ready_tasks, 7);
+    assert_int_equal(engine_counts(rig.engine).running_attempts, 1);
+    assert_int_equal(rig_task(&rig, run, 1), TASK_QUEUED);
+    /* the freed slot starts what is durable already: its START waits for no commit */
+    const struct effect *first = rig_start_of(&rig, run, 0);
+    struct engine_attempt end = rig_attempt(first);
+    end.outcome = ATTEMPT_SUCCEEDED;
+    engine_attempt_ended(rig.engine, first->worker, &end, rig.now);
+    rig_dispatch(&rig);
+    rig_effects(&rig);
+    assert_int_equal(rig_count(&rig, EFFECT_START, run, 1), 1);
+    assert_int_equal(rig_count(&rig, EFFECT_ACK, run, 0), 0);
+    assert_false(engine_batch_is_urgent(rig.engine)); /* so nobody waits for this batch */
+    rig_settle(&rig);
+    assert_int_equal(model_find(&rig.model, run)->running, 2); /* 1 runs, 2 is claimed; 3 stands in front */
+    rig_end(&rig, run, 1, ATTEMPT_SUCCEEDED);
+    rig_end(&rig, run, 2, ATTEMPT_SUCCEEDED);
+    assert_int_equal(rig_count(&rig, EFFECT_START, run, 3), 1);
+    assert_int_equal(model_find(&rig.model, run)->running, 3);
+    rig_fini(&rig);
+}
+
+/* A slot that starts what was claimed ahead in a batch still open waits for that batch. */
+static void test_a_slot_waits(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 1);
+    (void)rig_worker(&rig, 1);
+    struct uuid run = rig_trigger(&rig, graph_new(4, NULL, 0));
+    for (uint32_t i = 0; i < 2; i++) {
+        const struct effect *start = rig_start_of(&rig, run, i);
+        struct engine_attempt end = rig_attempt(start);
+        end.outcome = ATTEMPT_SUCCEEDED;
+        engine_attempt_ended(rig.engine, start->worker, &end, rig.now);
+        rig_dispatch(&rig);
+        assert_int_equal(engine_batch_is_urgent(rig.engine), i == 1);
+        rig_effects(&rig);
+    }
+    rig_settle(&rig);
+    rig_fini(&rig);
+}
+
 static void test_queues_are_shares(void **state)
 {
     (void)state;
@@ -177,6 +230,8 @@ int main(void)
         cmocka_unit_test(test_hold_starts),
         cmocka_unit_test(test_million),
         cmocka_unit_test(test_fences_of_two_starts),
+        cmocka_unit_test(test_claims_ahead),
+        cmocka_unit_test(test_a_slot_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
