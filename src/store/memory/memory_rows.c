@@ -86,6 +86,14 @@ static void drop(struct memory_rows *rows, const void *row)
     memmove(rows->items + place, rows->items + place + 1, (rows->count - place) * sizeof(void *));
 }
 
+/* The rows may be those of a DAG or run that is taken back next. */
+static void drop_new(struct memory_rows *rows, const void *row)
+{
+    drop(rows, row);
+    if (!rows->count)
+        store_memory_rows_free(rows);
+}
+
 /* ---- undo ---- */
 
 static void remember(struct store_memory *store, struct memory_undo undo)
@@ -125,7 +133,7 @@ void store_memory_undo_all(struct store_memory *store)
         if (undo->kind == UNDO_BYTES)
             memcpy(undo->row, undo->saved, undo->size);
         else if (undo->kind == UNDO_INSERT)
-            drop(undo->rows, undo->row);
+            drop_new(undo->rows, undo->row);
         else
             put(undo->rows, undo->row);
     }
