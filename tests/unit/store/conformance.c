@@ -140,7 +140,7 @@ struct record *put_claim(struct suite *suite, struct batch *batch, struct uuid r
     record->attempt = (struct record_attempt){.run_id = run_id,
                                               .task = task,
                                               .number = number,
-                                              .fence = suite->store->epoch << 32 | ++suite->fences,
+                                              .fence = suite->store->epoch << 40 | ++suite->fences,
                                               .exit_code = -1,
                                               .claimed_ms = suite->now_ms};
     return record;

@@ -87,7 +87,7 @@ static void test_fences(void **state)
 {
     struct suite *suite = *state;
     struct uuid run = suite_make_run(suite, suite_make_dag(suite, "a"));
-    static const uint64_t fences[] = {1, UINT64_C(1) << 32 | 1, UINT64_C(0x7fffffff) << 32 | UINT32_MAX};
+    static const uint64_t fences[] = {1, UINT64_C(1) << 40 | 1, UINT64_C(0x7fffff) << 40 | 0xffffffffff};
     for (uint32_t i = 0; i < 3; i++) {
         struct batch *batch = suite_batch(suite);
         put_claim(suite, batch, run, i, 1)->attempt.fence = fences[i];
@@ -309,7 +309,7 @@ static void end_under_another_fence(struct suite *suite, const struct scene *sce
 
 static void end_under_the_fence_of_an_older_life(struct suite *suite, const struct scene *scene, struct batch *batch)
 {
-    put_end(suite, batch, &scene->claim, ATTEMPT_SUCCEEDED)->attempt.fence -= UINT64_C(1) << 32;
+    put_end(suite, batch, &scene->claim, ATTEMPT_SUCCEEDED)->attempt.fence -= UINT64_C(1) << 40;
 }
 
 static void second_end(struct suite *suite, const struct scene *scene, struct batch *batch)
