@@ -60,6 +60,7 @@ struct pool_options {
     uint32_t workers;                /* how many to have */
     uint32_t slots;                  /* of each */
     const char *exe;                 /* NULL: /proc/self/exe; called as `exe worker ...` */
+    uint64_t files_max;              /* soft limit of open files of a worker and its tasks; 0: as this process */
     bool die_with_parent;            /* `pawl run`: nothing outlives this process */
     bool best_effort;                /* do not use cgroups */
     bool posix_spawn;                /* the worker's fallback spawn, for tests */

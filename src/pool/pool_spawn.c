@@ -13,6 +13,7 @@
 #include <sys/file.h>
 #include <sys/pidfd.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -157,6 +158,17 @@ static void make_args(const struct pool *pool, const struct birth *birth, struct
         add_arg(args, "--posix-spawn", NULL);
 }
 
+/* The daemon may have raised its own limit for its connections; programs that use select() must not inherit that. A
+ * worker starts nothing before it is told to, so this is in time. */
+static void limit_files(pid_t pid, uint64_t files_max)
+{
+    struct rlimit limit;
+    if (!files_max || prlimit(pid, RLIMIT_NOFILE, NULL, &limit) != 0 || limit.rlim_max < files_max)
+        return;
+    limit.rlim_cur = files_max;
+    (void)prlimit(pid, RLIMIT_NOFILE, &limit, NULL);
+}
+
 /* An errno value, or 0 and the child's pid. Descriptors not named here are CLOEXEC. */
 static int spawn_process(const struct pool *pool, const struct birth *birth, pid_t *ret_pid)
 {
@@ -188,6 +200,8 @@ static int spawn_process(const struct pool *pool, const struct birth *birth, pid
         why = posix_spawn_file_actions_adddup2(&files, birth->lock_fd, CHILD_LOCK_FD);
     if (!why)
         why = posix_spawn(ret_pid, pool->exe, &files, &how, (char *const *)args.list, environ);
+    if (why == 0)
+        limit_files(*ret_pid, pool->options.files_max);
     (void)posix_spawnattr_destroy(&how);
 out:
     (void)posix_spawn_file_actions_destroy(&files);

@@ -348,6 +348,7 @@ static int open_pool(struct core *core, struct error *err)
         .data_dir = options->data_dir,
         .workers = options->workers,
         .slots = options->slots,
+        .files_max = options->files_max,
         .die_with_parent = options->die_with_parent,
         .grace_ms = options->grace_ms,
     };
