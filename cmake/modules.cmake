@@ -58,6 +58,37 @@ elseif(NOT PAWL_FUZZ)
     add_executable(pawl ${main_sources})
     install(TARGETS pawl RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
+
+# Man pages and completion come from the program itself.
+if(TARGET pawl_cli AND NOT PAWL_COMPILE_ONLY AND NOT PAWL_FUZZ AND NOT PAWL_CHECK)
+    add_custom_command(TARGET pawl POST_BUILD
+        COMMAND pawl generate man ${CMAKE_BINARY_DIR}/man
+        COMMAND pawl generate completion ${CMAKE_BINARY_DIR}/completion
+        VERBATIM)
+    install(DIRECTORY ${CMAKE_BINARY_DIR}/man/ DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+    install(FILES ${CMAKE_BINARY_DIR}/completion/pawl
+        DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+    install(FILES ${CMAKE_BINARY_DIR}/completion/_pawl DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
+    install(FILES ${CMAKE_BINARY_DIR}/completion/pawl.fish
+        DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
+endif()
 if(TARGET pawl)
     target_link_libraries(pawl PRIVATE pawl_flags ${PAWL_MODULE_TARGETS} pawl_libraries)
+endif()
+
+# Parts that are not in the tree yet: the program links without them, and aborts when it needs one.
+set(PAWL_MISSING "")
+if(NOT EXISTS ${PROJECT_SOURCE_DIR}/src/store/sqlite)
+    list(APPEND PAWL_MISSING store_open_sqlite)
+endif()
+if(NOT EXISTS ${PROJECT_SOURCE_DIR}/src/worker/leftover.c)
+    list(APPEND PAWL_MISSING worker_leftover_kill worker_leftover_remove)
+endif()
+if(NOT EXISTS ${PROJECT_SOURCE_DIR}/src/worker/worker.c)
+    list(APPEND PAWL_MISSING worker_command)
+endif()
+if(TARGET pawl_cli)
+    foreach(name IN LISTS PAWL_MISSING)
+        target_link_options(pawl_cli INTERFACE -Wl,--defsym=${name}=abort)
+    endforeach()
 endif()

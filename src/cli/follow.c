@@ -1,0 +1,282 @@
+#include "cli/follow.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "cli/report.h"
+#include "cli/text.h"
+#include "client/sse.h"
+
+enum {
+    LOGS_MAX = 64,                  /* followed at a time; a task that begins beyond them is read when one ends */
+    LINE_MAX_BYTES = 64 * 1024,     /* a longer line is printed in pieces */
+};
+
+struct follow_log {
+    char *task_id;
+    int64_t attempt;
+    struct client_stream *stream;   /* NULL: waits for room */
+    struct buf line;                /* not ended yet */
+};
+
+struct follow {
+    struct cli_remote *remote;
+    struct cli *cli;
+    const char *run_id;
+    struct client_stream *events;
+    struct client_sse sse;
+    struct follow_log *logs;
+    size_t count, cap;
+    size_t open;
+    bool ended;                     /* the run: no task begins any more */
+};
+
+static void log_target(const struct follow *follow, const struct follow_log *log, struct buf *target)
+{
+    cli_remote_task_target(target, follow->run_id, log->task_id, "log?follow=true");
+    if (log->attempt > 0)
+        buf_printf(target, "&attempt=%lld", (long long)log->attempt);
+}
+
+static int open_log(struct follow *follow, struct follow_log *log, struct error *err)
+{
+    struct buf target = BUF_INIT;
+    log_target(follow, log, &target);
+    const struct client_request request = {.target = buf_text(&target)};
+    int rc = client_stream_open(follow->remote->client, &request, &log->stream, err);
+    follow->open += rc == 0;
+    buf_fini(&target);
+    return rc;
+}
+
+/* ---- one task ---- */
+
+int cli_follow_task(struct cli_remote *remote, const char *run_id, const char *task_id, struct error *err)
+{
+    struct cli *cli = remote->cli;
+    struct follow follow = {.remote = remote, .cli = cli, .run_id = run_id};
+    struct follow_log log = {.task_id = (char *)(uintptr_t)task_id, .attempt = cli_number(cli, CLI_ATTEMPT)};
+    struct buf bytes = BUF_INIT;
+    bool end = false;
+    int rc = open_log(&follow, &log, err);
+    while (rc == 0 && !end && !cli->out_broken) {
+        buf_clear(&bytes);
+        rc = client_stream_read(log.stream, true, &bytes, &end, err);
+        if (cli->screen.out_terminal)
+            cli_text_add_log(&cli->out, bytes.bytes, bytes.len, cli->screen.out_color, &log.line, end);
+        else
+            buf_add(&cli->out, bytes.bytes, bytes.len);
+        if (rc == 0)
+            rc = cli_flush(cli, err);
+    }
+    client_stream_close(log.stream);
+    buf_fini(&log.line);
+    buf_fini(&bytes);
+    return rc;
+}
+
+/* ---- a whole run ---- */
+
+static void print_line(struct follow *follow, const struct follow_log *log, const char *line, size_t len)
+{
+    struct buf *out = &follow->cli->out;
+    bool color = follow->cli->screen.out_color;
+    buf_add_text(out, color ? "\033[36m" : "");
+    cli_text_add(out, log->task_id, strlen(log->task_id));
+    buf_add_text(out, color ? " |\033[0m " : " | ");
+    if (follow->cli->screen.out_terminal) {
+        struct buf held = BUF_INIT;
+        cli_text_add_log(out, line, len, color, &held, true);
+        buf_add_text(out, color ? "\033[0m" : "");
+        buf_fini(&held);
+    } else {
+        buf_add(out, line, len);
+    }
+    buf_add_char(out, '\n');
+}
+
+static void print_lines(struct follow *follow, struct follow_log *log, bool end)
+{
+    size_t at = 0;
+    while (at < log->line.len) {
+        const char *line = log->line.bytes + at;
+        const char *line_end = memchr(line, '\n', log->line.len - at);
+        size_t len = line_end ? (size_t)(line_end - line) : log->line.len - at;
+        if (!line_end && !end && len < LINE_MAX_BYTES)
+            break;
+        print_line(follow, log, line, len > 0 && line_end && line[len - 1] == '\r' ? len - 1 : len);
+        at += len + (line_end != NULL);
+    }
+    buf_drop_front(&log->line, at);
+}
+
+/* A task began an attempt: its log is followed once, as soon as there is room. */
+static void note_attempt(struct follow *follow, const json_t *task)
+{
+    const char *id = cli_json_text(task, "taskId");
+    int64_t attempt = cli_json_int(task, "attempt");
+    if (attempt == 0 || !cli_json_text(task, "startedAt")[0] || cli_json_text(task, "keptFrom")[0])
+        return;
+    for (size_t i = 0; i < follow->count; i++)
+        if (follow->logs[i].attempt == attempt && strcmp(follow->logs[i].task_id, id) == 0)
+            return;
+    follow->logs = mem_grow(follow->logs, &follow->cap, follow->count + 1, sizeof *follow->logs);
+    follow->logs[follow->count++] = (struct follow_log){.task_id = mem_strdup(id), .attempt = attempt};
+}
+
+static bool is_ended(const json_t *run)
+{
+    enum run_state state;
+    return state_run_parse(cli_json_text(run, "state"), &state) && state_run_is_terminal(state);
+}
+
+static int read_status(struct follow *follow, struct error *err)
+{
+    json_t *status = NULL, *task;
+    size_t index;
+    struct buf body = BUF_INIT;
+    int rc = cli_remote_call(follow->remote, "GET",
+                             arena_printf(&follow->cli->arena, "/api/v1/runs/%s", follow->run_id), NULL, NULL, &body,
+                             err);
+    if (rc == 0)
+        rc = cli_remote_parse(&body, &status, err);
+    json_array_foreach(json_object_get(status, "tasks"), index, task)
+        note_attempt(follow, task);
+    follow->ended = follow->ended || (rc == 0 && is_ended(status));
+    json_decref(status);
+    buf_fini(&body);
+    return rc;
+}
+
+static int on_event(void *context, const struct client_event *event, struct error *err)
+{
+    struct follow *follow = context;
+    int rc = 0;
+    if (strcmp(event->name, "reset") == 0)
+        return read_status(follow, err);
+    json_t *json = json_loadb(event->data, event->len, 0, NULL);
+    if (json_object_get(json, "taskId"))
+        note_attempt(follow, json);
+    else if (strcmp(cli_json_text(json, "runId"), follow->run_id) == 0 && is_ended(json))
+        rc = read_status(follow, err);
+    json_decref(json);
+    return rc;
+}
+
+static int open_events(struct follow *follow, struct error *err)
+{
+    const char *const headers[] = {"Last-Event-ID", follow->sse.id, NULL};
+    char *target = arena_printf(&follow->cli->arena, "/api/v1/runs/%s/events", follow->run_id);
+    const struct client_request request = {.target = target, .headers = follow->sse.id[0] ? headers : NULL};
+    return client_stream_open(follow->remote->client, &request, &follow->events, err);
+}
+
+static int take_events(struct follow *follow, struct error *err)
+{
+    struct buf bytes = BUF_INIT;
+    bool end = false;
+    int rc = client_stream_read(follow->events, false, &bytes, &end, err);
+    if (rc == 0)
+        rc = client_sse_feed(&follow->sse, bytes.bytes, bytes.len, on_event, follow, err);
+    if (rc == 0 && end) {
+        client_stream_close(follow->events);
+        follow->events = NULL;
+        rc = read_status(follow, err);
+        if (rc == 0 && !follow->ended)
+            rc = open_events(follow, err);
+    }
+    buf_fini(&bytes);
+    return rc;
+}
+
+static int take_log(struct follow *follow, struct follow_log *log, struct error *err)
+{
+    bool end = false;
+    int rc = client_stream_read(log->stream, false, &log->line, &end, err);
+    print_lines(follow, log, end || rc);
+    if (end || rc) {
+        client_stream_close(log->stream);
+        log->stream = NULL;
+        follow->open--;
+    }
+    return rc;
+}
+
+static void drop_log(struct follow_log *log)
+{
+    client_stream_close(log->stream);
+    mem_free(log->task_id);
+    buf_fini(&log->line);
+}
+
+/* Opens what waits for room. Attempts that were read stay in the list: they are not begun again. */
+static int open_waiting(struct follow *follow, size_t *next, struct error *err)
+{
+    int rc = 0;
+    while (rc == 0 && *next < follow->count && follow->open < LOGS_MAX) {
+        struct follow_log *log = &follow->logs[(*next)++];
+        rc = open_log(follow, log, err);
+        if (rc == ERROR_NOT_FOUND || rc == ERROR_TASK_NOT_FOUND)
+            rc = 0; /* the log is gone */
+        else if (rc == 0) /* what came with the head of the answer wakes nobody */
+            rc = take_log(follow, log, err);
+    }
+    return rc;
+}
+
+static int wait_news(struct follow *follow, struct error *err)
+{
+    struct pollfd ready[LOGS_MAX + 2];
+    struct follow_log *logs[LOGS_MAX];
+    nfds_t count = 0;
+    int rc = 0;
+    for (size_t i = 0; i < follow->count && count < LOGS_MAX; i++) {
+        if (!follow->logs[i].stream)
+            continue;
+        logs[count] = &follow->logs[i];
+        ready[count++] = (struct pollfd){.fd = client_stream_fd(follow->logs[i].stream), .events = POLLIN};
+    }
+    nfds_t log_count = count;
+    ready[count++] = (struct pollfd){.fd = follow->cli->interrupt_fd, .events = POLLIN};
+    if (follow->events)
+        ready[count++] = (struct pollfd){.fd = client_stream_fd(follow->events), .events = POLLIN};
+    if (poll(ready, count, -1) < 0 && errno != EINTR)
+        return error_set(err, ERROR_IO, "waiting failed: %s", strerror(errno));
+    if (ready[log_count].revents)
+        return error_set(err, ERROR_INTERRUPTED, "interrupted; the run goes on");
+    for (nfds_t i = 0; rc == 0 && i < log_count; i++)
+        if (ready[i].revents)
+            rc = take_log(follow, logs[i], err);
+    if (rc == 0 && follow->events && ready[log_count + 1].revents)
+        rc = take_events(follow, err);
+    return rc;
+}
+
+int cli_follow_run(struct cli_remote *remote, const char *run_id, struct error *err)
+{
+    struct follow follow = {.remote = remote, .cli = remote->cli, .run_id = run_id};
+    size_t next = 0;
+    int rc = open_events(&follow, err);
+    if (rc == 0)
+        rc = read_status(&follow, err);
+    if (rc == 0)
+        rc = take_events(&follow, err);
+    while (rc == 0 && !remote->cli->out_broken) {
+        rc = open_waiting(&follow, &next, err);
+        if (rc == 0)
+            rc = cli_flush(remote->cli, err);
+        if (follow.ended && follow.open == 0 && next == follow.count)
+            break;
+        if (rc == 0)
+            rc = wait_news(&follow, err);
+    }
+    for (size_t i = 0; i < follow.count; i++)
+        drop_log(&follow.logs[i]);
+    mem_free(follow.logs);
+    client_stream_close(follow.events);
+    client_sse_fini(&follow.sse);
+    return rc;
+}
