@@ -100,9 +100,14 @@ static void put_outputs(struct buf *out, const struct api_route *route)
                    route->schema);
     else if (route->content_type)
         buf_printf(out, " <code>%s</code>", route->content_type);
-    for (size_t i = 0; i < count; i++)
-        buf_printf(out, "%s %d <code>%s</code>", i ? "," : "; errors", error_http_status((int)codes[i]),
+    bool first = true;
+    for (size_t i = 0; i < count; i++) {
+        if (api_table_is_common(codes[i]))
+            continue;
+        buf_printf(out, "%s %d <code>%s</code>", first ? "; errors" : ",", error_http_status((int)codes[i]),
                    error_name((int)codes[i]));
+        first = false;
+    }
     buf_add_text(out, "</p>\n");
 }
 
@@ -150,7 +155,8 @@ static void put_page_head(struct buf *out, const char *title)
 static void put_docs(struct buf *out)
 {
     put_page_head(out, "pawl " PAWL_VERSION ": REST API");
-    buf_add_text(out, "<p>The same for programs: <a href=\"/docs/openapi.yaml\">openapi.yaml</a>.</p>\n");
+    buf_add_text(out, "<p>The same for programs: <a href=\"/docs/openapi.yaml\">openapi.yaml</a>. Any request can be "
+                 "refused with 400, 403, 414, 431 or 500; what an operation adds to these stands with it.</p>\n");
     for (size_t i = 0; i < api_table_tag_count; i++) {
         buf_printf(out, "<h2 id=\"tag-%s\">%s</h2>\n", api_table_tags[i].name, api_table_tags[i].summary);
         for (size_t k = 0; k < api_table_route_count; k++)

@@ -62,17 +62,19 @@ static void put_outputs(struct buf *out, const struct api_route *route)
         buf_printf(out, ", %u with the same", route->also);
     if (route->etag)
         buf_add_text(out, ", 304");
-    buf_add_text(out, ".\nRefuses with");
+    buf_add_text(out, ".\n");
     int status = 0;
     for (size_t i = 0; i < count; i++) {
-        bool is_new = error_http_status((int)codes[i]) != status;
+        if (api_table_is_common(codes[i]))
+            continue;
+        buf_add_text(out, status ? ", " : "Refuses with ");
+        if (error_http_status((int)codes[i]) != status)
+            buf_printf(out, "%d ", error_http_status((int)codes[i]));
         status = error_http_status((int)codes[i]);
-        buf_add_text(out, i ? ", " : " ");
-        if (is_new)
-            buf_printf(out, "%d ", status);
         buf_printf(out, "`%s`", error_name((int)codes[i]));
     }
-    buf_add_text(out, ".\n");
+    if (status)
+        buf_add_text(out, ".\n");
 }
 
 static void put_operation(struct buf *out, const struct api_route *route)
@@ -107,10 +109,13 @@ void api_reference(struct buf *out)
                  "# REST API\n\n"
                  "Written by the program from its own table of routes, as are `/docs` and `/docs/openapi.yaml`.\n\n"
                  "JSON in camelCase, times in RFC 3339 and UTC, ids are UUIDs of version 7, what is absent is `null`.\n"
-                 "Every error is an `Error`. HEAD and OPTIONS work on every path; a method that a path does not have\n"
-                 "is answered 405 with `Allow`. Lists are newest first: go on with `before=<last id>`. An unknown\n"
-                 "query parameter or body field is refused. Answers carry `X-Request-Id`. Text and JSON of more than\n"
-                 "16 KiB are compressed for clients that take gzip.\n");
+                 "Every error is an `Error`. Any request can be refused with 400 `BAD_REQUEST`, which says what\n"
+                 "to change (an unknown query parameter or field, too), 403 `FORBIDDEN` (a foreign Host or\n"
+                 "Origin), 414 `URI_TOO_LONG`, 431 `HEADERS_TOO_LARGE` or 500 `INTERNAL`; what an operation adds\n"
+                 "to these stands with it. HEAD and OPTIONS work on every path; a method that a path does not\n"
+                 "have is answered 405 with `Allow`. Lists are newest first: go on with `before=<last id>`.\n"
+                 "Answers carry `X-Request-Id`. Text and JSON of more than 16 KiB are compressed for clients that\n"
+                 "take gzip.\n");
     for (size_t i = 0; i < api_table_tag_count; i++) {
         buf_printf(out, "\n## %s\n", api_table_tags[i].summary);
         for (size_t k = 0; k < api_table_route_count; k++)

@@ -283,11 +283,15 @@ const char *api_table_parameter_text(const char *name, size_t len)
     return NULL;
 }
 
+bool api_table_is_common(enum error_code code)
+{
+    return code == ERROR_BAD_REQUEST || code == ERROR_FORBIDDEN || code == ERROR_URI_TOO_LONG
+           || code == ERROR_HEADERS_TOO_LARGE || code == ERROR_INTERNAL;
+}
+
 size_t api_table_errors(const struct api_route *route, enum error_code *codes)
 {
     bool has[ERROR_COUNT] = {0};
-    has[ERROR_BAD_REQUEST] = has[ERROR_FORBIDDEN] = has[ERROR_URI_TOO_LONG] = true;
-    has[ERROR_HEADERS_TOO_LARGE] = has[ERROR_INTERNAL] = true;
     bool writes = route->method != HTTP_GET && route->handler != api_validate_dag;
     has[ERROR_PAYLOAD_TOO_LARGE] = route->body != NULL;
     has[ERROR_LENGTH_REQUIRED] = has[ERROR_UNSUPPORTED_MEDIA_TYPE] = route->body && route->body->required;
@@ -300,7 +304,7 @@ size_t api_table_errors(const struct api_route *route, enum error_code *codes)
         has[route->errors[i]] = true;
     size_t count = 0;
     for (int code = 1; code < ERROR_COUNT; code++) {
-        if (!has[code])
+        if (!has[code] && !api_table_is_common((enum error_code)code))
             continue;
         size_t at = count++;
         for (; at > 0 && error_http_status((int)codes[at - 1]) > error_http_status(code); at--)

@@ -149,6 +149,8 @@ const char *api_table_header_text(enum api_header header);
 /* The {name} of a path from *cursor on, as a length and a start in *ret_name; 0 behind the last. */
 size_t api_table_next_parameter(const char **cursor, const char **ret_name);
 const char *api_table_parameter_text(const char *name, size_t len);
+/* Every operation can meet it, whatever it is. */
+bool api_table_is_common(enum error_code code);
 /* All errors an operation can meet, ascending by status; `codes` has ERROR_COUNT places. */
 size_t api_table_errors(const struct api_route *route, enum error_code *codes);
 

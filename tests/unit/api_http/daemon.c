@@ -1,5 +1,7 @@
 #include "daemon.h"
 
+#include "documented.h"
+
 #include "support/check.h"
 
 #include <arpa/inet.h>
@@ -300,6 +302,7 @@ void daemon_ask(struct daemon *daemon, const char *method, const char *target, c
     if (answer_header(answer, "Transfer-Encoding"))
         undo_chunks(&answer->body);
     (void)buf_text(&answer->body);
+    documented_check(method, target, answer);
 }
 
 const char *answer_header(const struct answer *answer, const char *name)

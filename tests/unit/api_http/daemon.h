@@ -54,7 +54,7 @@ struct answer {
 };
 
 /* `headers` are whole lines with "\r\n", "" for none. A body is sent as JSON unless headers say otherwise; NULL: no
- * body. The answer is cleared by the next call with it. */
+ * body. The answer is cleared by the next call with it, and checked against the documents (documented.h). */
 void daemon_ask(struct daemon *daemon, const char *method, const char *target, const char *headers, const char *body,
                 struct answer *answer);
 /* The value of a header into a static buffer, NULL when it is absent. */
