@@ -114,7 +114,8 @@ static void test_read(void **state)
     expect_member("logTail", "null");
     assert_non_null(strstr(answer.body.bytes, "\"command\":\"echo hi\""));
     answer_member(&answer, "taskInstanceId", instance, sizeof instance);
-    assert_true(uuid_parse(run_id, &id) && uuid_parse(instance, &expected));
+    assert_true(uuid_parse(run_id, &id));
+    assert_true(uuid_parse(instance, &expected));
     assert_true(uuid_equal(expected, record_instance_id(id, 0)));
     write_log("one\ntwo\n");
     ask_letter("", "", NULL);
