@@ -5,12 +5,15 @@
 #   make demo     a server, a DAG, its result
 #   make fuzz     libFuzzer targets, FUZZ_SECONDS (60) each
 #   make bench    the budgets, measured beside floors and rivals; BENCH holds options of bench/bench.py
+#   make sim      the simulation, SIM_SECONDS (600); goes on at the seed where it stopped
 #   make install  DESTDIR and PREFIX (/usr/local) as usual
 CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
 JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
 
-.PHONY: all check check-build lint demo fuzz bench install deps clean
+SIM_SECONDS ?= 600
+
+.PHONY: sim all check check-build lint demo fuzz bench install deps clean
 
 all:
 	@cmake -S . -B build -G Ninja -DCMAKE_C_COMPILER=$(CC) -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null
@@ -46,6 +49,11 @@ bench:
 	@cmake -S . -B build -G Ninja -DCMAKE_C_COMPILER=$(CC) -DPAWL_BENCH=ON >/dev/null
 	@cmake --build build -j $(JOBS)
 	@PAWL_BENCH_BUILD=build bench/bench.py $(BENCH)
+
+sim:
+	@cmake -S . -B build -G Ninja -DCMAKE_C_COMPILER=$(CC) -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null
+	@cmake --build build -j $(JOBS) --target sim
+	@build/sim --seconds $(SIM_SECONDS) --progress build/sim.next
 
 install: all
 	@cmake --install build

@@ -1,0 +1,15 @@
+# tests/sim: the real engine with everything around it simulated. `make sim` builds it optimised and runs it for
+# minutes; `make check` runs it with sanitizers for seconds. The model and the graphs are those of the unit tests.
+file(GLOB sim_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/sim/*.c)
+set(sim_shared ${PROJECT_SOURCE_DIR}/tests/unit/engine/model.c ${PROJECT_SOURCE_DIR}/tests/unit/engine/graph.c)
+if(PAWL_COMPILE_ONLY)
+    add_library(sim OBJECT ${sim_sources})
+elseif(PAWL_CHECK)
+    add_executable(sim ${sim_sources} ${sim_shared})
+    add_test(NAME sim COMMAND sim --count 2000 WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+    set_tests_properties(sim PROPERTIES ENVIRONMENT "${PAWL_TEST_ENV}" TIMEOUT 600 COST 50)
+else()
+    add_executable(sim EXCLUDE_FROM_ALL ${sim_sources} ${sim_shared})
+endif()
+target_include_directories(sim PRIVATE ${PROJECT_SOURCE_DIR}/tests/unit/engine)
+target_link_libraries(sim PRIVATE pawl_flags pawl_live pawl_engine)

@@ -1,0 +1,190 @@
+#include "sim.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "dag/dag.h"
+
+void sim_daemon_boot(struct sim *sim)
+{
+    sim->options.epoch++;
+    sim->options.seed = sim_random(sim);
+    sim_say(sim, "the daemon starts, epoch %llu", (unsigned long long)sim->options.epoch);
+    sim->engine = engine_new(&sim->options);
+    sim->live = live_new();
+    sim->daemon = DAEMON_RECOVERING;
+    sim->told_once = sim->draining = sim->holding = false;
+    for (uint32_t i = 0; i < sim->worker_count; i++)
+        if (sim->workers[i].alive)
+            sim_worker_hello(sim, &sim->workers[i]);
+    model_load(&sim->model, sim->engine, sim->live, sim->now);
+}
+
+void sim_daemon_crash(struct sim *sim)
+{
+    if (sim->daemon == DAEMON_DOWN)
+        return;
+    sim_say(sim, "the daemon dies: %zu batches are lost, %zu were durable and not told", sim->submitted_count,
+            sim->durable_count);
+    sim->daemon = DAEMON_DOWN;
+    sim->totals.crashes++;
+    engine_refuse_waiting(sim->engine, ERROR_STORE_FAILED, "the daemon died");
+    engine_free(sim->engine);
+    live_free(sim->live);
+    sim->engine = NULL;
+    sim->live = NULL;
+    for (size_t i = 0; i < sim->submitted_count; i++)
+        record_batch_free(sim->submitted[i]);
+    for (size_t i = 0; i < sim->durable_count; i++)
+        record_batch_free(sim->durable[i]);
+    sim->submitted_count = sim->durable_count = 0;
+    for (uint32_t i = 0; i < sim->worker_count; i++) {
+        sim->workers[i].burying = false;
+        sim_worker_cut(sim, &sim->workers[i]);
+    }
+}
+
+/* Every worker of a former daemon has joined or is known to be dead: who holds nothing has lost nothing. */
+static void reconcile_if_met(struct sim *sim)
+{
+    bool died = false;
+    for (uint32_t i = 0; i < sim->worker_count; i++) {
+        const struct sim_worker *worker = &sim->workers[i];
+        if (worker->alive && !worker->joined)
+            return;
+        died |= !worker->alive && !worker->buried;
+    }
+    struct engine_recovery recovery;
+    engine_reconcile(sim->engine, died, sim->now, &recovery);
+    sim->daemon = DAEMON_SERVING;
+    sim_say(sim, "recovered: %u adopted, %u ended, %u withdrawn, %u lost", recovery.adopted, recovery.ended_meanwhile,
+            recovery.withdrawn, recovery.lost);
+}
+
+static void bury(struct sim *sim, struct sim_worker *worker)
+{
+    engine_worker_lost(sim->engine, worker->id, sim->now);
+    worker->joined = worker->linked = false;
+    worker->burying = true;
+}
+
+void sim_daemon_receive(struct sim *sim, struct sim_worker *worker)
+{
+    if (!worker->outbox.count)
+        return;
+    struct message message = sim_queue_take(&worker->outbox);
+    switch (message.kind) {
+    case MESSAGE_HELLO:
+        worker->joined = worker->linked = true;
+        engine_worker_joined(sim->engine, worker->id, worker->slots, message.held, message.held_count, sim->now);
+        break;
+    case MESSAGE_STARTED:
+        engine_attempt_started(sim->engine, worker->id, &message.attempt, sim->now);
+        break;
+    case MESSAGE_RESULT:
+        engine_attempt_ended(sim->engine, worker->id, &message.attempt, sim->now);
+        break;
+    default:
+        bury(sim, worker);
+        break;
+    }
+    mem_free(message.held);
+    if (sim->daemon == DAEMON_RECOVERING)
+        reconcile_if_met(sim);
+}
+
+/* Who drains, and everybody while starts are held or the daemon drains, gets nothing; nobody more than it has slots. */
+static void dispatch(struct sim *sim)
+{
+    struct engine_worker_view before[WORKERS_MAX], after[WORKERS_MAX];
+    size_t count = engine_workers(sim->engine, before, WORKERS_MAX);
+    uint64_t claims = engine_counts(sim->engine).running_attempts;
+    engine_dispatch(sim->engine, sim->now);
+    (void)engine_workers(sim->engine, after, WORKERS_MAX);
+    if ((sim->holding || sim->draining) && engine_counts(sim->engine).running_attempts != claims)
+        model_broken("a start while none may be");
+    for (size_t i = 0; i < count; i++) {
+        bool more = after[i].running > before[i].running;
+        if (more && (before[i].state == WORKER_DRAINING || after[i].running > after[i].slots))
+            model_broken("a worker that drains or is full was given more");
+    }
+}
+
+void sim_daemon_turn(struct sim *sim)
+{
+    if (sim->daemon == DAEMON_RECOVERING)
+        reconcile_if_met(sim);
+    engine_tick(sim->engine, sim->now);
+    if (sim->daemon == DAEMON_SERVING)
+        dispatch(sim);
+}
+
+static struct sim_worker *find_worker(struct sim *sim, struct uuid id)
+{
+    for (uint32_t i = 0; i < sim->worker_count; i++)
+        if (uuid_equal(sim->workers[i].id, id))
+            return &sim->workers[i];
+    model_broken("an effect for a worker that never was");
+}
+
+void sim_daemon_effects(struct sim *sim)
+{
+    struct effect *effects;
+    size_t count = engine_take_effects(sim->engine, &effects);
+    for (size_t i = 0; i < count; i++) {
+        const struct effect *effect = &effects[i];
+        static const enum message_kind kinds[] = {
+            [EFFECT_START] = MESSAGE_START, [EFFECT_STOP] = MESSAGE_STOP, [EFFECT_ACK] = MESSAGE_ACK};
+        struct sim_worker *worker = find_worker(sim, effect->worker);
+        if (effect->kind == EFFECT_START)
+            sim_check_start(sim, effect);
+        const struct message message = {
+            .kind = kinds[effect->kind],
+            .attempt = {.run_id = effect->run_id, .task = effect->task, .number = effect->number,
+                        .fence = effect->fence}};
+        sim_say(sim, "%s run %02x%02x task %u attempt %u to worker %u",
+                effect->kind == EFFECT_START ? "START" : effect->kind == EFFECT_STOP ? "STOP" : "ACK",
+                effect->run_id.bytes[6], effect->run_id.bytes[7], effect->task, effect->number,
+                (uint32_t)(worker - sim->workers) + 1);
+        if (worker->alive && worker->linked)
+            sim_queue_add(&worker->inbox, &message);
+        dag_unref(effect->dag);
+    }
+}
+
+void sim_daemon_submit(struct sim *sim)
+{
+    if (sim->submitted_count == BATCHES_MAX)
+        return;
+    struct batch *batch = engine_take_batch(sim->engine);
+    if (batch)
+        sim->submitted[sim->submitted_count++] = batch;
+    for (uint32_t i = 0; i < sim->worker_count; i++)
+        if (sim->workers[i].burying && !sim->submitted_count)
+            sim->workers[i].buried = true; /* all that was decided since is durable */
+}
+
+void sim_store_commit(struct sim *sim)
+{
+    if (!sim->submitted_count || sim->durable_count == BATCHES_MAX)
+        return;
+    struct batch *batch = sim->submitted[0];
+    memmove(sim->submitted, sim->submitted + 1, --sim->submitted_count * sizeof(struct batch *));
+    model_commit(&sim->model, batch);
+    sim_check_truth(sim, batch);
+    sim->durable[sim->durable_count++] = batch;
+}
+
+void sim_daemon_told(struct sim *sim)
+{
+    if (!sim->durable_count)
+        return;
+    struct batch *batch = sim->durable[0];
+    memmove(sim->durable, sim->durable + 1, --sim->durable_count * sizeof(struct batch *));
+    live_apply(sim->live, batch, sim->now.wall_ms);
+    engine_committed(sim->engine, batch, sim->now);
+    record_batch_free(batch);
+    sim->told_once = true;
+    if (!sim->durable_count)
+        sim_check_shown(sim);
+}
