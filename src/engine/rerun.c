@@ -105,14 +105,13 @@ static void run_skipped(struct plan *plan, const uint8_t *states, uint32_t task)
     for (uint32_t i = 0; i < dag->task_count; i++) {
         uint32_t at = dag->topological[i];
         const struct dag_task *definition = &dag->tasks[at];
-        bool is_below = false, can_run = states[at] == TASK_SKIPPED && plan->left[at] == LEFT_OPEN;
+        bool can_run = states[at] == TASK_SKIPPED && plan->left[at] == LEFT_OPEN;
         for (uint32_t k = 0; k < definition->dependency_count && can_run; k++) {
             uint32_t dependency = definition->dependencies[k];
             bool is_freed = dependency == task || plan->runs[dependency];
-            is_below = is_below || is_freed;
             can_run = is_freed || plan->left[dependency] == LEFT_DONE || plan->left[dependency] == LEFT_PASSED;
         }
-        if (can_run && is_below)
+        if (can_run) /* it was skipped, so something it needs is freed */
             plan->runs[at] = true;
     }
 }
