@@ -17,21 +17,25 @@ void buf_clear(struct buf *buf)
     buf->len = 0;
 }
 
+static void grow(struct buf *buf, size_t need)
+{
+    size_t cap = buf->cap ? buf->cap : 64;
+    while (cap < need)
+        cap += cap < (1u << 24) ? cap : cap / 2;
+    buf->bytes = mem_realloc(buf->bytes, cap);
+    buf->cap = cap;
+}
+
 void buf_reserve(struct buf *buf, size_t extra)
 {
-    size_t need = buf->len + extra;
-    if (need > buf->cap) {
-        size_t cap = buf->cap ? buf->cap : 64;
-        while (cap < need)
-            cap += cap < (1u << 24) ? cap : cap / 2;
-        buf->bytes = mem_realloc(buf->bytes, cap);
-        buf->cap = cap;
-    }
+    if (buf->len + extra > buf->cap)
+        grow(buf, buf->len + extra);
 }
 
 char *buf_extend(struct buf *buf, size_t len)
 {
-    buf_reserve(buf, len);
+    if (buf->len + len > buf->cap)
+        grow(buf, buf->len + len);
     char *start = buf->bytes + buf->len;
     buf->len += len;
     return start;

@@ -15,6 +15,8 @@
 struct json {
     struct buf *out;   /* borrowed */
     bool needs_comma;
+    int64_t second;    /* the last time written, without its milliseconds: most that follow are in the same second */
+    char second_text[20];
 };
 
 void json_init(struct json *json, struct buf *out);

@@ -242,6 +242,38 @@ static void test_status_without_engine(void **state)
     api_free(api);
 }
 
+/* More tasks than are sent in one piece: live and ended, the stream is what one piece would be. */
+static void test_status_of_many_tasks(void **state)
+{
+    (void)state;
+    struct buf yaml = BUF_INIT, body = BUF_INIT;
+    struct error err;
+    char id[37], target[100];
+    int status = 0;
+    buf_add_text(&yaml, "tasks:\n  - {id: first, type: shell, command: x}\n");
+    for (int i = 0; i < 20500; i++)
+        buf_printf(&yaml, "  - {id: t%d, type: shell, command: x, dependencies: [first]}\n", i);
+    daemon_make_dag(daemon, "many", buf_text(&yaml), id);
+    daemon_trigger(daemon, id, run_id);
+    (void)daemon_add_worker(daemon, 1);
+    (void)snprintf(target, sizeof target, "/api/v1/runs/%s", run_id);
+    for (int ended = 0; ended < 2; ended++) {
+        daemon_ask(daemon, "GET", target, "", NULL, &answer);
+        assert_int_equal(answer.status, 200);
+        assert_non_null(answer_header(&answer, "Transfer-Encoding"));
+        assert_int_equal(api_get(daemon->api, target, &body, &status, &err), 0);
+        assert_int_equal(body.len, answer.body.len);
+        assert_memory_equal(body.bytes, answer.body.bytes, body.len);
+        expect_member("state", ended ? "failed" : "running");
+        expect_task(20500, "state", ended ? "\"skipped\"" : "\"pending\"");
+        buf_clear(&body);
+        if (!ended)
+            daemon_end_task(daemon, run_id, 0, ATTEMPT_FAILED);
+    }
+    buf_fini(&yaml);
+    buf_fini(&body);
+}
+
 static void test_lists(void **state)
 {
     (void)state;
@@ -440,6 +472,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_status, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_status_of_some_tasks, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_status_without_engine, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_status_of_many_tasks, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_lists, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cancel, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_rerun, set_up, tear_down),

@@ -1,8 +1,10 @@
 #include "support/check.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 
 static void test_shapes(void **state)
@@ -38,6 +40,40 @@ static void test_shapes(void **state)
                         "{\"text\":\"a\",\"none\":null,\"least\":-9223372036854775808,\"yes\":true,"
                         "\"absent\":null,\"zero\":null,\"never\":null,\"when\":\"1970-01-01T00:00:00.001Z\","
                         "\"list\":[1,[],{},false,{\"raw\":1},0.5,2.0,-0.333333]}");
+    buf_fini(&out);
+}
+
+/* The short ways of writing numbers and times give what printf and the clock give. */
+static void test_numbers_and_times(void **state)
+{
+    (void)state;
+    static const double numbers[] = {0,        0.0000004,  0.0000006, 0.000001, 0.1,      0.999999,      0.9999996,
+                                     1.000001, 9.9999999,  10,        12.5,     123456.7, 999999999.999, 1e9,
+                                     1e15,     -0.0000006, -12.25,    0.5,      100,      1000000.000001};
+    static const int64_t times[] = {1, 999, 1000, 1001, 1795600000123, 1795600000999, 1795600001000, 1795600000000,
+                                    253402300799999, -1, -86400001};
+    struct buf out = BUF_INIT;
+    struct json json;
+    char text[64];
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        buf_clear(&out);
+        json_init(&json, &out);
+        json_add_double(&json, numbers[i]);
+        int len = snprintf(text, sizeof text, "%.6f", numbers[i]);
+        while (text[len - 1] == '0' && text[len - 2] != '.')
+            text[--len] = '\0';
+        assert_string_equal(buf_text(&out), text);
+    }
+    json_init(&json, &out);
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++) { /* one writer, so that seconds are kept and changed */
+        buf_clear(&out);
+        json.needs_comma = false;
+        json_add_time(&json, times[i]);
+        text[0] = '"';
+        clock_format_utc(times[i], text + 1);
+        memcpy(text + strlen(text), "\"", 2);
+        assert_string_equal(buf_text(&out), text);
+    }
     buf_fini(&out);
 }
 
@@ -84,6 +120,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shapes),
+        cmocka_unit_test(test_numbers_and_times),
         cmocka_unit_test(test_every_byte),
         cmocka_unit_test(test_utf8),
     };
