@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/api_cache.h"
 #include "api/api_call.h"
 #include "api/api_command.h"
 #include "api/api_dispatch.h"
@@ -24,6 +25,7 @@ struct api *api_new(const struct api_config *config, const struct api_backend *b
     for (size_t i = 0; i < api_table_route_count; i++)
         http_router_add(&api->router, api_table_routes[i].method, api_table_routes[i].path, &api_table_routes[i]);
     api->dags = api_source_new();
+    api->cache = api_cache_new();
     api->metrics = api_metrics_new();
     api->events = api_events_new(api);
     return api;
@@ -36,6 +38,7 @@ void api_free(struct api *api)
     assert(!api->server);
     api_events_free(api->events);
     api_metrics_free(api->metrics);
+    api_cache_free(api->cache);
     api_source_free(api->dags);
     http_router_fini(&api->router);
     mem_free(api);

@@ -11,6 +11,7 @@
 #include "live/live.h"
 #include "store/store.h"
 
+struct api_cache;       /* api_cache.h */
 struct api_dags;        /* api_source.h */
 struct api_events;      /* api_events.c */
 struct api_metrics;     /* api_metrics.h */
@@ -21,6 +22,7 @@ struct api {
     struct http_router router;      /* values are struct api_route */
     struct http_server *server;     /* NULL until api_start */
     struct api_dags *dags;
+    struct api_cache *cache;
     struct api_events *events;
     struct api_metrics *metrics;
 };

@@ -1,12 +1,12 @@
 /* RunStatus: a run and its tasks, written straight from the snapshot or the store's pages into one buffer. A run of
  * very many tasks is sent as it is written, so that it never lies in memory whole. */
-#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "api/api_handlers.h"
+#include "api/api_cache.h"
 #include "api/api_call.h"
+#include "api/api_handlers.h"
 #include "api/api_run.h"
 #include "api/api_view.h"
 #include "base/log.h"
@@ -95,21 +95,33 @@ static void stream_close(void *context)
 
 static const struct http_stream_ops stream_ops = {.read = stream_read, .close = stream_close};
 
-/* What an ended run says never changes; pawl's own version may change how it says it. */
-static bool has_it(struct api_call *call, const struct record_run *run)
+/* What is asked of an ended run, which never changes; pawl's own version may change how it is said. NULL: the run has
+ * not ended. */
+static const char *name_answer(struct api_call *call, const struct record_run *run)
 {
-    char text[400 + UUID_TEXT_LEN], tag[20], id[UUID_TEXT_LEN + 1];
     const struct api_value *query = call->query;
+    char id[UUID_TEXT_LEN + 1];
     if (!state_run_is_terminal(run->state))
-        return false;
+        return NULL;
     uuid_format(run->id, id);
-    int len = snprintf(text, sizeof text, "%s %s %" PRId64 " %d %" PRId64 " %s", PAWL_VERSION, id,
-                       query[API_QUERY_TASK_LIMIT].number, query[API_QUERY_TASK_STATE].given,
-                       query[API_QUERY_TASK_STATE].number,
-                       query[API_QUERY_TASK_AFTER].given ? query[API_QUERY_TASK_AFTER].text : "");
-    assert(len > 0 && (size_t)len < sizeof text);
-    (void)snprintf(tag, sizeof tag, "%016" PRIx64, map_hash_stable(text, (size_t)len));
-    return api_reply_etag(call, tag);
+    return arena_printf(api_arena(call), "%s %s %" PRId64 " %d %" PRId64 " %s", PAWL_VERSION, id,
+                        query[API_QUERY_TASK_LIMIT].number, query[API_QUERY_TASK_STATE].given,
+                        query[API_QUERY_TASK_STATE].number,
+                        query[API_QUERY_TASK_AFTER].given ? query[API_QUERY_TASK_AFTER].text : "");
+}
+
+/* Answers with what the client has, or with what was sent before. */
+static bool has_answered(struct api_call *call, const char *name)
+{
+    char tag[20];
+    struct buf body = BUF_INIT;
+    (void)snprintf(tag, sizeof tag, "%016" PRIx64, map_hash_stable(name, strlen(name)));
+    if (api_reply_etag(call, tag))
+        return true;
+    if (!api_cache_get(call->api->cache, name, &body))
+        return false;
+    api_reply_json(call, 200, &body);
+    return true;
 }
 
 static int prepare(struct api_call *call, struct status *status, struct error *err)
@@ -133,14 +145,17 @@ static int prepare(struct api_call *call, struct status *status, struct error *e
     return 0;
 }
 
-static void send_whole(struct api_call *call, struct status *status, uint32_t tasks)
+static void send_whole(struct api_call *call, struct status *status, uint32_t tasks, const char *name)
 {
     struct error err;
     buf_reserve(&status->out, (size_t)tasks * TASK_BYTES + 1024);
-    if (write_on(status, SIZE_MAX, &err))
+    if (write_on(status, SIZE_MAX, &err)) {
         api_fail_error(call, &err);
-    else
+    } else {
+        if (name)
+            api_cache_put(call->api->cache, name, &status->out);
         api_reply_json(call, 200, &status->out);
+    }
     status_free(status);
 }
 
@@ -149,7 +164,8 @@ void api_get_run(struct api_call *call)
     struct error err;
     struct status *status = mem_new(struct status);
     int rc = api_run_find(call->api, call->id, &status->arena, &status->run, &err);
-    if (!rc && has_it(call, &status->run.run)) {
+    const char *name = rc ? NULL : name_answer(call, &status->run.run);
+    if (name && has_answered(call, name)) {
         status_free(status);
         return;
     }
@@ -165,5 +181,5 @@ void api_get_run(struct api_call *call)
     if (tasks > WHOLE_TASKS_MAX && !call->offline)
         http_stream_unref(http_reply_stream(call->request, 200, "application/json", &stream_ops, status));
     else
-        send_whole(call, status, tasks);
+        send_whole(call, status, tasks, name);
 }

@@ -13,7 +13,7 @@
 #include "live/live.h"
 #include "store/store.h"
 
-enum { DAEMON_STARTS_MAX = 64 };
+enum { DAEMON_STARTS_MAX = 128 };
 
 struct daemon {
     pthread_mutex_t lock;       /* the engine and the writer's side of the store: the "engine's thread" */

@@ -274,6 +274,39 @@ static void test_status_of_many_tasks(void **state)
     buf_fini(&body);
 }
 
+/* An ended run that was read before: the same bytes, for each way of asking its own. */
+static void test_status_again(void **state)
+{
+    (void)state;
+    struct buf yaml = BUF_INIT, first = BUF_INIT;
+    char id[37];
+    buf_add_text(&yaml, "tasks:\n");
+    for (int i = 0; i < 90; i++)
+        buf_printf(&yaml, "  - {id: t%d, type: shell, command: x}\n", i);
+    daemon_make_dag(daemon, "wide", buf_text(&yaml), id);
+    daemon_trigger(daemon, id, run_id);
+    (void)daemon_add_worker(daemon, 100);
+    for (uint32_t i = 0; i < 90; i++) {
+        ask("GET", "/api/v1/runs/%s", "", NULL);
+        expect_task(i, "state", "\"running\"");
+        daemon_end_task(daemon, run_id, i, i % 2 ? ATTEMPT_FAILED : ATTEMPT_SUCCEEDED);
+    }
+    ask("GET", "/api/v1/runs/%s", "", NULL);
+    buf_add(&first, answer.body.bytes, answer.body.len);
+    assert_true(first.len >= 32 * 1024);
+    ask("GET", "/api/v1/runs/%s", "", NULL);
+    assert_int_equal(answer.body.len, first.len);
+    assert_memory_equal(answer.body.bytes, first.bytes, first.len);
+    ask("GET", "/api/v1/runs/%s?taskState=failed", "", NULL);
+    expect_task(0, "taskId", "\"t1\"");
+    ask("GET", "/api/v1/runs/%s?taskState=succeeded", "", NULL);
+    expect_task(0, "taskId", "\"t0\"");
+    ask("GET", "/api/v1/runs/%s?taskAfter=t4", "", NULL);
+    expect_task(0, "taskId", "\"t5\"");
+    buf_fini(&yaml);
+    buf_fini(&first);
+}
+
 static void test_lists(void **state)
 {
     (void)state;
@@ -473,6 +506,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_status_of_some_tasks, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_status_without_engine, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_status_of_many_tasks, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_status_again, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_lists, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cancel, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_rerun, set_up, tear_down),
