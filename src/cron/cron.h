@@ -46,4 +46,46 @@ int cron_parse(const char *text, struct cron *ret_cron, struct error *err);
  * unless it consists of [A-Za-z0-9_+-] and single '/' only. Reads at most one small file; thread-safe. */
 bool cron_zone_exists(const char *name);
 
+/* The offsets of a time zone, past and (to the year 2200) to come. Immutable, so that threads may share it. */
+struct cron_zone;
+
+/* Reads a zone of the system's tz database (RFC 8536); blocks for one small file. name NULL: the system's own zone,
+ * that is TZ of the environment, else /etc/localtime, else UTC. ERROR_BAD_REQUEST: there is none of this name, or it
+ * cannot be read. Caller ends it with cron_zone_free. */
+int cron_zone_load(const char *name, struct cron_zone **ret_zone, struct error *err);
+void cron_zone_free(struct cron_zone *zone); /* NULL is allowed */
+/* As in the tz database; "UTC"; "local" for a zone of the system's own that has no name. */
+const char *cron_zone_name(const struct cron_zone *zone);
+/* Seconds east of UTC at a wall time. */
+int32_t cron_zone_offset_s(const struct cron_zone *zone, int64_t time_ms);
+
+/* Why a schedule fires when it does: what daylight saving does to local times, by crontab(5) and cron(8) of Debian.
+ *
+ * Changes of the offset of less than three hours: a schedule whose minutes or hours start with '*' follows the wall
+ * clock, so what is skipped does not fire and what is repeated fires twice; any other fires once a day for each of its
+ * times, right after the gap for those that were skipped, and not again for those that are repeated.
+ * Greater changes (a date line moved): the new local time counts, whatever the schedule. */
+enum cron_reason {
+    CRON_ON_TIME,
+    CRON_SKIPPED_HOUR,          /* the clock jumped over its local time; this is the end of the gap */
+    CRON_REPEATED_HOUR          /* the clock was set back; this local time comes a second time */
+};
+
+struct cron_fire {
+    int64_t time_ms;            /* wall time: the start of a local minute */
+    int32_t offset_s;           /* of the zone then */
+    enum cron_reason reason;
+};
+
+/* "on time", "skipped hour", "repeated hour" */
+const char *cron_reason_name(enum cron_reason reason);
+
+/* The first fire later than after_ms. False when there is none within 100 years. Pure, thread-safe. */
+bool cron_next(const struct cron *cron, const struct cron_zone *zone, int64_t after_ms, struct cron_fire *ret_fire);
+
+enum { CRON_LOCAL_TEXT_MAX = 40 };
+
+/* RFC 3339 with the offset, seconds without a fraction: 2026-03-29T03:00:00+02:00. */
+void cron_format_local(int64_t time_ms, int32_t offset_s, char text[CRON_LOCAL_TEXT_MAX]);
+
 #endif
