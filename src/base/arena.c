@@ -60,7 +60,7 @@ void arena_take(struct arena *arena, struct arena *from)
 
 void *arena_alloc(struct arena *arena, size_t size)
 {
-    size_t rounded = (size + ALIGN - 1) & ~(size_t)(ALIGN - 1);
+    size_t rounded = ((size ? size : 1) + ALIGN - 1) & ~(size_t)(ALIGN - 1);
     if (rounded < size)
         rounded = SIZE_MAX; /* add_block refuses it */
     if ((size_t)(arena->end - arena->next) < rounded)
