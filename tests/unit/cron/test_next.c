@@ -65,6 +65,9 @@ static void test_reasons(void **state)
                  FIRES("2026-10-25T02:00:00+02:00 on time", "2026-10-25T02:30:00+02:00 on time",
                        "2026-10-25T02:00:00+01:00 repeated hour", "2026-10-25T02:30:00+01:00 repeated hour",
                        "2026-10-26T02:00:00+01:00 on time"));
+    assert_fires("@hourly", "Europe/Berlin", "2026-10-24T23:30:00Z",
+                 FIRES("2026-10-25T02:00:00+02:00 on time", "2026-10-25T02:00:00+01:00 repeated hour",
+                       "2026-10-25T03:00:00+01:00 on time"));
     /* asked in the middle of the repeated hour, before and after the change */
     assert_fires("30 2 * * *", "Europe/Berlin", "2026-10-25T00:45:00Z", FIRES("2026-10-26T02:30:00+01:00 on time"));
     assert_fires("30 2 * * *", "Europe/Berlin", "2026-10-25T01:10:00Z", FIRES("2026-10-26T02:30:00+01:00 on time"));

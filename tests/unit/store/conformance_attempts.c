@@ -206,7 +206,7 @@ static void test_lists(void **state)
 
 struct scene {
     struct uuid dag, pending, running, ended, letter;
-    struct record_attempt claim, done; /* of `running` */
+    struct record_attempt claim, done, other, ahead; /* of `running`: tasks 1, 2, 3, 0 */
 };
 
 static void set_scene(struct suite *suite, struct scene *scene)
@@ -221,6 +221,8 @@ static void set_scene(struct suite *suite, struct scene *scene)
     scene->claim = put_claim(suite, batch, scene->running, 1, 1)->attempt;
     scene->done = put_claim(suite, batch, scene->running, 2, 1)->attempt;
     (void)put_end(suite, batch, &scene->done, ATTEMPT_FAILED);
+    scene->other = put_claim(suite, batch, scene->running, 3, 1)->attempt;
+    scene->ahead = put_claim(suite, batch, scene->running, 0, 1)->attempt;
     (void)put_run_end(suite, batch, scene->ended, scene->dag, RUN_SUCCEEDED);
     suite_commit_all(suite, batch);
     scene->letter = suite_make_letter(suite, scene->running, scene->dag, 2);
@@ -299,7 +301,7 @@ static void claim_in_an_ended_run(struct suite *suite, const struct scene *scene
 
 static void end_of_no_attempt(struct suite *suite, const struct scene *scene, struct batch *batch)
 {
-    put_end(suite, batch, &scene->claim, ATTEMPT_SUCCEEDED)->attempt.task = 0;
+    put_end(suite, batch, &scene->claim, ATTEMPT_SUCCEEDED)->attempt.task = 4;
 }
 
 static void end_under_another_fence(struct suite *suite, const struct scene *scene, struct batch *batch)
@@ -370,19 +372,38 @@ static const struct {
     {"a second DAG of one id", second_dag_of_one_id},
 };
 
+/* One of everything that can be true. */
+static void put_everything(struct suite *suite, const struct scene *scene, struct batch *batch)
+{
+    struct uuid dag = suite_id(suite), run = suite_id(suite);
+    uint32_t group = record_add_group(batch);
+    put_dag(suite, batch, RECORD_DAG_CREATE, group, dag)->dag.name = "new";
+    (void)put_dag(suite, batch, RECORD_DAG_UPDATE, record_add_group(batch), scene->dag);
+    put_dag(suite, batch, RECORD_DAG_PAUSE, record_add_group(batch), scene->dag)->dag.paused = true;
+    (void)put_dag(suite, batch, RECORD_DAG_DELETE, record_add_group(batch), dag);
+    group = record_add_group(batch);
+    (void)put_key(suite, batch, group, "key", 1, scene->dag, run);
+    (void)put_resolve(suite, batch, group, scene->letter, RESOLUTION_RETRIED, run);
+    (void)put_run(suite, batch, group, run, scene->dag);
+    record_add(batch, RECORD_RUN_START, 0)->run = (struct record_run){.id = run, .started_ms = suite->now_ms};
+    record_add(batch, RECORD_RUN_CANCEL, 0)->run =
+        (struct record_run){.id = scene->pending, .cancel_ms = suite->now_ms};
+    (void)put_run_end(suite, batch, run, scene->dag, RUN_CANCELED);
+    (void)put_claim(suite, batch, scene->running, 2, 2);
+    (void)put_end(suite, batch, &scene->other, ATTEMPT_SUCCEEDED);
+    record_add(batch, RECORD_ATTEMPT_WITHDRAW, 0)->attempt = scene->ahead;
+    (void)put_letter(suite, batch, suite_id(suite), scene->running, scene->dag, 2);
+}
+
 /* One commit of three batches, the middle one of which cannot be true. */
 static void commit_broken(struct suite *suite, const struct scene *scene, size_t which)
 {
     struct batch *batches[3];
     for (int i = 0; i < 3; i++)
         batches[i] = suite_batch(suite);
-    (void)put_run(suite, batches[0], record_add_group(batches[0]), suite_id(suite), scene->dag);
-    put_dag(suite, batches[0], RECORD_DAG_CREATE, record_add_group(batches[0]), suite_id(suite))->dag.name = "new";
-    (void)put_claim(suite, batches[0], scene->running, 4, 1);
-    record_add(batches[0], RECORD_RUN_CANCEL, 0)->run =
-        (struct record_run){.id = scene->pending, .cancel_ms = suite->now_ms};
+    put_everything(suite, scene, batches[0]);
     breaks[which].run(suite, scene, batches[1]);
-    (void)put_claim(suite, batches[2], scene->running, 3, 1);
+    (void)put_claim(suite, batches[2], scene->pending, 3, 1);
     struct error err = {0};
     int code = store_commit(suite->store, batches, 3, &err);
     if (code != ERROR_INTERNAL || err.code != ERROR_INTERNAL || !*err.text)
@@ -394,6 +415,32 @@ static void commit_broken(struct suite *suite, const struct scene *scene, size_t
         record_batch_free(batches[i]);
 }
 
+static void assert_untouched(struct suite *suite, const struct scene *scene)
+{
+    const struct store_run_query all = {.page.limit = 100};
+    const struct store_dag_query dag_named = {.page.limit = 100, .deleted = true};
+    struct store_runs runs;
+    struct store_dags dags;
+    struct store_letter_stats stats;
+    assert_int_equal(store_list_runs(suite->store, &all, &suite->arena, &runs, NULL), 0);
+    assert_int_equal(runs.count, 3);
+    assert_int_equal(store_list_dags(suite->store, &dag_named, &suite->arena, &dags, NULL), 0);
+    assert_int_equal(dags.count, 1);
+    assert_int_equal(dags.items[0].version, 1);
+    assert_false(dags.items[0].paused);
+    assert_int_equal(store_get_letter_stats(suite->store, &stats, NULL), 0);
+    assert_int_equal(stats.counts[RESOLUTION_PENDING], 1);
+    assert_int_equal(stats.counts[RESOLUTION_RETRIED], 0);
+    assert_int_equal(suite_run(suite, scene->pending).run.cancel_ms, 0);
+    assert_int_equal(suite_run(suite, scene->ended).run.state, RUN_SUCCEEDED);
+    assert_int_equal(suite_run(suite, scene->running).run.state, RUN_RUNNING);
+    assert_int_equal(suite_count_attempts(suite, scene->pending), 0);
+    struct store_attempts attempts = list(suite, (struct store_attempt_query){.run_id = scene->running});
+    assert_int_equal(attempts.count, 4);
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(attempts.items[i].state, i == 2 ? ATTEMPT_FAILED : ATTEMPT_RUNNING);
+}
+
 static void test_what_cannot_be_true(void **state)
 {
     struct suite *suite = *state;
@@ -402,19 +449,14 @@ static void test_what_cannot_be_true(void **state)
     for (size_t i = 0; i < sizeof breaks / sizeof breaks[0]; i++) {
         commit_broken(suite, &scene, i);
         suite_reopen(suite);
-        const struct store_run_query all = {.page.limit = 100};
-        struct store_runs runs;
-        struct store_dag dag;
-        assert_int_equal(store_list_runs(suite->store, &all, &suite->arena, &runs, NULL), 0);
-        assert_int_equal(runs.count, 3);
-        assert_int_equal(store_get_dag_by_name(suite->store, "new", &suite->arena, &dag, NULL), ERROR_DAG_NOT_FOUND);
-        assert_int_equal(suite_count_attempts(suite, scene.running), 2);
-        assert_int_equal(suite_run(suite, scene.pending).run.cancel_ms, 0);
-        assert_int_equal(suite_run(suite, scene.ended).run.state, RUN_SUCCEEDED);
-        assert_int_equal(suite_run(suite, scene.running).run.state, RUN_RUNNING);
+        assert_untouched(suite, &scene);
     }
     struct batch *batch = suite_batch(suite); /* all as it was: what is true can be written */
+    put_everything(suite, &scene, batch);
     (void)put_end(suite, batch, &scene.claim, ATTEMPT_SUCCEEDED);
+    const struct record_attempt again = {.run_id = scene.running, .task = 2, .number = 2};
+    put_end(suite, batch, &again, ATTEMPT_FAILED)->attempt.fence =
+        suite->store->epoch << 40 | suite->fences; /* the last claim made */
     (void)put_run_end(suite, batch, scene.running, scene.dag, RUN_FAILED);
     suite_commit_all(suite, batch);
 }
