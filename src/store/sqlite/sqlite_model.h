@@ -1,0 +1,234 @@
+/* The store on SQLite. Private to sqlite/.
+ *
+ *     sqlite_open.c       files, connections, the epoch        sqlite_read.c      readers of DAGs, letters, ids, status
+ *     sqlite_migrate.c    the tables, by numbered steps        sqlite_read_run.c  readers of runs and attempts
+ *     sqlite_statement.c  SQL, values in and out, errors       sqlite_load.c      unfinished runs for recovery
+ *     sqlite_commit.c     the transaction and verdicts         sqlite_check.c     what fsck looks at
+ *     sqlite_write.c      one function per record              sqlite_maintain.c  checkpoint, room, expired keys
+ *
+ * Keys. A run gets a range of attempt keys when it is born: `base`, then SQLITE_ATTEMPTS_MAX for each task. The key of
+ * an attempt is base + task * SQLITE_ATTEMPTS_MAX + number, so that attempts need no index, a run's attempts are one
+ * range in order, and a claim mostly appends. Ranges are never used twice: meta.next_base.
+ *
+ * Files. One connection writes and checkpoints, on the writer's thread. The -wal file is grown once to
+ * SQLITE_WAL_BYTES and then written in circles, since a growing file costs a second sync per commit. Nothing here opens
+ * pawl.db by itself once SQLite has: closing it would drop SQLite's locks (POSIX locks belong to the process). */
+#ifndef PAWL_STORE_SQLITE_MODEL_H
+#define PAWL_STORE_SQLITE_MODEL_H
+
+#include <assert.h>
+#include <pthread.h>
+#include <sqlite3.h>
+#include <stdatomic.h>
+
+#include "base/limits.h"
+#include "base/map.h"
+#include "store/store.h"
+
+enum {
+    SQLITE_APPLICATION_ID = 0x7061776c, /* "pawl", in the file's header */
+    SQLITE_ATTEMPTS_MAX = 1024,         /* keys of one task; numbers are below it */
+    SQLITE_SOURCE_PARTS_MAX = 65536,
+    SQLITE_SOURCE_PART_BYTES = 65536,
+    SQLITE_WAL_BYTES = 4 * 1024 * 1024,
+    SQLITE_WAL_FRAMES = 1000,           /* pages in the -wal file from which on a checkpoint is due; 4120 bytes each */
+    SQLITE_RESERVE_BYTES = 4 * 1024 * 1024,
+    SQLITE_READERS = 4,
+    SQLITE_BUSY_MS = 10000              /* another process recovers or opens; never an ordinary wait */
+};
+static_assert(LIMIT_RETRY_ATTEMPTS_MAX + LIMIT_LOST_RETRIES_MAX < SQLITE_ATTEMPTS_MAX, "every attempt has a key");
+static_assert((int64_t)SQLITE_SOURCE_PARTS_MAX *SQLITE_SOURCE_PART_BYTES >= LIMIT_DAG_LOCAL_BYTES_MAX,
+              "every source fits");
+
+/* Every statement there is; the SQL is in sqlite_statement.c. */
+enum sqlite_statement {
+    SQL_BEGIN, SQL_BEGIN_WRITE, SQL_COMMIT, SQL_ROLLBACK,
+    SQL_META, SQL_META_UPDATE, SQL_EPOCH_NEXT,
+    /* writer */
+    SQL_DAG_FIND, SQL_DAG_LIVE_NAME, SQL_DAG_INSERT, SQL_DAG_UPDATE, SQL_DAG_DELETE, SQL_DAG_PAUSE,
+    SQL_DAG_ACTIVE, SQL_VERSION_INSERT, SQL_SOURCE_INSERT,
+    SQL_KEY_FIND, SQL_KEY_PUT, SQL_KEY_EXPIRE, SQL_KEY_OLDEST,
+    SQL_RUN_ACTIVE, SQL_RUN_ENDED, SQL_RUN_INSERT, SQL_RUN_START, SQL_RUN_CANCEL, SQL_RUN_END, SQL_RUN_LEAVE,
+    SQL_ATTEMPTS_RUNNING, SQL_ATTEMPT_STATE, SQL_ATTEMPT_CLAIM, SQL_ATTEMPT_END, SQL_ATTEMPT_WITHDRAW,
+    SQL_LETTER_FIND, SQL_LETTER_INSERT, SQL_LETTER_RESOLVE, SQL_LETTERS_RESOLVE,
+    /* lists of ids, newest first: ?1 and ?2 are the smallest and the largest id */
+    SQL_IDS_DAG, SQL_IDS_DAG_NAME, SQL_IDS_DAG_LIVE,
+    SQL_IDS_ACTIVE, SQL_IDS_ENDED, SQL_IDS_ENDED_STATE,
+    SQL_IDS_ENDED_DAG, SQL_IDS_ENDED_DAG_FAILED, SQL_IDS_ENDED_DAG_CANCELED, /* the same SQL, used side by side */
+    SQL_IDS_LETTER, SQL_IDS_LETTER_RUN, SQL_IDS_LETTER_STATE,
+    SQL_IDS_LETTER_DAG, SQL_IDS_LETTER_DAG_LAST = SQL_IDS_LETTER_DAG + RESOLUTION_COUNT - 1, /* the same SQL */
+    /* rows */
+    SQL_DAG, SQL_VERSIONS, SQL_VERSION, SQL_SOURCE, SQL_RUN, SQL_RUN_RANGE, SQL_ATTEMPTS, SQL_LETTER,
+    SQL_LETTER_OLDEST, SQL_ACTIVE,
+    SQL_COUNT
+};
+
+/* Used by one thread at a time. Statements are prepared when first asked for. */
+struct sqlite_connection {
+    struct store_sqlite *store;
+    sqlite3 *db;                            /* NULL: not open */
+    sqlite3_stmt *statements[SQL_COUNT];
+    struct sqlite_connection *next_free;    /* of readers */
+};
+
+/* The one row of the table meta, kept exact by every commit. */
+struct sqlite_meta {
+    int64_t next_base;
+    int64_t dags;                           /* that are not deleted */
+    int64_t active_runs;
+    int64_t letters[RESOLUTION_COUNT];
+};
+
+/* What the writer remembers of an active run. Never more than what the tables say: after a rollback all of it is
+ * dropped and read again when needed. */
+struct sqlite_run {
+    struct uuid id;
+    int64_t base;
+    uint32_t task_count;
+    uint32_t running;                       /* attempts without an end */
+};
+
+struct store_sqlite {
+    struct store head;
+    char *dir;
+    char *path;                             /* DATA/pawl.db */
+    enum store_mode mode;
+    enum store_durability durability;
+    int64_t reserve_bytes;
+
+    /* the writer's thread */
+    struct sqlite_connection writer;        /* not open when mode is STORE_READ */
+    struct sqlite_meta meta;
+    struct map runs;                        /* id -> struct sqlite_run */
+    struct sqlite_run *last_run;            /* the one asked for last; NULL */
+    int frames;                             /* pages in the -wal file */
+    int64_t swept_ms;                       /* wall time when expired keys were last looked for */
+
+    /* readers */
+    pthread_mutex_t lock;
+    pthread_cond_t given_back;
+    struct sqlite_connection *readers;      /* readers_max of them */
+    uint32_t readers_max;
+    struct sqlite_connection *free_readers;
+
+    atomic_bool failed;                     /* an I/O error: every call but status is refused */
+    atomic_bool broken;                     /* a record that cannot be true came: commits are refused */
+    char why[1000];                         /* under lock; one of the two above is set */
+};
+
+/* ---- sqlite_statement.c ---- */
+
+/* The statement, ready for values. NULL with words in err when the store failed. */
+sqlite3_stmt *store_sqlite_prepare(struct sqlite_connection *connection, enum sqlite_statement statement,
+                                   struct error *err);
+/* One step. *ret_row false: it is done, and was reset. */
+int store_sqlite_step(struct sqlite_connection *connection, sqlite3_stmt *statement, bool *ret_row,
+                      struct error *err);
+/* Runs it to its end and resets it. */
+int store_sqlite_run(struct sqlite_connection *connection, sqlite3_stmt *statement, struct error *err);
+/* One without values. */
+int store_sqlite_run_plain(struct sqlite_connection *connection, enum sqlite_statement statement, struct error *err);
+/* What an SQLite result code means to us, with words: ERROR_STORE_FULL, ERROR_INTERNAL (a constraint),
+ * ERROR_STORE_FAILED. All but a full disk, a constraint and a busy file end the store. */
+int store_sqlite_fault(struct store_sqlite *store, sqlite3 *db, int result, struct error *err);
+/* 0, or ERROR_STORE_FAILED once it has failed (or is broken, for writers). */
+int store_sqlite_alive(struct store_sqlite *store, bool writes, struct error *err);
+void store_sqlite_set_broken(struct store_sqlite *store, const char *why);
+
+/* Values; bytes must live until the statement has run. */
+void store_sqlite_bind_uuid(sqlite3_stmt *statement, int at, const struct uuid *id); /* zero: NULL */
+void store_sqlite_bind_id(sqlite3_stmt *statement, int at, const struct uuid *id);   /* zero is a value */
+void store_sqlite_bind_text(sqlite3_stmt *statement, int at, const char *text);
+void store_sqlite_bind_int(sqlite3_stmt *statement, int at, int64_t value);
+struct uuid store_sqlite_uuid(sqlite3_stmt *statement, int at);                     /* NULL: zero */
+const char *store_sqlite_text(sqlite3_stmt *statement, int at, struct arena *arena); /* a copy; NULL stays NULL */
+uint32_t store_sqlite_u32(sqlite3_stmt *statement, int at);
+
+/* ---- sqlite_migrate.c ---- */
+
+int store_sqlite_version(void); /* of the tables this program writes */
+/* Brings the tables to that version. `version` is the file's. */
+int store_sqlite_migrate(struct sqlite_connection *connection, int version, struct error *err);
+
+/* ---- sqlite_open.c ---- */
+
+/* A connection from the pool, inside a transaction; given back by leave, which passes `code` on. */
+int store_sqlite_enter(struct store *head, struct sqlite_connection **ret_connection, struct error *err);
+int store_sqlite_leave(struct sqlite_connection *connection, int code);
+
+/* ---- sqlite_commit.c, sqlite_write.c ---- */
+
+int store_sqlite_commit(struct store *head, struct batch *const *batches, size_t count, struct error *err);
+int store_sqlite_rollback(struct store_sqlite *store, int code, struct error *err); /* passes `code` on */
+/* Writes one record that nothing refused. verdict: NULL outside groups. */
+int store_sqlite_write(struct store_sqlite *store, const struct record *record, struct verdict *verdict,
+                       struct error *err);
+void store_sqlite_forget_runs(struct store_sqlite *store);
+
+struct sqlite_dag {
+    int64_t dag;            /* row; 0: there is none */
+    uint32_t version;       /* the latest */
+    bool deleted;
+};
+int store_sqlite_find_dag(struct store_sqlite *store, const struct uuid *id, struct sqlite_dag *ret_dag,
+                          struct error *err);
+
+/* ---- sqlite_maintain.c ---- */
+
+int store_sqlite_maintain(struct store *head, int64_t now_ms, bool idle, int64_t *ret_next_ms, struct error *err);
+/* Makes the file DATA/reserve when it is missing; false when there is no room for it. */
+bool store_sqlite_make_reserve(const struct store_sqlite *store);
+void store_sqlite_give_reserve(const struct store_sqlite *store);
+/* Writes zeros behind the -wal file until it has SQLITE_WAL_BYTES. Best effort. */
+void store_sqlite_grow_wal(const struct store_sqlite *store);
+
+/* ---- readers ---- */
+
+int store_sqlite_load_active(struct store *head, store_active_fn *fn, void *context, struct error *err);
+int store_sqlite_dags(struct store *head, const struct store_dag_query *query, struct arena *arena,
+                      struct store_dags *ret_dags, struct error *err);
+int store_sqlite_versions(struct store *head, struct uuid dag_id, const struct store_page *page, struct arena *arena,
+                          struct store_versions *ret_versions, struct error *err);
+int store_sqlite_source(struct store *head, struct uuid dag_id, uint32_t version, struct buf *ret_source,
+                        struct error *err);
+int store_sqlite_runs(struct store *head, const struct store_run_query *query, struct arena *arena,
+                      struct store_runs *ret_runs, struct error *err);
+int store_sqlite_attempts(struct store *head, const struct store_attempt_query *query, struct arena *arena,
+                          struct store_attempts *ret_attempts, struct error *err);
+int store_sqlite_letters(struct store *head, const struct store_letter_query *query, struct arena *arena,
+                         struct store_letters *ret_letters, struct error *err);
+int store_sqlite_letter_stats(struct store *head, struct store_letter_stats *ret_stats, struct error *err);
+int store_sqlite_ids(struct store *head, enum store_id_kind kind, const char *hex, size_t max, struct arena *arena,
+                     struct store_ids *ret_ids, struct error *err);
+int store_sqlite_status(struct store *head, struct store_status *ret_status, struct error *err);
+int store_sqlite_ping(struct store *head, struct error *err);
+int store_sqlite_check(struct store *head, enum store_check_depth depth, struct buf *findings, uint32_t *ret_count,
+                       struct error *err);
+
+/* sqlite_page.c: one list out of several sorted ones */
+struct sqlite_range {
+    struct uuid low, high;      /* both belong to it; low > high: empty */
+};
+/* Ids older than `before` (zero: all), equal to `id` (zero: any). */
+struct sqlite_range store_sqlite_range(struct uuid before, struct uuid id);
+/* The page's ids, newest first. cursors: statements with all values but the range bound; they are reset. */
+int store_sqlite_page(struct sqlite_connection *connection, sqlite3_stmt *const *cursors, size_t count,
+                      const struct sqlite_range *range, uint32_t offset, size_t limit, struct arena *arena,
+                      struct store_ids *ret_ids, struct error *err);
+
+/* sqlite_read_run.c: rows of SQL_ATTEMPTS and SQL_RUN */
+bool store_sqlite_read_attempt(sqlite3_stmt *row, struct uuid run_id, int64_t base, struct arena *arena,
+                               struct record_attempt *ret_attempt);
+bool store_sqlite_read_run(sqlite3_stmt *row, struct arena *arena, struct store_run *ret_run, int64_t *ret_base);
+/* ERROR_STORE_FAILED: the row holds what no pawl writes. */
+int store_sqlite_bad_row(struct sqlite_connection *connection, const char *what, struct error *err);
+/* Appends the source of a version row. */
+int store_sqlite_read_source(struct sqlite_connection *connection, int64_t version_row, uint64_t bytes,
+                             struct buf *ret_source, struct error *err);
+/* The last key of a run's range. */
+static inline int64_t store_sqlite_range_end(int64_t base, uint32_t task_count)
+{
+    return base + (int64_t)(task_count ? task_count : 1) * SQLITE_ATTEMPTS_MAX - 1;
+}
+
+#endif
