@@ -11,8 +11,8 @@
 #define LIVE_COLUMNS \
     RUN_COLUMNS_SHARED "0, 0, 0, 0, 0, NULL, CASE WHEN ?2 THEN r.outcomes END "
 #define ENDED_COLUMNS \
-    RUN_COLUMNS_SHARED "r.completed_ms, r.failed_count, r.succeeded_count, r.skipped_count, r.canceled_count, r.error, " \
-    "CASE WHEN ?2 THEN r.outcomes END "
+    RUN_COLUMNS_SHARED "r.completed_ms, r.failed_count, r.succeeded_count, r.skipped_count, r.canceled_count, " \
+    "r.error, CASE WHEN ?2 THEN r.outcomes END "
 #define IDS_ENDED_DAG \
     "SELECT id FROM runs INDEXED BY runs_by_dag WHERE dag = ?3 AND state = ?4 AND id BETWEEN ?1 AND ?2 ORDER BY id DESC"
 #define IDS_LETTER_DAG \

@@ -17,8 +17,25 @@ static struct store *reopen_memory(struct store *store, const char *dir)
     return store;
 }
 
+static struct store *open_sqlite(const char *dir)
+{
+    struct store *store = NULL;
+    struct error err = {0};
+    const struct store_options options = {.path = dir, .mode = STORE_CREATE};
+    if (store_open_sqlite(&options, &store, &err) != 0)
+        fail_msg("%s", err.text);
+    return store;
+}
+
+static struct store *reopen_sqlite(struct store *store, const char *dir)
+{
+    store_close(store);
+    return open_sqlite(dir);
+}
+
 static const struct backend backends[] = {
     {"memory", open_memory, reopen_memory},
+    {"sqlite", open_sqlite, reopen_sqlite},
 };
 
 static const struct conformance_test *const parts[] = {
