@@ -1,4 +1,8 @@
-/* What makes runs and ends them: trigger, cancel, rerun, and what is done about dead letters. */
+/* What makes runs and ends them: trigger, cancel, rerun, and what is done about dead letters.
+ *
+ * What can change between looking and doing (the DAG was deleted, the letter resolved) is judged by the store, in
+ * the run's own transaction and after the Idempotency-Key: a known key gives its run even when no other could be made.
+ */
 #include <stdio.h>
 #include <string.h>
 
@@ -61,8 +65,6 @@ void api_trigger_dag(struct api_call *call)
     struct store_dag dag;
     struct error err;
     int rc = store_get_dag(call->api->backend.store, call->id, api_arena(call), &dag, &err);
-    if (!rc && dag.deleted_ms)
-        rc = error_set(&err, ERROR_DAG_NOT_FOUND, "The DAG was deleted");
     if (!rc)
         rc = api_source_get(call->api, call->id, dag.version, &command->dag, &err);
     if (rc) {
@@ -150,8 +152,6 @@ static int find_version(struct api_call *call, const struct api_run *run, struct
     bool latest = strcmp(api_names_rerun_version((unsigned)call->body[API_FIELD_VERSION].number), "latest") == 0;
     struct store_dag dag;
     int rc = store_get_dag(call->api->backend.store, run->run.dag_id, api_arena(call), &dag, err);
-    if (!rc && dag.deleted_ms)
-        rc = error_set(err, ERROR_DAG_NOT_FOUND, "The DAG of this run was deleted");
     if (rc)
         return rc;
     if (!latest || dag.version == run->run.dag_version) {

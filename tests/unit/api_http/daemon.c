@@ -68,6 +68,10 @@ static void submit(void *context, struct command *command)
 {
     struct daemon *daemon = context;
     (void)pthread_mutex_lock(&daemon->lock);
+    void (*before)(struct daemon *) = daemon->before_command;
+    daemon->before_command = NULL;
+    if (before)
+        before(daemon);
     engine_command(daemon->engine, command, now_of(daemon));
     turn(daemon);
     (void)pthread_mutex_unlock(&daemon->lock);

@@ -26,6 +26,7 @@ struct daemon {
     struct effect starts[DAEMON_STARTS_MAX]; /* attempts that run */
     size_t start_count;
     struct api_status status;   /* what get_status says */
+    void (*before_command)(struct daemon *daemon); /* called once, before the next command: somebody was faster */
 };
 
 struct daemon_options {

@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "dag/dag.h"
+#include "dag/dag_problem.h"
+
 static const char one_task[] = "name: x\ntasks: [{id: a, type: shell, command: 'true'}]\n";
 static const char two_tasks[] = "name: y\nschedule: '0 2 * * *'\ntasks:\n"
                                 "  - {id: a, type: shell, command: 'true'}\n"
@@ -121,6 +124,44 @@ static void test_update(void **state)
     daemon_ask(daemon, "GET", target, "", NULL, &answer);
     assert_int_equal(answer.status, 200);
     assert_int_equal(strncmp(answer.body.bytes, "[{\"version\":3,\"taskCount\":1,", 28), 0);
+    answer_fini(&answer);
+    daemon_free(daemon);
+}
+
+static struct uuid raced;
+
+/* Another client's update, between the check of If-Match and the command. */
+static void update_first(struct daemon *daemon)
+{
+    struct dag_problems problems = {0};
+    struct error err;
+    const struct dag_read_options options = {.name = "mine", .tasks_max = 10, .bytes_max = 10000};
+    struct batch *batch = record_batch_new(1000000);
+    struct record_dag *row = &record_add(batch, RECORD_DAG_UPDATE, record_add_group(batch))->dag;
+    *row = (struct record_dag){.id = raced, .name = "mine", .source = two_tasks, .source_len = strlen(two_tasks),
+                               .time_ms = daemon->now_ms};
+    assert_int_equal(dag_read(two_tasks, strlen(two_tasks), &options, &problems, &row->dag), 0);
+    assert_int_equal(store_commit(daemon->store, &batch, 1, &err), 0);
+    dag_problems_fini(&problems);
+    record_batch_free(batch);
+}
+
+static void test_update_race(void **state)
+{
+    (void)state;
+    struct daemon *daemon = daemon_new(NULL);
+    struct answer answer = {0};
+    char id[37], text[100];
+    daemon_make_dag(daemon, "mine", one_task, id);
+    assert_true(uuid_parse(id, &raced));
+    daemon->before_command = update_first;
+    put(daemon, id, "If-Match: \"1\"\r\n", "tasks: [{id: z, type: shell, command: z}]", &answer);
+    answer_expect_error(&answer, 412, "PRECONDITION_FAILED");
+    daemon->before_command = update_first;
+    put(daemon, id, "", "tasks: [{id: z, type: shell, command: z}]", &answer);
+    assert_int_equal(answer.status, 200);
+    answer_member(&answer, "version", text, sizeof text);
+    assert_string_equal(text, "4"); /* 3 was somebody else's */
     answer_fini(&answer);
     daemon_free(daemon);
 }
@@ -249,7 +290,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_create_and_read), cmocka_unit_test(test_create_errors), cmocka_unit_test(test_update),
         cmocka_unit_test(test_pause),           cmocka_unit_test(test_delete),        cmocka_unit_test(test_list),
-        cmocka_unit_test(test_validate),
+        cmocka_unit_test(test_validate),        cmocka_unit_test(test_update_race),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -124,6 +124,17 @@ static void test_trigger_same_key(void **state)
     expect_member("runId", first);
     ask("POST", "/api/v1/runs/%s/rerun", "Idempotency-Key: r\r\n", "{\"from\": \"task\", \"taskId\": \"a\"}");
     answer_expect_error(&answer, 422, "IDEMPOTENCY_MISMATCH");
+    daemon_finish(daemon);
+    char dag[100];
+    (void)snprintf(dag, sizeof dag, "/api/v1/dags/%s", dag_id);
+    ask("DELETE", dag, "", NULL);
+    assert_int_equal(answer.status, 204);
+    ask("POST", "/api/v1/runs/%s/rerun", "Idempotency-Key: r\r\n", "{\"from\": \"all\"}");
+    expect_member("runId", first); /* though nothing new can be made */
+    ask("POST", target, "Idempotency-Key: other\r\n", NULL);
+    expect_member("runId", run_id);
+    ask("POST", target, "Idempotency-Key: third\r\n", NULL);
+    answer_expect_error(&answer, 404, "DAG_NOT_FOUND");
 }
 
 static void test_full_and_stopping(void **state)
