@@ -196,7 +196,8 @@ class Round:
             points, who = WORKER_POINTS, "worker"
         function = self.random.choice(sorted(points))
         when = "before" if function == "clone3" else self.random.choice(["before", "after"])
-        at = f"{who}:{function}:{self.random.randint(1, points[function])}:kill-{when}"
+        number = int(points[function] ** self.random.random())   # small ones more often
+        at = f"{who}:{function}:{number}:kill-{when}"
         return at, {"LD_PRELOAD": str(self.options.faults), "PAWL_FAULT": at}, 1.0 if who == "serve" else moment
 
     def kill_a_worker(self):
