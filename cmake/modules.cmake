@@ -19,9 +19,13 @@ foreach(module IN LISTS PAWL_MODULES)
 endforeach()
 
 # Files for the program itself, compiled in: src/<module>/embed/NAME is there as
-# `const unsigned char <module>_embed_NAME[]` and `const size_t <module>_embed_NAME_len`.
+# `const unsigned char <module>_embed_NAME[]` and `const size_t <module>_embed_NAME_len`. Those of web are in ui/dist.
 foreach(module IN LISTS PAWL_MODULES)
-    file(GLOB files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${module}/embed/*)
+    set(folder ${PROJECT_SOURCE_DIR}/src/${module}/embed)
+    if(module STREQUAL "web")
+        set(folder ${PROJECT_SOURCE_DIR}/ui/dist)
+    endif()
+    file(GLOB files CONFIGURE_DEPENDS ${folder}/*)
     foreach(path IN LISTS files)
         get_filename_component(name ${path} NAME)
         string(MAKE_C_IDENTIFIER "${module}_embed_${name}" symbol)

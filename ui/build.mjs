@@ -1,6 +1,5 @@
-// Builds ui/dist: one page, one script, one style sheet, the last two named by their content.
+// Builds ui/dist: one page, one script, one style sheet.
 import { build } from "esbuild";
-import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 
 const out = "dist";
@@ -20,12 +19,7 @@ const result = await build({
   charset: "utf8",
 });
 
-let page = readFileSync("src/index.html", "utf8");
 for (const file of result.outputFiles) {
-  const kind = file.path.endsWith(".css") ? "css" : "js";
-  const hash = createHash("sha256").update(file.contents).digest("hex").slice(0, 12);
-  const name = `app.${hash}.${kind}`;
-  writeFileSync(`${out}/${name}`, file.contents);
-  page = page.replace(`{{${kind}}}`, name);
+  writeFileSync(`${out}/app.${file.path.endsWith(".css") ? "css" : "js"}`, file.contents);
 }
-writeFileSync(`${out}/index.html`, page);
+writeFileSync(`${out}/index.html`, readFileSync("src/index.html"));

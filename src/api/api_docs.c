@@ -1,5 +1,5 @@
-/* The documents over HTTP: OpenAPI, the same as a page, and the start page. Pages hold no script and ask for nothing
- * but their own style sheet. */
+/* The documents over HTTP: OpenAPI, the same as a page, and the web UI. The pages of the documentation hold no
+ * script and ask for nothing but their own style sheet. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,6 +7,7 @@
 #include "api/api_call.h"
 #include "api/api_handlers.h"
 #include "base/map.h"
+#include "web/web.h"
 
 static const char page_policy[] = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; "
                                   "frame-ancestors 'none'";
@@ -177,13 +178,13 @@ static void put_docs(struct buf *out)
 }
 
 /* Bytes that are made of the program alone: their hash is their tag. */
-static void reply_document(struct api_call *call, struct buf *take_body)
+static void reply_document(struct api_call *call, const char *policy, struct buf *take_body)
 {
     char tag[20];
     (void)snprintf(tag, sizeof tag, "%016" PRIx64, map_hash_stable(take_body->bytes, take_body->len));
     if (!api_reply_etag(call, tag)) {
         if (strncmp(call->route->content_type, "text/html", 9) == 0)
-            api_reply_header(call, "Content-Security-Policy", page_policy);
+            api_reply_header(call, "Content-Security-Policy", policy);
         api_reply(call, 200, call->route->content_type, take_body);
     }
     buf_fini(take_body);
@@ -193,28 +194,48 @@ void api_get_openapi(struct api_call *call)
 {
     struct buf body = BUF_INIT;
     api_openapi(&body);
-    reply_document(call, &body);
+    reply_document(call, page_policy, &body);
 }
 
 void api_get_docs(struct api_call *call)
 {
     struct buf body = BUF_INIT;
     put_docs(&body);
-    reply_document(call, &body);
+    reply_document(call, page_policy, &body);
 }
 
 void api_get_docs_style(struct api_call *call)
 {
     struct buf body = BUF_INIT;
     buf_add_text(&body, style);
-    reply_document(call, &body);
+    reply_document(call, page_policy, &body);
 }
 
-void api_get_home(struct api_call *call)
+/* The UI's page may load its own script and style and talk to this server, nothing else; strings never become
+ * markup. */
+static const char ui_policy[] = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+                                "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+                                "require-trusted-types-for 'script'; trusted-types 'none'";
+
+static void reply_ui(struct api_call *call, enum web_file file)
 {
+    struct web_bytes web = web_get(file);
     struct buf body = BUF_INIT;
-    put_page_head(&body, "pawl " PAWL_VERSION);
-    buf_add_text(&body, "<p><a href=\"/docs\">The REST API</a></p>\n<p><a href=\"/health\">Health</a></p>\n"
-                 "</body></html>\n");
-    reply_document(call, &body);
+    buf_add(&body, web.bytes, web.len);
+    reply_document(call, ui_policy, &body);
+}
+
+void api_get_ui_page(struct api_call *call)
+{
+    reply_ui(call, WEB_PAGE);
+}
+
+void api_get_ui_script(struct api_call *call)
+{
+    reply_ui(call, WEB_SCRIPT);
+}
+
+void api_get_ui_style(struct api_call *call)
+{
+    reply_ui(call, WEB_STYLE);
 }

@@ -72,6 +72,8 @@ void api_get_metrics(struct api_call *call);
 void api_get_openapi(struct api_call *call);
 void api_get_docs(struct api_call *call);
 void api_get_docs_style(struct api_call *call);
-void api_get_home(struct api_call *call);
+void api_get_ui_page(struct api_call *call);
+void api_get_ui_script(struct api_call *call);
+void api_get_ui_style(struct api_call *call);
 
 #endif

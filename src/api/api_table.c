@@ -227,8 +227,12 @@ const struct api_route api_table_routes[] = {
     {HTTP_GET, "/docs/style.css", "getDocsStyle", "documents", "How the pages look", NULL, API_ROLE_NONE,
      .status = 200, .content_type = "text/css; charset=utf-8", .etag = true, .hidden = true,
      .handler = api_get_docs_style},
-    {HTTP_GET, "/", "getHome", "documents", "The start page", NULL, API_ROLE_NONE, .status = 200,
-     .content_type = "text/html; charset=utf-8", .etag = true, .handler = api_get_home},
+    {HTTP_GET, "/", "getHome", "documents", "The web UI", NULL, API_ROLE_NONE, .status = 200,
+     .content_type = "text/html; charset=utf-8", .etag = true, .handler = api_get_ui_page},
+    {HTTP_GET, "/ui/app.js", "getUiScript", "documents", "The web UI's script", NULL, API_ROLE_NONE, .status = 200,
+     .content_type = "text/javascript; charset=utf-8", .etag = true, .hidden = true, .handler = api_get_ui_script},
+    {HTTP_GET, "/ui/app.css", "getUiStyle", "documents", "How the web UI looks", NULL, API_ROLE_NONE, .status = 200,
+     .content_type = "text/css; charset=utf-8", .etag = true, .hidden = true, .handler = api_get_ui_style},
 };
 const size_t api_table_route_count = sizeof api_table_routes / sizeof *api_table_routes;
 
