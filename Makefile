@@ -6,6 +6,7 @@
 #   make fuzz     libFuzzer targets, FUZZ_SECONDS (60) each
 #   make bench    the budgets, measured beside floors and rivals; BENCH holds options of bench/bench.py
 #   make sim      the simulation, SIM_SECONDS (600); goes on at the seed where it stopped
+#   make sim-plants  bugs planted into the engine one by one: does the simulation see each?
 #   make install  DESTDIR and PREFIX (/usr/local) as usual
 CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
 JOBS ?= $(shell nproc)
@@ -13,7 +14,7 @@ PREFIX ?= /usr/local
 
 SIM_SECONDS ?= 600
 
-.PHONY: sim all check check-build lint demo fuzz bench install deps clean
+.PHONY: sim sim-plants all check check-build lint demo fuzz bench install deps clean
 
 all:
 	@cmake -S . -B build -G Ninja -DCMAKE_C_COMPILER=$(CC) -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null
@@ -54,6 +55,11 @@ sim:
 	@cmake -S . -B build -G Ninja -DCMAKE_C_COMPILER=$(CC) -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null
 	@cmake --build build -j $(JOBS) --target sim
 	@build/sim --seconds $(SIM_SECONDS) --progress build/sim.next
+
+sim-plants:
+	@cmake -S . -B build -G Ninja -DCMAKE_C_COMPILER=$(CC) -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null
+	@cmake --build build -j $(JOBS) --target sim
+	@tests/sim/plants.py build
 
 install: all
 	@cmake --install build

@@ -7,7 +7,11 @@ if(PAWL_COMPILE_ONLY)
 elseif(PAWL_CHECK)
     add_executable(sim ${sim_sources} ${sim_shared})
     add_test(NAME sim COMMAND sim --count 2000 WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
-    set_tests_properties(sim PROPERTIES ENVIRONMENT "${PAWL_TEST_ENV}" TIMEOUT 600 COST 50)
+    # A few planted bugs; `make sim-plants` plants all.
+    add_test(NAME sim.plants COMMAND tests/sim/plants.py ${CMAKE_BINARY_DIR}
+        start-not-durable a-start-for-nobody acknowledged-too-early
+        WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+    set_tests_properties(sim sim.plants PROPERTIES ENVIRONMENT "${PAWL_TEST_ENV}" TIMEOUT 600 COST 50)
 else()
     add_executable(sim EXCLUDE_FROM_ALL ${sim_sources} ${sim_shared})
 endif()

@@ -28,7 +28,7 @@ static void __attribute__((format(printf, 1, 2), noreturn)) fail(const char *for
     _exit(1);
 }
 
-/* An assertion of the engine. */
+/* An assertion of the engine, or worse. */
 static void on_abort(int number)
 {
     (void)number;
@@ -129,6 +129,7 @@ int main(int argc, char **argv)
     model_broken = fail;
     const struct sigaction action = {.sa_handler = on_abort};
     (void)sigaction(SIGABRT, &action, NULL);
+    (void)sigaction(SIGSEGV, &action, NULL);
     if (args.one) {
         sim_run(&sim, args.seed, args.trace);
         return 0;

@@ -26,6 +26,22 @@ static void acknowledge(struct sim *sim, const struct request *request, const st
         sim->acknowledged[sim->acknowledged_count++] = result->run_id;
 }
 
+/* The letter is closed as asked, and leads to the run that was told. */
+static void check_letter(const struct sim *sim, const struct command *command, const struct command_result *result)
+{
+    static const enum resolution closed[COMMAND_KIND_COUNT] = {[COMMAND_LETTER_RETRY] = RESOLUTION_RETRIED,
+                                                               [COMMAND_LETTER_SKIP] = RESOLUTION_SKIPPED,
+                                                               [COMMAND_LETTER_RESOLVE] = RESOLUTION_RESOLVED};
+    if (closed[command->kind] == RESOLUTION_PENDING || result->error.code != ERROR_OK)
+        return;
+    for (size_t i = 0; i < sim->model.letter_count; i++) {
+        const struct model_letter *letter = &sim->model.letters[i];
+        if (uuid_equal(letter->id, command->letter) &&
+            (letter->resolution != closed[command->kind] || !uuid_equal(letter->resolved_run, result->run_id)))
+            model_broken("a letter is not closed as it was said");
+    }
+}
+
 static void done(struct command *command, const struct command_result *result)
 {
     struct request *request = (struct request *)command;
@@ -41,6 +57,7 @@ static void done(struct command *command, const struct command_result *result)
         if (!run || (!run->run.cancel_ms && !run->ended))
             model_broken("a cancel was acknowledged and is not durable");
     }
+    check_letter(sim, command, result);
     mem_free((uint8_t *)(uintptr_t)command->plan);
     mem_free(request);
 }
