@@ -99,6 +99,7 @@ struct worker {
     struct worker_watch signals;
     struct worker_watch timer;
     int64_t timer_ms;                 /* boot: when the timer fires; 0: not set */
+    bool timer_fired;                 /* since the last look at deadlines */
     bool children_ended;              /* since the last look */
     bool met_daemon;                  /* at least once */
     bool quitting;                    /* exit when nothing is held */

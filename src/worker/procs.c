@@ -97,7 +97,7 @@ static int read_table(struct table *table, uint64_t since_ticks, struct error *e
             continue;
         if (entry.proc.dead || entry.proc.start_ticks < since_ticks || !same_user((int32_t)pid))
             continue;
-        mem_grow(&table->entries, &table->cap, table->count + 1, sizeof *table->entries);
+        table->entries = mem_grow(table->entries, &table->cap, table->count + 1, sizeof *table->entries);
         table->entries[table->count++] = entry;
     }
     (void)closedir(folder);

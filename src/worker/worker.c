@@ -98,6 +98,7 @@ static void on_timer(struct worker *worker, struct worker_watch *watch, uint32_t
     ssize_t len = read(watch->fd, &times, sizeof times);
     (void)len;
     worker->timer_ms = 0;
+    worker->timer_fired = true;
 }
 
 /* Dispositions are inherited by programs: all become the default, so that the tasks' are too. The signals we handle
@@ -273,8 +274,9 @@ static bool goes_on(struct worker *worker)
 
 static void check_deadlines(struct worker *worker)
 {
-    if (worker->timer_ms)
-        return; /* none has passed: the timer would have fired */
+    if (!worker->timer_fired)
+        return; /* none has passed */
+    worker->timer_fired = false;
     int64_t now_ms = clock_boot_ms();
     worker_attempt_deadlines(worker, now_ms);
     worker_http_deadlines(worker, now_ms);

@@ -152,9 +152,11 @@ unsigned rig_connect(struct rig *rig)
     assert_int_equal(message.type, MESSAGE_HELLO);
     rig->hello = message.hello;
     unsigned count = 0;
+    rig->greeted_results = 0;
     for (rig_next(rig, &message); message.type != MESSAGE_READY; rig_next(rig, &message)) {
         assert_true(message.type == MESSAGE_HELD || message.type == MESSAGE_RESULT);
         count++;
+        rig->greeted_results += message.type == MESSAGE_RESULT;
     }
     return count;
 }

@@ -1,5 +1,5 @@
-/* A real worker in a child process, and the test as its daemon. Every wait has a bound that is far beyond what it takes;
- * reaching it fails the test. */
+/* A real worker in a child process, and the test as its daemon. Every wait has a bound that is far beyond what it
+ * takes; reaching it fails the test. */
 #ifndef PAWL_TESTS_WORKER_RIG_H
 #define PAWL_TESTS_WORKER_RIG_H
 
@@ -22,6 +22,7 @@ struct rig {
     pid_t pid;                /* of the worker; 0: it has ended */
     int fd;                   /* the connection; -1: none */
     struct message_hello hello;
+    unsigned greeted_results; /* how many of the greeting were RESULTs */
     uint64_t fence;           /* of the job made last */
     struct buf in;
     size_t taken;             /* of `in`, by the message returned last */

@@ -140,8 +140,10 @@ static void test_a_task_starts_clean(void **state)
     char text[160];
     assert_succeeded(rig, "ls /proc/self/fd | wc -w", "4\n"); /* and the one that ls reads */
     assert_succeeded(rig, "cat", "");
+    /* glibc's posix_spawn ignores the two signals that it uses itself. */
     assert_succeeded(rig, "grep -E 'SigBlk|SigIgn' /proc/self/status",
-                     "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+                     mode->spawn == WORKER_SPAWN_POSIX ? "SigBlk:\t0000000000000000\nSigIgn:\t0000000180000000\n"
+                                                       : "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
     assert_succeeded(rig, "read a b c d e f g </proc/self/stat; echo $((a - f)) $((a - e))", "0 0\n");
     assert_succeeded(rig, "cut -d' ' -f41 /proc/self/stat", "0\n");
     (void)snprintf(text, sizeof text, "%s\n", rig->workdir);
@@ -301,11 +303,15 @@ static void test_results_outlive_connections(void **state)
     rig_disconnect(rig);
     unsigned held = rig_connect(rig);
     assert_int_equal(held, 1);
-    /* It may have been HELD, then its RESULT comes now; it is not acknowledged. */
-    rig_disconnect(rig);
+    /* It may have been HELD; then its RESULT comes now. It is not acknowledged. */
+    if (rig->greeted_results == 0) {
+        rig_next(rig, &message);
+        assert_int_equal(message.type, MESSAGE_RESULT);
+    }
     for (int i = 0; i < 2; i++) {
         rig_disconnect(rig);
         assert_int_equal(rig_connect(rig), 1);
+        assert_int_equal(rig->greeted_results, 1);
     }
     rig_send(rig, &(struct message){.type = MESSAGE_START, .start = job}); /* held: ignored */
     job = rig_command(rig, "exit 8");
@@ -550,8 +556,10 @@ static void test_python_runs_scripts_and_code(void **state)
     rig_quit(rig);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_output_keeps_its_order, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_hello_says_who_it_is, set_up, tear_down),
