@@ -1,5 +1,6 @@
-/* See live.h. A snapshot is one allocation: the run's fields, the counts and a pointer per chunk. Chunks and error
- * texts are counted, since snapshots share them. The table of newest snapshots has one lock, held for a look-up. */
+/* See live.h. A snapshot is one allocation: the run's fields, the counts and a pointer per page of chunks, so that one
+ * of a million tasks costs 245 pointers. Pages, chunks and error texts are counted, since snapshots share them. The
+ * table of newest snapshots has one lock, held for a look-up. */
 #include "live/live.h"
 
 #include <assert.h>
@@ -23,13 +24,20 @@ struct chunk {
     struct text *texts[LIVE_CHUNK];
 };
 
+enum { PAGE_CHUNKS = 64, PAGE_TASKS = PAGE_CHUNKS * LIVE_CHUNK };
+
+struct page {
+    atomic_uint refs;
+    struct chunk *chunks[PAGE_CHUNKS]; /* NULL: untouched */
+};
+
 struct live_run {
     atomic_uint refs;
     struct record_run run;
     struct text *request_id;
     uint32_t counts[TASK_STATE_COUNT];
-    uint32_t chunk_count;
-    struct chunk *chunks[];
+    uint32_t page_count;
+    struct page *pages[];       /* NULL: untouched */
 };
 
 struct live {
@@ -40,6 +48,7 @@ struct live {
     /* the engine's thread only: what the batch at hand changes */
     struct live_run **drafts;
     size_t draft_count, draft_cap;
+    struct map drafts_by_id;
     struct live_run **ended; /* with that batch, for live_get_ended */
     size_t ended_count, ended_cap;
 };
@@ -70,27 +79,36 @@ static void chunk_unref(struct chunk *chunk)
     mem_free(chunk);
 }
 
-static struct live_run *run_alloc(uint32_t chunk_count)
+static void page_unref(struct page *page)
 {
-    struct live_run *run = mem_zalloc(sizeof *run + chunk_count * sizeof(struct chunk *));
+    if (!page || atomic_fetch_sub(&page->refs, 1) != 1)
+        return;
+    for (int i = 0; i < PAGE_CHUNKS; i++)
+        chunk_unref(page->chunks[i]);
+    mem_free(page);
+}
+
+static struct live_run *run_alloc(uint32_t page_count)
+{
+    struct live_run *run = mem_zalloc(sizeof *run + page_count * sizeof(struct page *));
     atomic_init(&run->refs, 1);
-    run->chunk_count = chunk_count;
+    run->page_count = page_count;
     return run;
 }
 
 static struct live_run *run_copy(const struct live_run *old)
 {
-    struct live_run *run = run_alloc(old->chunk_count);
+    struct live_run *run = run_alloc(old->page_count);
     run->run = old->run;
     (void)dag_ref(run->run.dag);
     run->request_id = old->request_id;
     if (run->request_id)
         (void)atomic_fetch_add(&run->request_id->refs, 1);
     memcpy(run->counts, old->counts, sizeof run->counts);
-    memcpy(run->chunks, old->chunks, old->chunk_count * sizeof(struct chunk *));
-    for (uint32_t i = 0; i < run->chunk_count; i++)
-        if (run->chunks[i])
-            (void)atomic_fetch_add(&run->chunks[i]->refs, 1);
+    memcpy(run->pages, old->pages, old->page_count * sizeof(struct page *));
+    for (uint32_t i = 0; i < run->page_count; i++)
+        if (run->pages[i])
+            (void)atomic_fetch_add(&run->pages[i]->refs, 1);
     return run;
 }
 
@@ -98,8 +116,8 @@ void live_unref(struct live_run *run)
 {
     if (!run || atomic_fetch_sub(&run->refs, 1) != 1)
         return;
-    for (uint32_t i = 0; i < run->chunk_count; i++)
-        chunk_unref(run->chunks[i]);
+    for (uint32_t i = 0; i < run->page_count; i++)
+        page_unref(run->pages[i]);
     text_unref(run->request_id);
     dag_unref(run->run.dag);
     mem_free(run);
@@ -126,6 +144,7 @@ void live_free(struct live *live)
     live_drop_ended(live);
     mem_free(live->ended);
     mem_free(live->drafts);
+    map_fini(&live->drafts_by_id);
     (void)pthread_mutex_destroy(&live->lock);
     mem_free(live);
 }
@@ -148,24 +167,50 @@ static void withdraw(struct live *live, struct live_run *run)
     live_unref(before);
 }
 
+static void add_draft(struct live *live, struct live_run *run)
+{
+    live->drafts = mem_grow(live->drafts, &live->draft_cap, live->draft_count + 1, sizeof(struct live_run *));
+    live->drafts[live->draft_count++] = run;
+    (void)map_set(&live->drafts_by_id, run->run.id.bytes, sizeof run->run.id.bytes, run);
+}
+
 /* The snapshot being made of a run, or NULL when the run is not active. */
 static struct live_run *draft_of(struct live *live, struct uuid id)
 {
-    for (size_t i = live->draft_count; i-- > 0;) /* the last one used is nearly always the one wanted */
-        if (uuid_equal(live->drafts[i]->run.id, id))
-            return live->drafts[i];
-    struct live_run *now = map_get(&live->by_id, id.bytes, sizeof id.bytes);
-    if (!now)
-        return NULL;
-    live->drafts = mem_grow(live->drafts, &live->draft_cap, live->draft_count + 1, sizeof(struct live_run *));
-    return live->drafts[live->draft_count++] = run_copy(now);
+    if (live->draft_count && uuid_equal(live->drafts[live->draft_count - 1]->run.id, id))
+        return live->drafts[live->draft_count - 1];
+    struct live_run *draft = map_get(&live->drafts_by_id, id.bytes, sizeof id.bytes);
+    struct live_run *now = draft ? NULL : map_get(&live->by_id, id.bytes, sizeof id.bytes);
+    if (now) {
+        draft = run_copy(now);
+        add_draft(live, draft);
+    }
+    return draft;
 }
 
 static const struct live_task untouched = {.state = TASK_PENDING, .exit_code = -1};
 
+/* The page of a task, which only the draft has. */
+static struct page *draft_page(struct live_run *run, uint32_t task)
+{
+    struct page **place = &run->pages[task / PAGE_TASKS], *old = *place;
+    if (old && atomic_load(&old->refs) == 1)
+        return old;
+    *place = mem_new(struct page);
+    atomic_init(&(*place)->refs, 1);
+    if (!old)
+        return *place;
+    memcpy((*place)->chunks, old->chunks, sizeof old->chunks);
+    for (int i = 0; i < PAGE_CHUNKS; i++)
+        if (old->chunks[i])
+            (void)atomic_fetch_add(&old->chunks[i]->refs, 1);
+    page_unref(old);
+    return *place;
+}
+
 static struct live_task *draft_task(struct live_run *run, uint32_t task, struct text ***ret_text)
 {
-    struct chunk **place = &run->chunks[task / LIVE_CHUNK];
+    struct chunk **place = &draft_page(run, task)->chunks[task / LIVE_CHUNK % PAGE_CHUNKS];
     struct chunk *old = *place;
     if (!old || atomic_load(&old->refs) > 1) {
         struct chunk *chunk = mem_new(struct chunk);
@@ -201,8 +246,7 @@ static void put_state(struct live_run *run, struct live_task *task, enum task_st
 
 static struct live_run *make_run(const struct record_run *row)
 {
-    uint32_t chunks = (row->task_count + LIVE_CHUNK - 1) / LIVE_CHUNK;
-    struct live_run *run = run_alloc(chunks);
+    struct live_run *run = run_alloc((row->task_count + PAGE_TASKS - 1) / PAGE_TASKS);
     run->run = *row;
     (void)dag_ref(row->dag);
     run->request_id = text_new(row->request_id);
@@ -235,6 +279,8 @@ static void apply_attempt(struct live_run *run, const struct record *record, int
     struct live_task *task = draft_task(run, row->task, &text);
     if (record->kind == RECORD_ATTEMPT_WITHDRAW) {
         task->attempt = row->number - 1;
+        task->worker = (struct uuid){{0}};
+        task->claimed_ms = task->started_ms = 0;
         return;
     }
     task->attempt = row->number;
@@ -268,12 +314,6 @@ static void apply_change(struct live *live, const struct record_change *change, 
     put_state(run, task, (enum task_state)change->state, now_ms);
     if (change->state == TASK_QUEUED)
         task->next_attempt_ms = 0;
-}
-
-static void add_draft(struct live *live, struct live_run *run)
-{
-    live->drafts = mem_grow(live->drafts, &live->draft_cap, live->draft_count + 1, sizeof(struct live_run *));
-    live->drafts[live->draft_count++] = run;
 }
 
 static void apply_record(struct live *live, const struct record *record, int64_t now_ms)
@@ -316,6 +356,7 @@ static void publish_drafts(struct live *live)
     (void)pthread_mutex_lock(&live->lock);
     for (size_t i = 0; i < live->draft_count; i++) {
         struct live_run *run = live->drafts[i];
+        (void)map_remove(&live->drafts_by_id, run->run.id.bytes, sizeof run->run.id.bytes);
         if (state_run_is_terminal(run->run.state)) {
             withdraw(live, run);
             live->ended = mem_grow(live->ended, &live->ended_cap, live->ended_count + 1, sizeof(struct live_run *));
@@ -427,7 +468,8 @@ struct dag *live_run_dag(const struct live_run *run)
 void live_run_task(const struct live_run *run, uint32_t task, struct live_task *ret_task)
 {
     assert(task < run->run.task_count);
-    const struct chunk *chunk = run->chunks[task / LIVE_CHUNK];
+    const struct page *page = run->pages[task / PAGE_TASKS];
+    const struct chunk *chunk = page ? page->chunks[task / LIVE_CHUNK % PAGE_CHUNKS] : NULL;
     *ret_task = chunk ? chunk->tasks[task % LIVE_CHUNK] : untouched;
 }
 

@@ -77,7 +77,7 @@ PLANTS = [
     ("live-keeps-ended-runs", "live/live.c", "            withdraw(live, run);\n", ""),
     ("live-shows-refused-runs", "live/live.c",
      "if (!record->group || !batch->verdicts[record->group - 1].refused)", "if (1)"),
-    ("live-shows-withdrawn-claims", "live/live.c", "task->attempt = row->number - 1;", ";"),
+    ("live-shows-withdrawn-claims", "live/live.c", "        task->attempt = row->number - 1;\n", ""),
     ("live-miscounts", "live/live.c", "    run->counts[task->state]--;\n", ""),
 ]
 
