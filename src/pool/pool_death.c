@@ -52,8 +52,6 @@ void pool_link_part(struct pool_link *link, const char *reason, int64_t parting_
     set_reason(link, reason);
     pool_link_close(link);
     link->phase = POOL_LEAVING;
-    if (link->pid_fd < 0)
-        find_process(link);
     if (parting_ms == 0)
         send_kill(link);
     link->give_up_ms = now_ms + parting_ms + POOL_UNKILLABLE_MS;
@@ -185,6 +183,7 @@ static void wait_for_death(struct pool_link *link, int64_t now_ms)
     if (link->pid_fd < 0)
         find_process(link);
     if (link->pid_fd >= 0) {
+        set_reason(link, "it closed its connection and did not end");
         send_kill(link);
         pool_link_set_deadline(link, link->give_up_ms);
     } else {

@@ -125,8 +125,6 @@ static const char *identify(struct pool_link *link, const struct message_hello *
         return "it has the id of another worker";
     if (!uuid_equal(hello->boot_id, link->pool->boot_id) || hello->pid != link->pid)
         return "it is not the process it says it is";
-    if (hello->slots == 0 || hello->slots > LIMIT_SLOTS_MAX)
-        return "it has an impossible number of slots";
     if (link->pid_fd < 0) {
         int pid_fd = pidfd_open(hello->pid, 0);
         if (pid_fd < 0 || !pool_watch_fd(link->pool, pid_fd, &link->process_watch)) {
