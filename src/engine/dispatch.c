@@ -177,20 +177,41 @@ static enum worker_state state_of(const struct worker *worker)
     return worker->running ? WORKER_RUNNING : WORKER_IDLE;
 }
 
-/* Gives each worker its share: one task at a time to the least loaded, or all at once when there are many. */
+static uint32_t share_at(const struct engine_worker_view *view, uint32_t level)
+{
+    if (view->state != WORKER_IDLE && view->state != WORKER_RUNNING)
+        return 0;
+    uint32_t queued = level > view->running ? level - view->running : 0;
+    return queued < LIMIT_WORKER_QUEUE_MAX ? queued : LIMIT_WORKER_QUEUE_MAX;
+}
+
+static uint64_t shares_at(const struct engine_worker_view *views, size_t count, uint32_t level)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < count; i++)
+        sum += share_at(&views[i], level);
+    return sum;
+}
+
+/* Gives each worker its share, as if one task at a time went to the least loaded: all are filled up to one level of
+ * running + queued, the highest that there are tasks for, and what is left goes to the first. */
 static void share_queue(struct engine_worker_view *views, size_t count, uint64_t waiting)
 {
-    while (waiting) {
-        struct engine_worker_view *best = NULL;
-        for (size_t i = 0; i < count; i++)
-            if ((views[i].state == WORKER_IDLE || views[i].state == WORKER_RUNNING) &&
-                views[i].queued < LIMIT_WORKER_QUEUE_MAX &&
-                (!best || views[i].running + views[i].queued < best->running + best->queued))
-                best = &views[i];
-        if (!best)
-            return;
-        best->queued++;
-        waiting--;
+    uint32_t low = 0, high = LIMIT_SLOTS_MAX + LIMIT_WORKER_QUEUE_MAX;
+    while (low < high) {
+        uint32_t level = (low + high + 1) / 2;
+        if (shares_at(views, count, level) <= waiting)
+            low = level;
+        else
+            high = level - 1;
+    }
+    waiting -= shares_at(views, count, low);
+    for (size_t i = 0; i < count; i++) {
+        views[i].queued = share_at(&views[i], low);
+        if (waiting && share_at(&views[i], low + 1) > views[i].queued) {
+            views[i].queued++;
+            waiting--;
+        }
     }
 }
 

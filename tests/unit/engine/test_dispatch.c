@@ -138,6 +138,35 @@ static void test_queues_are_shares(void **state)
     rig_fini(&rig);
 }
 
+/* The shares are those of one task at a time to the least loaded, whatever runs and waits. */
+static void test_shares_one_by_one(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 0);
+    for (uint32_t slots = 1; slots < 40; slots += slots / 2 + 1)
+        (void)rig_worker(&rig, slots);
+    struct engine_worker_view views[8];
+    for (uint32_t more = 1; more < 400; more += more / 2 + 1) {
+        (void)rig_trigger(&rig, graph_new(more, NULL, 0));
+        size_t count = engine_workers(rig.engine, views, 8);
+        uint32_t shares[8] = {0};
+        for (uint64_t waiting = engine_counts(rig.engine).ready_tasks; waiting; waiting--) {
+            size_t best = count;
+            for (size_t i = 0; i < count; i++)
+                if (shares[i] < LIMIT_WORKER_QUEUE_MAX &&
+                    (best == count || views[i].running + shares[i] < views[best].running + shares[best]))
+                    best = i;
+            if (best == count)
+                break;
+            shares[best]++;
+        }
+        for (size_t i = 0; i < count; i++)
+            assert_int_equal(views[i].queued, shares[i]);
+    }
+    rig_fini(&rig);
+}
+
 static void test_hold_starts(void **state)
 {
     (void)state;
@@ -227,6 +256,7 @@ int main(void)
         cmocka_unit_test(test_longest_path_first),
         cmocka_unit_test(test_runs_share_the_slots),
         cmocka_unit_test(test_queues_are_shares),
+        cmocka_unit_test(test_shares_one_by_one),
         cmocka_unit_test(test_hold_starts),
         cmocka_unit_test(test_million),
         cmocka_unit_test(test_fences_of_two_starts),
