@@ -180,6 +180,9 @@ static void record_end(struct engine *engine, const struct engine_run *run, cons
     struct record_attempt *row = &engine_record(engine, RECORD_ATTEMPT_END, 0)->attempt;
     int64_t started = end->started_ms ? end->started_ms : try->started_ms;
     int64_t ended = end->ended_ms ? end->ended_ms : now.wall_ms;
+    /* the clock may have been set back in between */
+    if (started && started < try->claimed_ms)
+        started = try->claimed_ms;
     *row = (struct record_attempt){
         .run_id = run->id,
         .task = try->task,

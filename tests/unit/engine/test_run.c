@@ -242,6 +242,38 @@ static void test_ends_nobody_waits_for(void **state)
     rig_fini(&rig);
 }
 
+/* The clock is set back between claim, start and end: times still stand in order, and the start stays what it was. */
+static void test_times_stand_in_order(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 0);
+    (void)rig_worker(&rig, 1);
+    struct uuid run = rig_trigger(&rig, graph_new(1, NULL, 0));
+    const struct effect *start = rig_start_of(&rig, run, 0);
+    struct engine_attempt said = rig_attempt(start);
+    int64_t claimed = rig.now.wall_ms;
+    rig.now.wall_ms -= 60000;
+    said.started_ms = rig.now.wall_ms;
+    engine_attempt_started(rig.engine, start->worker, &said, rig.now);
+    rig_settle(&rig);
+    struct live_run *shown = live_get(rig.live, run);
+    struct live_task view;
+    live_run_task(shown, 0, &view);
+    live_unref(shown);
+    assert_int_equal(view.started_ms, claimed);
+    said.ended_ms = said.started_ms + 10;
+    said.outcome = ATTEMPT_SUCCEEDED;
+    engine_attempt_ended(rig.engine, start->worker, &said, rig.now);
+    rig_settle(&rig);
+    const struct record_attempt *row = model_last(model_find(&rig.model, run), 0);
+    assert_int_equal(row->started_ms, claimed);
+    assert_true(row->ended_ms >= row->started_ms);
+    const struct record_run *ended = &model_find(&rig.model, run)->run;
+    assert_true(ended->completed_ms >= ended->started_ms);
+    rig_fini(&rig);
+}
+
 static void test_rerun_keeps_and_skips(void **state)
 {
     (void)state;
@@ -302,6 +334,7 @@ int main(void)
         cmocka_unit_test(test_lost_is_repeated),
         cmocka_unit_test(test_lost_fails),
         cmocka_unit_test(test_ends_nobody_waits_for),
+        cmocka_unit_test(test_times_stand_in_order),
         cmocka_unit_test(test_rerun_keeps_and_skips),
         cmocka_unit_test(test_skip_on_purpose),
     };
