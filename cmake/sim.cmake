@@ -1,7 +1,7 @@
 # tests/sim: the real engine with everything around it simulated. `make sim` builds it optimised and runs it for
 # minutes; `make check` runs it with sanitizers for seconds. The model and the graphs are those of the unit tests.
 file(GLOB sim_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/sim/*.c)
-set(sim_shared ${PROJECT_SOURCE_DIR}/tests/unit/engine/model.c ${PROJECT_SOURCE_DIR}/tests/unit/engine/graph.c)
+set(sim_shared ${PROJECT_SOURCE_DIR}/tests/unit/engine/store_model.c ${PROJECT_SOURCE_DIR}/tests/unit/engine/graph.c)
 if(PAWL_COMPILE_ONLY)
     add_library(sim OBJECT ${sim_sources})
 elseif(PAWL_CHECK)

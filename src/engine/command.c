@@ -232,6 +232,7 @@ static void begin(struct engine *engine, struct engine_run *birth, struct engine
 {
     struct uuid id = birth->id;
     bool cancel = birth->cancel_at_birth;
+    engine_run_link(engine, birth);
     engine_run_begin(engine, birth, now);
     struct engine_run *run = engine_find_run(engine, id); /* NULL: nothing to do, ended */
     if (cancel && run)

@@ -149,6 +149,7 @@ bool engine_timer_pop(struct engine *engine, int64_t boot_ms, struct timer *ret_
 struct engine_run *engine_run_new(struct engine *engine, struct uuid id, struct dag *dag); /* takes the reference */
 void engine_run_free(struct engine *engine, struct engine_run *run);
 void engine_run_apply_plan(struct engine *engine, struct engine_run *run, const uint8_t *plan);
+void engine_run_link(struct engine *engine, struct engine_run *run); /* from now on it is found, and its timers live */
 void engine_run_begin(struct engine *engine, struct engine_run *run, struct engine_now now);
 void engine_run_task_succeeded(struct engine *engine, struct engine_run *run, uint32_t task);
 void engine_run_skip_dependents(struct engine *engine, struct engine_run *run, uint32_t task);

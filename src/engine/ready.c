@@ -137,9 +137,44 @@ void engine_ready_clear(struct engine *engine, struct engine_run *run)
         order_remove(engine, run);
 }
 
+static void timer_down(struct engine *engine, size_t i, struct timer timer)
+{
+    for (;;) {
+        size_t child = i * 4 + 1, best = child;
+        if (child >= engine->timer_count)
+            break;
+        for (size_t c = child + 1; c < child + 4 && c < engine->timer_count; c++)
+            if (engine->timers[c].due_ms < engine->timers[best].due_ms)
+                best = c;
+        if (timer.due_ms <= engine->timers[best].due_ms)
+            break;
+        engine->timers[i] = engine->timers[best];
+        i = best;
+    }
+    engine->timers[i] = timer;
+}
+
+/* Timers are not taken out when their run ends. Before there is no room for one more, those of runs that are gone are
+ * dropped, so that there are never many more than runs and retries. */
+static void drop_stale_timers(struct engine *engine)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < engine->timer_count; i++)
+        if (engine_find_run(engine, engine->timers[i].run_id))
+            engine->timers[kept++] = engine->timers[i];
+    engine->timer_count = kept;
+    for (size_t i = kept / 4 + 1; i-- > 0;)
+        if (i < kept)
+            timer_down(engine, i, engine->timers[i]);
+}
+
 void engine_timer_add(struct engine *engine, struct timer timer)
 {
-    engine->timers = mem_grow(engine->timers, &engine->timer_cap, engine->timer_count + 1, sizeof timer);
+    if (engine->timer_count == engine->timer_cap) {
+        drop_stale_timers(engine);
+        if (engine->timer_count * 2 >= engine->timer_cap)
+            engine->timers = mem_grow(engine->timers, &engine->timer_cap, engine->timer_cap + 1, sizeof timer);
+    }
     size_t i = engine->timer_count++;
     for (; i && timer.due_ms < engine->timers[(i - 1) / 4].due_ms; i = (i - 1) / 4)
         engine->timers[i] = engine->timers[(i - 1) / 4];
@@ -152,21 +187,7 @@ bool engine_timer_pop(struct engine *engine, int64_t boot_ms, struct timer *ret_
         return false;
     *ret_timer = engine->timers[0];
     struct timer last = engine->timers[--engine->timer_count];
-    for (size_t i = 0;;) {
-        size_t child = i * 4 + 1, best = child;
-        if (child >= engine->timer_count) {
-            engine->timers[i] = last;
-            break;
-        }
-        for (size_t c = child + 1; c < child + 4 && c < engine->timer_count; c++)
-            if (engine->timers[c].due_ms < engine->timers[best].due_ms)
-                best = c;
-        if (last.due_ms <= engine->timers[best].due_ms) {
-            engine->timers[i] = last;
-            break;
-        }
-        engine->timers[i] = engine->timers[best];
-        i = best;
-    }
+    if (engine->timer_count)
+        timer_down(engine, 0, last);
     return true;
 }

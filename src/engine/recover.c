@@ -112,6 +112,7 @@ int engine_restore_run(struct engine *engine, const struct record_run *row, cons
                        size_t attempt_count, struct engine_now now, struct error *err)
 {
     struct engine_run *run = engine_run_new(engine, row->id, row->dag);
+    engine_run_link(engine, run);
     run->dag_id = row->dag_id;
     run->dag_version = row->dag_version;
     run->trigger = row->trigger;

@@ -76,13 +76,17 @@ static void make_ready(struct engine *engine, struct engine_run *run, uint32_t t
     engine_ready_push(engine, run, task);
 }
 
-void engine_run_begin(struct engine *engine, struct engine_run *run, struct engine_now now)
+void engine_run_link(struct engine *engine, struct engine_run *run)
 {
-    map_set(&engine->runs, run->id.bytes, sizeof run->id.bytes, run);
+    (void)map_set(&engine->runs, run->id.bytes, sizeof run->id.bytes, run);
     run->next = engine->first_run;
     if (run->next)
         run->next->previous = run;
     engine->first_run = run;
+}
+
+void engine_run_begin(struct engine *engine, struct engine_run *run, struct engine_now now)
+{
     if (run->started_ms)
         engine_run_arm_timeout(engine, run, now);
     for (uint32_t i = 0; i < run->dag->task_count; i++)

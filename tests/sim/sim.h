@@ -1,6 +1,6 @@
 /* A whole installation in one thread, made of one seed: the real engine and live view; a store, workers, links and
  * clocks that are simulated. Everything that can happen happens in any order; after each step the promises are
- * checked against what is durable (tests/unit/engine/model.h) and against what was shown before.
+ * checked against what is durable (tests/unit/engine/store_model.h) and against what was shown before.
  *
  *     daemon: DOWN -> RECOVERING (workers join) -> SERVING -> crash at any step -> DOWN
  *     batch:  open -> submitted -> durable -> told            a crash loses what is not durable
@@ -11,7 +11,7 @@
 #include "engine/engine.h"
 #include "graph.h"
 #include "live/live.h"
-#include "model.h"
+#include "store_model.h"
 
 enum {
     WORKERS_MAX = 24,           /* ever made for one seed */

@@ -6,7 +6,7 @@
 #include "engine/engine.h"
 #include "graph.h"
 #include "live/live.h"
-#include "model.h"
+#include "store_model.h"
 
 struct rig {
     struct engine *engine;

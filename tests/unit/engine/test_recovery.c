@@ -2,6 +2,7 @@
 #include "support/check.h"
 
 #include "base/mem.h"
+#include "engine/model.h"
 #include "rig.h"
 
 static const struct graph_edge chain[] = {{0, 1}, {1, 2}};
@@ -130,6 +131,36 @@ static void test_retry_survives(void **state)
     rig_pass(&rig, 60001);
     rig_end(&rig, run, 0, ATTEMPT_FAILED);
     assert_int_equal(rig_run(&rig, run), RUN_FAILED);
+    rig_fini(&rig);
+}
+
+/* Timers of runs that are gone take no memory for long; those that count all fire, also after a restore of many. */
+static void test_many_timers(void **state)
+{
+    (void)state;
+    enum { RETRYING = 100, GONE = 5000 };
+    struct rig rig;
+    rig_init(&rig, 0);
+    (void)rig_worker(&rig, 1);
+    struct dag *dag = graph_new(1, NULL, 0), *brief = graph_new(1, NULL, 0);
+    graph_task(dag, 0)->retry = (struct dag_retry){2, DAG_BACKOFF_FIXED, 60000, 60000, 2.0, 0.0};
+    brief->timeout_ms = 3600000;
+    struct uuid runs[RETRYING];
+    for (int i = 0; i < RETRYING; i++) {
+        runs[i] = rig_trigger(&rig, dag_ref(dag));
+        rig_end(&rig, runs[i], 0, ATTEMPT_FAILED);
+    }
+    for (int i = 0; i < GONE; i++)
+        rig_end(&rig, rig_trigger(&rig, dag_ref(brief)), 0, ATTEMPT_SUCCEEDED);
+    assert_in_range(rig.engine->timer_cap, RETRYING, 4 * RETRYING);
+    rig_crash(&rig);
+    (void)rig_worker(&rig, RETRYING);
+    (void)rig_reconcile(&rig, false);
+    rig_pass(&rig, 60000);
+    for (int i = 0; i < RETRYING; i++)
+        assert_int_equal(rig_count(&rig, EFFECT_START, runs[i], 0), 2);
+    dag_unref(dag);
+    dag_unref(brief);
     rig_fini(&rig);
 }
 
@@ -328,6 +359,7 @@ int main(void)
         cmocka_unit_test(test_never_seen),
         cmocka_unit_test(test_worker_gone),
         cmocka_unit_test(test_retry_survives),
+        cmocka_unit_test(test_many_timers),
         cmocka_unit_test(test_failed_before_the_cancel),
         cmocka_unit_test(test_rerun_survives),
         cmocka_unit_test(test_link_broke),

@@ -1,4 +1,4 @@
-#include "model.h"
+#include "store_model.h"
 
 #include <stdarg.h>
 #include <stdio.h>
