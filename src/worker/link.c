@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 
 enum {
@@ -24,6 +25,8 @@ void worker_link_close(struct worker *worker)
     buf_clear(&worker->link.in);
     buf_clear(&worker->link.out);
     worker->link.wants_write = false;
+    worker->link.hurry = false;
+    worker->link.patient_since_ms = 0;
     worker->quitting = false;
 }
 
@@ -36,8 +39,11 @@ static void lose(struct worker *worker)
 
 void worker_link_send(struct worker *worker, const struct message *message)
 {
-    if (worker_link_is_up(worker))
-        worker_message_write(&worker->link.out, message);
+    if (!worker_link_is_up(worker))
+        return;
+    worker_message_write(&worker->link.out, message);
+    if (message->type != MESSAGE_STARTED)
+        worker->link.hurry = true;
 }
 
 /* Returns false when the messages make no sense. */
@@ -162,11 +168,25 @@ void worker_link_listen(struct worker *worker)
     (void)worker_watch_add(worker, &worker->listen, worker->options->listen_fd, EPOLLIN);
 }
 
+/* A wakeup of the daemon costs more than a task's message: what only says that tasks have started is kept for a
+ * moment, and most tasks that end within it are told of in one go. */
+static bool may_wait(struct worker_link *link)
+{
+    if (link->hurry || link->wants_write)
+        return false;
+    int64_t now_ms = clock_boot_ms();
+    if (!link->patient_since_ms)
+        link->patient_since_ms = now_ms;
+    return now_ms < link->patient_since_ms + WORKER_PATIENCE_MS;
+}
+
 void worker_link_flush(struct worker *worker)
 {
     struct worker_link *link = &worker->link;
-    if (!worker_link_is_up(worker) || (link->out.len == 0 && !link->wants_write))
+    if (!worker_link_is_up(worker) || (link->out.len == 0 && !link->wants_write) || may_wait(link))
         return;
+    link->hurry = false;
+    link->patient_since_ms = 0;
     if (link->out.len) {
         ssize_t len = send(link->watch.fd, link->out.bytes, link->out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (len < 0 && errno != EAGAIN && errno != EINTR) {

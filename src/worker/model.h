@@ -87,7 +87,12 @@ struct worker_link {
     struct buf in;
     struct buf out;
     bool wants_write;                 /* EPOLLOUT is watched: the daemon does not keep up */
+    bool hurry;                       /* out holds what the daemon waits for; else STARTED alone, which can wait for
+                                         the results of short tasks */
+    int64_t patient_since_ms;         /* boot: out holds bytes in no hurry since then; 0: not so */
 };
+
+enum { WORKER_PATIENCE_MS = 2 };
 
 struct worker {
     const struct worker_options *options;

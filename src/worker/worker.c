@@ -285,7 +285,8 @@ static void check_deadlines(struct worker *worker)
 static void turn(struct worker *worker)
 {
     struct epoll_event events[EVENTS_MAX];
-    int count = epoll_wait(worker->epoll_fd, events, EVENTS_MAX, -1);
+    int patience_ms = worker->link.patient_since_ms ? WORKER_PATIENCE_MS : -1;
+    int count = epoll_wait(worker->epoll_fd, events, EVENTS_MAX, patience_ms);
     for (int i = 0; i < count; i++) {
         struct worker_watch *watch = events[i].data.ptr;
         if (watch->fd >= 0)
