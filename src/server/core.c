@@ -16,7 +16,12 @@
 #include "dag/dag.h"
 #include "server/core_model.h"
 
-enum { ENDING_MS = 5000, CLAIM_AHEAD = 16, EVENTS_PER_TURN = 16 };
+enum {
+    ENDING_MS = 5000,
+    CLAIM_AHEAD = 16,
+    EVENTS_PER_TURN = 16,
+    VIEW_MS = 20            /* what other threads see of the workers is at most so old (G15 allows 100) */
+};
 
 static void read_clocks(struct core *core)
 {
@@ -153,9 +158,13 @@ static void publish(struct core *core, int64_t began_us)
     struct engine_counts counts = engine_counts(core->engine);
     int64_t took_us = clock_boot_us() - began_us;
     atomic_store_explicit(&core->busy_since_ms, 0, memory_order_relaxed);
-    size_t workers = view_workers(core, counts.workers);
+    core->views_are_old = core->now.boot_ms - core->viewed_ms < VIEW_MS && core->phase == CORE_SERVING;
+    size_t workers = core->views_are_old ? 0 : view_workers(core, counts.workers);
     (void)pthread_mutex_lock(&core->lock);
-    swap_views(core, workers);
+    if (!core->views_are_old) {
+        core->viewed_ms = core->now.boot_ms;
+        swap_views(core, workers);
+    }
     core->shown.counts = counts;
     core->shown.worker_count = (uint32_t)core->worker_view_count;
     core->shown.ready = core->phase == CORE_SERVING;
@@ -275,6 +284,8 @@ static int timeout_of(const struct core *core)
         timeout = earliest(now_ms, timeout, core->deadline_ms);
     if (core->holding)
         timeout = earliest(now_ms, timeout, now_ms + 1000);
+    if (core->views_are_old)
+        timeout = earliest(now_ms, timeout, core->viewed_ms + VIEW_MS);
     return timeout;
 }
 

@@ -62,6 +62,8 @@ struct core {
     struct engine_worker_view *worker_views;
     size_t worker_view_count, worker_view_cap;
     int64_t slow_window_ms;
+    int64_t viewed_ms;              /* boot time at which the workers were last looked at */
+    bool views_are_old;             /* something has happened since */
     atomic_llong busy_since_ms;     /* boot time; 0: the thread waits */
 };
 
