@@ -5,6 +5,7 @@
 #   make demo     a server, a DAG, its result
 #   make fuzz     libFuzzer targets, FUZZ_SECONDS (60) each
 #   make bench    the budgets, measured beside floors and rivals; BENCH holds options of bench/bench.py
+#   make bench-core  the engine alone, without I/O
 #   make sim      the simulation, SIM_SECONDS (600); goes on at the seed where it stopped
 #   make sim-plants  bugs planted into the engine one by one: does the simulation see each?
 #   make install  DESTDIR and PREFIX (/usr/local) as usual
@@ -14,7 +15,7 @@ PREFIX ?= /usr/local
 
 SIM_SECONDS ?= 600
 
-.PHONY: sim sim-plants all check check-build lint demo fuzz bench install deps clean
+.PHONY: sim sim-plants bench-core all check check-build lint demo fuzz bench install deps clean
 
 all:
 	@cmake -S . -B build -G Ninja -DCMAKE_C_COMPILER=$(CC) -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null
@@ -60,6 +61,11 @@ sim-plants:
 	@cmake -S . -B build -G Ninja -DCMAKE_C_COMPILER=$(CC) -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null
 	@cmake --build build -j $(JOBS) --target sim
 	@tests/sim/plants.py build
+
+bench-core:
+	@cmake -S . -B build -G Ninja -DCMAKE_C_COMPILER=$(CC) -DPAWL_BENCH=ON >/dev/null
+	@cmake --build build -j $(JOBS) --target bench_core
+	@build/bench/core
 
 install: all
 	@cmake --install build
