@@ -53,7 +53,7 @@ int cli_health(struct cli *cli, struct error *err)
     int rc = cli_remote_open(cli, CLI_NEED_DAEMON, &remote, err);
     if (rc)
         return rc;
-    rc = client_send(remote.client, &request, &answer, err);
+    rc = cli_remote_send(&remote, &request, &answer, err);
     if (rc == 0 && answer.status != 200 && answer.status != 503)
         rc = client_answer_error(answer.status, answer.body.bytes, answer.body.len, err);
     if (rc == 0)

@@ -1,5 +1,6 @@
 #include "cli/live.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
@@ -101,9 +102,19 @@ static void row_end(struct cli_live *live, const struct row *row)
     live->widths[live->row_count++] = row->used;
 }
 
+/* Whole seconds: fractions would only flicker. */
+static const char *seconds_of(int64_t ms, char text[24])
+{
+    if (ms < 60000)
+        snprintf(text, 24, "%llds", (long long)(ms / 1000));
+    else
+        str_format_elapsed(ms / 1000 * 1000, text);
+    return text;
+}
+
 static void add_head(struct cli_live *live, const struct cli_live_view *view, unsigned columns, struct buf *out)
 {
-    char elapsed[24], left[24];
+    char text[24];
     struct row row = row_begin(live, columns, out);
     row_style(&row, live, "\033[1m");
     row_add(&row, view->name);
@@ -111,12 +122,10 @@ static void add_head(struct cli_live *live, const struct cli_live_view *view, un
     row_add(&row, "  ");
     row_add(&row, view->run);
     row_add(&row, "  ");
-    str_format_elapsed(view->elapsed_ms / 1000 * 1000, elapsed);
-    row_add(&row, view->elapsed_ms < 1000 ? "0s" : elapsed);
+    row_add(&row, seconds_of(view->elapsed_ms, text));
     if (view->left_ms >= 1000 && !view->note) {
-        str_format_elapsed(view->left_ms / 1000 * 1000, left);
         row_add(&row, ", about ");
-        row_add(&row, left);
+        row_add(&row, seconds_of(view->left_ms, text));
         row_add(&row, " left");
     }
     if (view->note) {
@@ -169,8 +178,7 @@ static void add_task(struct cli_live *live, const struct cli_live_task *task, un
     char elapsed[24];
     struct row row = row_begin(live, columns, out);
     struct buf text = BUF_INIT;
-    str_format_elapsed(task->elapsed_ms / 1000 * 1000, elapsed);
-    buf_printf(&text, "  %6s  ", task->elapsed_ms < 1000 ? "0s" : elapsed);
+    buf_printf(&text, "  %6s  ", seconds_of(task->elapsed_ms, elapsed));
     row_add(&row, buf_text(&text));
     row_add(&row, task->id);
     buf_clear(&text);

@@ -80,10 +80,15 @@ void cli_remote_close(struct cli_remote *remote)
     *remote = (struct cli_remote){0};
 }
 
-static void add_hints(struct cli_remote *remote, int rc)
+int cli_remote_send(struct cli_remote *remote, const struct client_request *request, struct client_answer *ret_answer,
+                    struct error *err)
 {
+    if (!remote->client)
+        return no_daemon(remote->cli, err);
+    int rc = client_send(remote->client, request, ret_answer, err);
     if (rc == ERROR_UNREACHABLE)
         cli_hint(remote->cli, "is 'pawl serve' running there?");
+    return rc;
 }
 
 int cli_remote_call(struct cli_remote *remote, const char *method, const char *target, const char *const *headers,
@@ -97,13 +102,9 @@ int cli_remote_call(struct cli_remote *remote, const char *method, const char *t
         .body_len = body ? body->len : 0,
     };
     struct client_answer answer = {0};
-    if (!remote->client)
-        return no_daemon(remote->cli, err);
-    int rc = client_send(remote->client, &request, &answer, err);
-    if (rc) {
-        add_hints(remote, rc);
+    int rc = cli_remote_send(remote, &request, &answer, err);
+    if (rc)
         return rc;
-    }
     rc = client_answer_error(answer.status, answer.body.bytes, answer.body.len, err);
     if (answer.status == 503 && answer.retry_after_s >= 0)
         cli_hint(remote->cli, "try again in %lld s", (long long)answer.retry_after_s);
@@ -128,7 +129,8 @@ static int get_offline(struct cli_remote *remote, const char *target, struct buf
 
 int cli_remote_get(struct cli_remote *remote, const char *target, struct buf *ret_body, struct error *err)
 {
-    int rc = remote->client ? cli_remote_call(remote, "GET", target, NULL, NULL, ret_body, err) : ERROR_NOT_FOUND;
+    int rc = remote->client ? cli_remote_call(remote, "GET", target, NULL, NULL, ret_body, err)
+                            : error_set(err, ERROR_NOT_FOUND, "nothing is stored");
     if (rc && remote->offline && error_exit_class(rc) == error_exit_class(ERROR_NOT_FOUND)) {
         struct error why;
         int offline_rc = get_offline(remote, target, ret_body, &why);

@@ -28,6 +28,9 @@ struct cli_remote {
 int cli_remote_open(struct cli *cli, enum cli_need need, struct cli_remote *ret_remote, struct error *err);
 void cli_remote_close(struct cli_remote *remote);
 
+/* One request to the daemon, whatever it answers (client_send). */
+int cli_remote_send(struct cli_remote *remote, const struct client_request *request, struct client_answer *ret_answer,
+                    struct error *err);
 /* A call to the daemon. headers: name, value, ..., NULL; or NULL. body: JSON or NULL. An error status becomes an error.
  * The answer's body is appended to *ret_body. */
 int cli_remote_call(struct cli_remote *remote, const char *method, const char *target, const char *const *headers,

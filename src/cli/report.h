@@ -5,7 +5,7 @@
 #include "cli/remote.h"
 #include "state/state.h"
 
-/* Of a RunStatus. Appends the failures (at most a few) and the line to out. */
+/* Of a RunStatus, with or without its tasks. Appends the failures (at most a few) and the line to out. */
 void cli_report_run(struct cli_remote *remote, const json_t *status, const char *dag_name, bool color, struct buf *out);
 /* 0 for a run that succeeded, 1 for any other end. */
 int cli_report_exit_status(const json_t *status);

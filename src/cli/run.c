@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/mem.h"
+#include "base/clock.h"
 #include "cli/commands.h"
 #include "cli/dag_file.h"
 #include "cli/report.h"
@@ -24,20 +24,41 @@ static int base_dir_of(struct cli *cli, const char *path, const char **ret_dir, 
     return 0;
 }
 
-/* What is said at the end comes from the run's own store, like what 'pawl logs' says later. */
-static int add_report(struct cli *cli, const struct buf *status, const char *dag_name, bool color, struct buf *out,
-                      struct error *err)
+/* The run without its tasks: from its own store, or what is known here when that cannot be read. */
+static json_t *status_of(struct cli_remote *remote, bool readable, const struct server_local_result *result)
 {
-    struct cli_remote remote = {0};
-    json_t *json = NULL;
-    int rc = cli_remote_parse(status, &json, err);
-    if (rc == 0)
-        rc = cli_remote_open(cli, CLI_NEED_LOCAL, &remote, err);
-    if (rc == 0)
-        cli_report_run(&remote, json, dag_name, color, out);
+    char id[UUID_TEXT_LEN + 1], start[CLOCK_TEXT_MAX], end[CLOCK_TEXT_MAX];
+    json_t *status = NULL;
+    uuid_format(result->run_id, id);
+    char *target = arena_printf(&remote->cli->arena, "/api/v1/runs/%s?taskLimit=0", id);
+    if (readable && cli_remote_get_json(remote, target, &status, NULL) == 0)
+        return status;
+    clock_format_utc(result->started_ms, start);
+    clock_format_utc(result->completed_ms, end);
+    json_t *counts = json_object();
+    for (int i = 0; i < TASK_STATE_COUNT; i++)
+        json_object_set_new(counts, state_task_name((enum task_state)i), json_integer(result->counts[i]));
+    status = json_object();
+    json_object_set_new(status, "runId", json_string(id));
+    json_object_set_new(status, "state", json_string(state_run_name(result->state)));
+    json_object_set_new(status, "startedAt", json_string(start));
+    json_object_set_new(status, "completedAt", json_string(end));
+    json_object_set_new(status, "counts", counts);
+    return status;
+}
+
+/* What is said at the end comes from where 'pawl logs' finds it later. */
+static void add_report(struct cli *cli, const struct server_local_result *result, const char *dag_name, bool color,
+                       struct buf *out)
+{
+    struct cli_remote remote = {.cli = cli};
+    struct error why;
+    bool readable = cli_remote_open(cli, CLI_NEED_LOCAL, &remote, &why) == 0;
+    buf_clear(&cli->hint);
+    json_t *status = status_of(&remote, readable, result);
+    cli_report_run(&remote, status, dag_name, color, out);
+    json_decref(status);
     cli_remote_close(&remote);
-    json_decref(json);
-    return rc;
 }
 
 static int run_dag(struct cli *cli, const struct server_options *options, struct server_local *local,
@@ -58,10 +79,10 @@ static int run_dag(struct cli *cli, const struct server_options *options, struct
     local->context = &view;
     local->on_start = cli_view_on_start;
     local->on_change = cli_view_on_change;
-    rc = server_run_local(options, local, &result, &status, err);
+    rc = server_run_local(options, local, &result, json ? &status : NULL, err);
     cli_view_stop(&view);
     if (rc == 0)
-        rc = add_report(cli, &status, local->dag->name, color, &report, err);
+        add_report(cli, &result, local->dag->name, color, &report);
     if (json) {
         cli_write_err(&report);
         buf_add(&cli->out, status.bytes, status.len);

@@ -13,7 +13,7 @@
 #include "cli/show.h"
 #include "cli/watch.h"
 
-enum { LIMIT_USUAL = 20, NAMES_MAX = 1000 };
+enum { LIMIT_USUAL = 20, NAMES_MAX = 1000, TASKS_SHOWN_MAX = 1000 };
 
 /* Names of DAGs by id, for tables. */
 static const char *dag_name(struct cli *cli, const json_t *dags, const char *id)
@@ -180,13 +180,32 @@ static void show_status(struct cli *cli, const json_t *status, const char *name)
         buf_add_char(&cli->out, '\n');
         show_tasks(cli, tasks);
     }
+    if (json_array_size(tasks) == TASKS_SHOWN_MAX)
+        cli_say(cli, "the first %d tasks are shown; --state STATE picks some, -o json gives all", TASKS_SHOWN_MAX);
     buf_fini(&text);
+}
+
+/* For programs all tasks, for people as many as anybody reads. */
+static const char *status_target(struct cli *cli, const char *id)
+{
+    const char *state = cli_text(cli, CLI_TASK_STATE);
+    struct buf target = BUF_INIT;
+    const char *mark = "?";
+    buf_printf(&target, "/api/v1/runs/%s", id);
+    if (state) {
+        buf_printf(&target, "%staskState=%s", mark, state);
+        mark = "&";
+    }
+    if (!cli_wants_json(cli))
+        buf_printf(&target, "%staskLimit=%d", mark, TASKS_SHOWN_MAX);
+    const char *text = arena_strdup(&cli->arena, buf_text(&target));
+    buf_fini(&target);
+    return text;
 }
 
 int cli_runs_show(struct cli *cli, struct error *err)
 {
     char id[UUID_TEXT_LEN + 1];
-    const char *task_state = cli_text(cli, CLI_TASK_STATE);
     struct cli_remote remote;
     struct buf body = BUF_INIT;
     json_t *status = NULL, *dag = NULL;
@@ -195,10 +214,7 @@ int cli_runs_show(struct cli *cli, struct error *err)
         return rc;
     rc = cli_resolve_run(&remote, cli_operand(cli, 0), id, err);
     if (rc == 0)
-        rc = cli_remote_get(&remote,
-                            arena_printf(&cli->arena, "/api/v1/runs/%s%s%s", id, task_state ? "?taskState=" : "",
-                                         task_state ? task_state : ""),
-                            &body, err);
+        rc = cli_remote_get(&remote, status_target(cli, id), &body, err);
     if (rc == 0 && cli_wants_json(cli)) {
         cli_show_body(cli, &body);
     } else if (rc == 0 && (rc = cli_remote_parse(&body, &status, err)) == 0) {

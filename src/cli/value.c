@@ -86,7 +86,7 @@ static int check_secret(const char *text, struct error *err)
     size_t len = strcspn(text, "=");
     const char *where = text[len] ? text + len + 1 : "";
     bool file = str_starts_with(where, "file:/"), variable = str_starts_with(where, "env:");
-    if (!dag_text_is_variable(text, len))
+    if (!text[len] || !dag_text_is_variable(text, len))
         return error_set(err, ERROR_USAGE,
                          "expected NAME=file:PATH or NAME=env:VARIABLE, NAME of letters, digits and _");
     if (!file && !(variable && dag_text_is_variable(where + 4, strlen(where + 4))))

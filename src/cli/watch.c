@@ -88,8 +88,8 @@ static void add_task_line(struct watch *watch, const json_t *task)
     int64_t start_ms = cli_json_time(task, "startedAt"), end_ms = cli_json_time(task, "completedAt");
     int64_t retry_ms = cli_json_time(task, "nextAttemptAt"), attempt = cli_json_int(task, "attempt");
     bool running = strcmp(state, "running") == 0;
-    if (strcmp(state, "queued") == 0 || (strcmp(state, "pending") == 0 && !retry_ms))
-        return;
+    if (strcmp(state, "queued") == 0 || (strcmp(state, "pending") == 0 && !retry_ms) || (running && !start_ms))
+        return; /* claimed is not started yet */
     const char *word = retry_ms ? "failed" : state;
     cli_text_add(&watch->lines, id, strlen(id));
     buf_printf(&watch->lines, ": %s%s%s", watch->color ? cli_live_color(word) : "", word,
@@ -247,11 +247,25 @@ static int wait_news(struct watch *watch, struct error *err)
     return count > 0 && ready[0].revents ? take_events(watch, err) : 0;
 }
 
+/* The first line into a pipe: what comes from here on is told. */
+static void add_first_line(struct watch *watch)
+{
+    uint32_t counts[TASK_STATE_COUNT];
+    cli_report_counts(watch->status, counts);
+    buf_printf(&watch->lines, "run %s of ", watch->run_id);
+    cli_text_add(&watch->lines, watch->name, strlen(watch->name));
+    buf_add_text(&watch->lines, ": ");
+    cli_live_add_counts(&watch->lines, counts, watch->color);
+    buf_add_char(&watch->lines, '\n');
+}
+
 static int watch_loop(struct watch *watch, struct error *err)
 {
     int rc = open_stream(watch, err);
     if (rc == 0)
         rc = read_status(watch, err);
+    if (rc == 0 && !watch->terminal && !watch->ended)
+        add_first_line(watch);
     if (rc == 0 && !watch->ended) /* what came with the head of the answer wakes nobody */
         rc = take_events(watch, err);
     while (rc == 0 && !watch->ended && !watch->cli->out_broken) {
