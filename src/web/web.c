@@ -1,6 +1,7 @@
 #include "web/web.h"
 
 #include <assert.h>
+#include <stdbool.h>
 
 extern const unsigned char web_embed_index_html[], web_embed_app_js[], web_embed_app_css[];
 extern const size_t web_embed_index_html_len, web_embed_app_js_len, web_embed_app_css_len;
@@ -17,6 +18,6 @@ struct web_bytes web_get(enum web_file file)
     case WEB_FILE_COUNT:
         break;
     }
-    assert(!"a file of the UI");
+    assert(false);
     return (struct web_bytes){0};
 }

@@ -150,8 +150,12 @@ static void test_served(void **state)
     daemon_ask(daemon, "GET", "/docs/style.css", "", NULL, &answer);
     assert_int_equal(answer.status, 200);
     daemon_ask(daemon, "GET", "/", "", NULL, &answer);
-    assert_non_null(strstr(answer.body.bytes, "href=\"/docs\""));
-    assert_non_null(strstr(answer.body.bytes, "href=\"/health\""));
+    assert_non_null(strstr(answer.body.bytes, "src=\"ui/app.js\"")); /* relative: a path prefix needs no setting */
+    assert_non_null(strstr(answer_header(&answer, "Content-Security-Policy"), "require-trusted-types-for 'script'"));
+    daemon_ask(daemon, "GET", "/ui/app.js", "", NULL, &answer);
+    assert_int_equal(answer.status, 200);
+    daemon_ask(daemon, "GET", "/ui/app.css", "", NULL, &answer);
+    assert_int_equal(answer.status, 200);
     answer_fini(&answer);
     buf_fini(&document);
     daemon_free(daemon);
