@@ -131,6 +131,7 @@ static void take_process(const struct worker_options *options)
     }
     (void)syscall(SYS_close_range, STDERR_FILENO + 1, UINT_MAX, 4u /* CLOSE_RANGE_CLOEXEC */);
     (void)fcntl(options->listen_fd, F_SETFL, fcntl(options->listen_fd, F_GETFL) | O_NONBLOCK);
+    (void)prctl(PR_SET_NAME, "pawl-worker");
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
     if (options->die_with_parent)
         (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
