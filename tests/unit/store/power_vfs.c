@@ -43,7 +43,7 @@ static struct {
 
 static int index_of(const char *path)
 {
-    if (!path || !str_starts_with(path, power.dir))
+    if (!path || !power.dir || !str_starts_with(path, power.dir))
         return -1;
     for (int i = 0; i < power.path_count; i++)
         if (strcmp(power.paths[i], path) == 0)

@@ -2,6 +2,7 @@
 #include "store/backends.h"
 
 #include "base/mem.h"
+
 static const struct conformance_test *const parts[] = {
     conformance_catalog, conformance_runs, conformance_attempts, conformance_letters, conformance_whole,
 };
