@@ -46,7 +46,8 @@ void api_free(struct api *api)
 
 static struct api_call *call_new(struct api *api, struct http_request *request)
 {
-    struct api_call *call = arena_zalloc(&request->arena, sizeof *call);
+    struct api_call *call = arena_alloc(&request->arena, sizeof *call);
+    memset(call, 0, offsetof(struct api_call, result));
     call->api = api;
     call->request = request;
     return call;

@@ -54,12 +54,13 @@ struct api_call {
     json_t *root;                   /* owner of the body's texts */
     struct dag *dag;                /* a reference that ends with the call; NULL */
     struct command command;
-    struct command_result result;   /* of the command, in resume */
     api_resume_fn *resume;
 
     bool offline;                   /* api_get */
     struct buf offline_body;
     int offline_status;             /* 0: not answered */
+
+    struct command_result result;   /* of the command, in resume; the last member, since it is large and not cleared */
 };
 
 /* Memory until the request is done. */

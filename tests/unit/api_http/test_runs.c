@@ -278,6 +278,8 @@ static void test_status_of_many_tasks(void **state)
         expect_member("state", ended ? "failed" : "running");
         expect_task(20500, "state", ended ? "\"skipped\"" : "\"pending\"");
         buf_clear(&body);
+        daemon_ask(daemon, "HEAD", target, "", NULL, &answer);
+        assert_int_equal(answer.status, 200);
         if (!ended)
             daemon_end_task(daemon, run_id, 0, ATTEMPT_FAILED);
     }
