@@ -8,6 +8,8 @@
 #   make bench-core  the engine alone, without I/O
 #   make sim      the simulation, SIM_SECONDS (600); goes on at the seed where it stopped
 #   make sim-plants  bugs planted into the engine one by one: does the simulation see each?
+#   make crash    kills the daemon and its workers, checks that nothing is lost or doubled
+#   make torture  the n-th call fails
 #   make install  DESTDIR and PREFIX (/usr/local) as usual
 CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
 JOBS ?= $(shell nproc)
@@ -15,7 +17,7 @@ PREFIX ?= /usr/local
 
 SIM_SECONDS ?= 600
 
-.PHONY: sim sim-plants bench-core all check check-build lint demo fuzz bench install deps clean
+.PHONY: sim sim-plants bench-core all check check-build lint demo fuzz crash torture bench install deps clean
 
 all:
 	@cmake -S . -B build -G Ninja -DCMAKE_C_COMPILER=$(CC) -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null
@@ -66,6 +68,13 @@ bench-core:
 	@cmake -S . -B build -G Ninja -DCMAKE_C_COMPILER=$(CC) -DPAWL_BENCH=ON >/dev/null
 	@cmake --build build -j $(JOBS) --target bench_core
 	@build/bench/core
+
+# CRASH, TORTURE: options of tests/crash/campaign.py and tests/crash/torture.py
+crash: all
+	@PAWL=build/pawl tests/crash/campaign.py $(CRASH)
+
+torture: all
+	@PAWL=build/pawl tests/crash/torture.py $(TORTURE)
 
 install: all
 	@cmake --install build

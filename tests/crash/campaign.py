@@ -26,7 +26,7 @@ from urllib.parse import quote
 import checker
 
 HERE = Path(__file__).resolve().parent
-PAWL = os.environ.get("PAWL", str(HERE.parent.parent / "build" / "pawl"))
+PAWL = str(Path(os.environ.get("PAWL", HERE.parent.parent / "build" / "pawl")).resolve())
 KILLS_PER_ROUND = 20
 
 # FUNCTION, calls of it that are worth counting to
