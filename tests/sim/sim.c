@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "dag/dag.h"
 
-enum { STEPS = 1500, SETTLE_MAX = 20000 };
+enum { STEPS_MIN = 200, STEPS_MAX = 2600, SETTLE_MAX = 20000 };
 
 /* SplitMix64, as the engine's own: every choice of a simulation comes from its seed. */
 uint64_t sim_random(struct sim *sim)
@@ -105,11 +105,11 @@ static void act_on_worker(struct sim *sim)
         sim_worker_receive(sim, worker);
     else if (dice < 640)
         sim_worker_progress(sim, worker);
-    else if (dice < 980 && sim->daemon != DAEMON_DOWN)
+    else if (dice < 970 && sim->daemon != DAEMON_DOWN)
         sim_daemon_receive(sim, worker);
-    else if (dice < 990 && sim->daemon != DAEMON_DOWN)
+    else if (dice < 980 && sim->daemon != DAEMON_DOWN && sim_chance(sim, sim->hostility))
         sim_worker_break_link(sim, worker);
-    else if (dice < 997)
+    else if (dice >= 980 && sim_chance(sim, sim->hostility))
         sim_worker_die(sim, worker);
 }
 
@@ -140,7 +140,7 @@ static void act_on_daemon(struct sim *sim)
         sim_daemon_told(sim);
     else if (dice < 990)
         set_moods(sim);
-    else if (dice < 990 + (sim->draining ? 10 : 5))
+    else if (sim->draining || (dice < 995 && sim_chance(sim, sim->hostility)))
         sim_daemon_crash(sim);
 }
 
@@ -247,7 +247,9 @@ void sim_run(struct sim *sim, uint64_t seed, bool trace)
     sim_daemon_boot(sim);
     for (uint32_t i = 0; i < WORKERS_WANTED; i++)
         sim_worker_spawn(sim);
-    for (sim->step = 0; sim->step < STEPS; sim->step++)
+    sim->hostility = sim_below(sim, 4) * 33;
+    uint32_t steps = STEPS_MIN + sim_below(sim, STEPS_MAX - STEPS_MIN);
+    for (sim->step = 0; sim->step < steps; sim->step++)
         step(sim);
     sim_say(sim, "no more faults");
     settle(sim);

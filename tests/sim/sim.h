@@ -83,6 +83,7 @@ struct sim {
     struct sim_totals totals;
     uint64_t seed, random;
     bool trace, faults;
+    uint32_t hostility;             /* percent of the crashes, deaths and breaks that happen of those that could */
     uint32_t step;
     struct engine_now now;
     enum daemon daemon;
