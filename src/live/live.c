@@ -18,17 +18,24 @@ struct text {
 };
 
 /* What a task needs beyond live_task's fields that can be shared: only the error text is counted. */
+struct slot {
+    struct live_task task;      /* .error points into text */
+    struct text *text;
+};
+
+/* The last chunk of a run, and its last page, are only as long as the run: most runs are small. */
 struct chunk {
     atomic_uint refs;
-    struct live_task tasks[LIVE_CHUNK]; /* .error points into texts */
-    struct text *texts[LIVE_CHUNK];
+    uint32_t count;
+    struct slot slots[];
 };
 
 enum { PAGE_CHUNKS = 64, PAGE_TASKS = PAGE_CHUNKS * LIVE_CHUNK };
 
 struct page {
     atomic_uint refs;
-    struct chunk *chunks[PAGE_CHUNKS]; /* NULL: untouched */
+    uint32_t count;
+    struct chunk *chunks[];     /* NULL: untouched */
 };
 
 struct live_run {
@@ -74,8 +81,8 @@ static void chunk_unref(struct chunk *chunk)
 {
     if (!chunk || atomic_fetch_sub(&chunk->refs, 1) != 1)
         return;
-    for (int i = 0; i < LIVE_CHUNK; i++)
-        text_unref(chunk->texts[i]);
+    for (uint32_t i = 0; i < chunk->count; i++)
+        text_unref(chunk->slots[i].text);
     mem_free(chunk);
 }
 
@@ -83,7 +90,7 @@ static void page_unref(struct page *page)
 {
     if (!page || atomic_fetch_sub(&page->refs, 1) != 1)
         return;
-    for (int i = 0; i < PAGE_CHUNKS; i++)
+    for (uint32_t i = 0; i < page->count; i++)
         chunk_unref(page->chunks[i]);
     mem_free(page);
 }
@@ -190,46 +197,58 @@ static struct live_run *draft_of(struct live *live, struct uuid id)
 
 static const struct live_task untouched = {.state = TASK_PENDING, .exit_code = -1};
 
+static uint32_t at_most(uint32_t count, uint32_t max)
+{
+    return count < max ? count : max;
+}
+
 /* The page of a task, which only the draft has. */
 static struct page *draft_page(struct live_run *run, uint32_t task)
 {
     struct page **place = &run->pages[task / PAGE_TASKS], *old = *place;
     if (old && atomic_load(&old->refs) == 1)
         return old;
-    *place = mem_new(struct page);
-    atomic_init(&(*place)->refs, 1);
-    if (!old)
-        return *place;
-    memcpy((*place)->chunks, old->chunks, sizeof old->chunks);
-    for (int i = 0; i < PAGE_CHUNKS; i++)
-        if (old->chunks[i])
-            (void)atomic_fetch_add(&old->chunks[i]->refs, 1);
+    uint32_t chunks = (run->run.task_count + LIVE_CHUNK - 1) / LIVE_CHUNK;
+    uint32_t count = at_most(chunks - task / PAGE_TASKS * PAGE_CHUNKS, PAGE_CHUNKS);
+    struct page *page = mem_zalloc(sizeof *page + count * sizeof page->chunks[0]);
+    atomic_init(&page->refs, 1);
+    page->count = count;
+    for (uint32_t i = 0; old && i < count; i++) {
+        page->chunks[i] = old->chunks[i];
+        if (page->chunks[i])
+            (void)atomic_fetch_add(&page->chunks[i]->refs, 1);
+    }
     page_unref(old);
-    return *place;
+    *place = page;
+    return page;
+}
+
+/* The slot of a task, which only the draft has. */
+static struct slot *draft_slot(struct live_run *run, uint32_t task)
+{
+    struct chunk **place = &draft_page(run, task)->chunks[task / LIVE_CHUNK % PAGE_CHUNKS], *old = *place;
+    if (old && atomic_load(&old->refs) == 1)
+        return &old->slots[task % LIVE_CHUNK];
+    uint32_t count = at_most(run->run.task_count - task / LIVE_CHUNK * LIVE_CHUNK, LIVE_CHUNK);
+    struct chunk *chunk = mem_alloc(sizeof *chunk + count * sizeof chunk->slots[0]);
+    atomic_init(&chunk->refs, 1);
+    chunk->count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        chunk->slots[i] = old ? old->slots[i] : (struct slot){.task = untouched};
+        if (chunk->slots[i].text)
+            (void)atomic_fetch_add(&chunk->slots[i].text->refs, 1);
+    }
+    chunk_unref(old);
+    *place = chunk;
+    return &chunk->slots[task % LIVE_CHUNK];
 }
 
 static struct live_task *draft_task(struct live_run *run, uint32_t task, struct text ***ret_text)
 {
-    struct chunk **place = &draft_page(run, task)->chunks[task / LIVE_CHUNK % PAGE_CHUNKS];
-    struct chunk *old = *place;
-    if (!old || atomic_load(&old->refs) > 1) {
-        struct chunk *chunk = mem_new(struct chunk);
-        atomic_init(&chunk->refs, 1);
-        for (int i = 0; i < LIVE_CHUNK; i++)
-            chunk->tasks[i] = untouched;
-        if (old) {
-            memcpy(chunk->tasks, old->tasks, sizeof chunk->tasks);
-            memcpy(chunk->texts, old->texts, sizeof chunk->texts);
-            for (int i = 0; i < LIVE_CHUNK; i++)
-                if (chunk->texts[i])
-                    (void)atomic_fetch_add(&chunk->texts[i]->refs, 1);
-            chunk_unref(old);
-        }
-        *place = chunk;
-    }
+    struct slot *slot = draft_slot(run, task);
     if (ret_text)
-        *ret_text = &(*place)->texts[task % LIVE_CHUNK];
-    return &(*place)->tasks[task % LIVE_CHUNK];
+        *ret_text = &slot->text;
+    return &slot->task;
 }
 
 static void put_state(struct live_run *run, struct live_task *task, enum task_state to, int64_t now_ms)
@@ -470,7 +489,7 @@ void live_run_task(const struct live_run *run, uint32_t task, struct live_task *
     assert(task < run->run.task_count);
     const struct page *page = run->pages[task / PAGE_TASKS];
     const struct chunk *chunk = page ? page->chunks[task / LIVE_CHUNK % PAGE_CHUNKS] : NULL;
-    *ret_task = chunk ? chunk->tasks[task % LIVE_CHUNK] : untouched;
+    *ret_task = chunk ? chunk->slots[task % LIVE_CHUNK].task : untouched;
 }
 
 const uint32_t *live_run_counts(const struct live_run *run)
