@@ -18,6 +18,7 @@
 
 enum {
     ENDING_MS = 5000,
+    UNDURABLE_MS = 3000,    /* beyond a deadline: how long the store may still try */
     CLAIM_AHEAD = 16,
     EVENTS_PER_TURN = 16,
     VIEW_MS = 20            /* what other threads see of the workers is at most so old (G15 allows 100) */
@@ -210,21 +211,36 @@ static void hand_over(struct core *core)
     core->phase = CORE_STOPPED;
 }
 
+/* What is not durable by now was told to nobody: workers keep their results, starts have not happened. */
+static void leave_undurable(struct core *core)
+{
+    log_warn("stopping: the store takes nothing (is the disk full?); what it did not take is decided anew by the next "
+             "start");
+    pool_disconnect(core->pool);
+    core->phase = CORE_STOPPED;
+}
+
 static void advance_stop(struct core *core)
 {
     uint32_t running = engine_counts(core->engine).running_attempts;
-    if (core->phase == CORE_DRAINING && running == 0 && all_durable(core))
-        begin_ending(core);
-    else if (core->phase == CORE_DRAINING && deadline_passed(core) && all_durable(core))
-        hand_over(core);
-    if ((core->phase == CORE_ENDING || core->phase == CORE_KILLING) && all_durable(core)) {
-        if (pool_live_count(core->pool) == 0) {
-            core->phase = CORE_STOPPED;
-        } else if (deadline_passed(core)) {
-            log_warn("stopping: some workers have not ended; the next start meets them");
-            pool_disconnect(core->pool);
-            core->phase = CORE_STOPPED;
-        }
+    if (core->phase < CORE_DRAINING || core->phase == CORE_STOPPED)
+        return;
+    if (!all_durable(core)) {
+        if (deadline_passed(core) && core->now.boot_ms >= core->deadline_ms + UNDURABLE_MS)
+            leave_undurable(core);
+        return;
+    }
+    if (core->phase == CORE_DRAINING) {
+        if (running == 0)
+            begin_ending(core);
+        else if (deadline_passed(core))
+            hand_over(core);
+    } else if (pool_live_count(core->pool) == 0) {
+        core->phase = CORE_STOPPED;
+    } else if (deadline_passed(core)) {
+        log_warn("stopping: some workers have not ended; the next start meets them");
+        pool_disconnect(core->pool);
+        core->phase = CORE_STOPPED;
     }
 }
 
@@ -281,7 +297,8 @@ static int timeout_of(const struct core *core)
     if (core->hold_until_ms)
         timeout = earliest(now_ms, timeout, core->hold_until_ms);
     if (core->deadline_ms)
-        timeout = earliest(now_ms, timeout, core->deadline_ms);
+        timeout = earliest(now_ms, timeout,
+                           now_ms < core->deadline_ms ? core->deadline_ms : core->deadline_ms + UNDURABLE_MS);
     if (core->holding)
         timeout = earliest(now_ms, timeout, now_ms + 1000);
     if (core->views_are_old)
