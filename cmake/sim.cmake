@@ -7,13 +7,16 @@ if(PAWL_COMPILE_ONLY)
 elseif(PAWL_CHECK)
     add_executable(sim ${sim_sources} ${sim_shared})
     add_test(NAME sim COMMAND sim --count 2000 WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+    # The same with a real store beside the model: it must judge, keep and load alike.
+    add_test(NAME sim.memory COMMAND sim --count 500 --store memory WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+    add_test(NAME sim.sqlite COMMAND sim --count 100 --store sqlite WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
     # A few planted bugs; `make sim-plants` plants all.
     add_test(NAME sim.plants COMMAND tests/sim/plants.py ${CMAKE_BINARY_DIR}
         start-not-durable a-start-for-nobody acknowledged-too-early
         WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
-    set_tests_properties(sim sim.plants PROPERTIES ENVIRONMENT "${PAWL_TEST_ENV}" TIMEOUT 600 COST 50)
+    set_tests_properties(sim sim.memory sim.sqlite sim.plants PROPERTIES ENVIRONMENT "${PAWL_TEST_ENV}" TIMEOUT 600 COST 50)
 else()
     add_executable(sim EXCLUDE_FROM_ALL ${sim_sources} ${sim_shared})
 endif()
 target_include_directories(sim PRIVATE ${PROJECT_SOURCE_DIR}/tests/unit/engine)
-target_link_libraries(sim PRIVATE pawl_flags pawl_live pawl_engine)
+target_link_libraries(sim PRIVATE pawl_flags pawl_live pawl_engine pawl_store)

@@ -1,7 +1,8 @@
-/* sim [--seed N] [--trace] | [--from N] [--count N] [--seconds N] [--progress FILE]
+/* sim [--store memory|sqlite] --seed N [--trace] | [--from N] [--count N] [--seconds N] [--progress FILE]
  *
  * One seed, or many in a row until one fails. The first line of a failure names the seed; `sim --seed N --trace` shows
- * what happened. With --progress the next seed to try is kept in FILE, so that the next call goes on there. */
+ * what happened. With --store a real store gets the same batches as the model and must say the same. With --progress
+ * the next seed to try is kept in FILE, so that the next call goes on there. */
 #include <inttypes.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -25,6 +26,7 @@ static void __attribute__((format(printf, 1, 2), noreturn)) fail(const char *for
     (void)vfprintf(stderr, format, args);
     (void)fprintf(stderr, "\nsee it: sim --seed %" PRIu64 " --trace\n", sim.seed);
     va_end(args);
+    sim_store_remove(&sim);
     _exit(1);
 }
 
@@ -44,6 +46,7 @@ struct args {
     bool one, trace;
     int64_t seconds;
     const char *progress;
+    enum sim_store_kind store;
 };
 
 static bool read_args(int argc, char **argv, struct args *args)
@@ -67,6 +70,8 @@ static bool read_args(int argc, char **argv, struct args *args)
             args->count = number;
         } else if (strcmp(argv[i], "--seconds") == 0) {
             args->seconds = (int64_t)number;
+        } else if (strcmp(argv[i], "--store") == 0) {
+            args->store = strcmp(value, "sqlite") == 0 ? SIM_STORE_SQLITE : SIM_STORE_MEMORY;
         } else if (strcmp(argv[i], "--progress") == 0) {
             args->progress = value;
         } else {
@@ -123,7 +128,8 @@ int main(int argc, char **argv)
 {
     struct args args;
     if (!read_args(argc, argv, &args)) {
-        (void)fprintf(stderr, "usage: sim --seed N [--trace] | --from N --count N --seconds N --progress FILE\n");
+        (void)fprintf(stderr, "usage: sim [--store memory|sqlite] --seed N [--trace] | "
+                              "--from N --count N --seconds N --progress FILE\n");
         return 2;
     }
     model_broken = fail;
@@ -131,7 +137,7 @@ int main(int argc, char **argv)
     (void)sigaction(SIGABRT, &action, NULL);
     (void)sigaction(SIGSEGV, &action, NULL);
     if (args.one) {
-        sim_run(&sim, args.seed, args.trace);
+        sim_run(&sim, args.seed, args.trace, args.store);
         return 0;
     }
     int64_t began_ms = clock_boot_ms();
@@ -139,7 +145,7 @@ int main(int argc, char **argv)
     for (; seed - first < args.count; seed++) {
         if (args.seconds && clock_boot_ms() - began_ms >= args.seconds * 1000)
             break;
-        sim_run(&sim, seed, args.trace);
+        sim_run(&sim, seed, args.trace, args.store);
         add_totals();
         if (seed % 1000 == 0)
             keep_progress(args.progress, seed + 1);

@@ -225,12 +225,14 @@ static void fini(struct sim *sim)
     for (int i = 0; i < DAGS; i++)
         dag_unref(sim->dags[i]);
     model_fini(&sim->model);
+    sim_store_close(sim);
 }
 
-void sim_run(struct sim *sim, uint64_t seed, bool trace)
+void sim_run(struct sim *sim, uint64_t seed, bool trace, enum sim_store_kind store_kind)
 {
     memset(sim, 0, sizeof *sim);
     sim->seed = seed;
+    sim->store_kind = store_kind;
     sim->random = seed * 0x9e3779b97f4a7c15u + 1;
     sim->trace = trace;
     sim->faults = true;
@@ -244,6 +246,7 @@ void sim_run(struct sim *sim, uint64_t seed, bool trace)
         sim->dag_ids[i] = model_add_dag(&sim->model);
         sim->dags[i] = make_dag(sim);
     }
+    sim_store_open(sim);
     sim_daemon_boot(sim);
     for (uint32_t i = 0; i < WORKERS_WANTED; i++)
         sim_worker_spawn(sim);

@@ -79,7 +79,13 @@ struct sim_totals {
     uint64_t crashes, deaths, breaks, runs, claims, ends, lost, withdrawals, letters;
 };
 
+enum sim_store_kind { SIM_STORE_NONE, SIM_STORE_MEMORY, SIM_STORE_SQLITE };
+
 struct sim {
+    enum sim_store_kind store_kind; /* beside the model */
+    struct store *store;
+    char store_path[256];
+    uint32_t loaded;
     struct sim_totals totals;
     uint64_t seed, random;
     bool trace, faults;
@@ -109,7 +115,7 @@ struct sim {
 };
 
 /* sim.c */
-void sim_run(struct sim *sim, uint64_t seed, bool trace);
+void sim_run(struct sim *sim, uint64_t seed, bool trace, enum sim_store_kind store_kind);
 uint64_t sim_random(struct sim *sim);
 uint32_t sim_below(struct sim *sim, uint32_t bound);    /* 0 .. bound - 1 */
 bool sim_chance(struct sim *sim, uint32_t percent);
@@ -124,6 +130,13 @@ void sim_daemon_effects(struct sim *sim);
 void sim_daemon_submit(struct sim *sim);
 void sim_store_commit(struct sim *sim);
 void sim_daemon_told(struct sim *sim);
+
+/* sim_store.c */
+void sim_store_open(struct sim *sim);
+void sim_store_close(struct sim *sim);
+void sim_store_remove(const struct sim *sim); /* only its files */
+void sim_store_reopen(struct sim *sim);
+void sim_store_compare(struct sim *sim, struct batch *batch);
 
 /* sim_worker.c */
 void sim_worker_spawn(struct sim *sim);

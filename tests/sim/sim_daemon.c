@@ -17,6 +17,7 @@ void sim_daemon_boot(struct sim *sim)
     for (uint32_t i = 0; i < sim->worker_count; i++)
         if (sim->workers[i].alive)
             sim_worker_hello(sim, &sim->workers[i]);
+    sim_store_reopen(sim);
     model_load(&sim->model, sim->engine, sim->live, sim->now);
 }
 
@@ -171,6 +172,7 @@ void sim_store_commit(struct sim *sim)
     struct batch *batch = sim->submitted[0];
     memmove(sim->submitted, sim->submitted + 1, --sim->submitted_count * sizeof(struct batch *));
     model_commit(&sim->model, batch);
+    sim_store_compare(sim, batch);
     sim_check_truth(sim, batch);
     sim->durable[sim->durable_count++] = batch;
 }

@@ -155,7 +155,8 @@ static void judge_key(struct model *model, const struct record_idempotency *row,
             continue;
         verdict->refused = true;
         verdict->code = key->digest == row->digest ? ERROR_OK : ERROR_IDEMPOTENCY_MISMATCH;
-        verdict->run_id = key->run_id;
+        if (verdict->code == ERROR_OK)
+            verdict->run_id = key->run_id;
     }
 }
 
