@@ -253,13 +253,13 @@ void engine_command_committed(struct engine *engine, struct waiting_command *wai
             (void)error_set(&result->error, verdict->code, "%s", error_default_text((int)verdict->code));
         if (birth)
             engine_run_free(engine, birth);
-    } else {
-        if (verdict->version)
-            result->dag_version = verdict->version;
-        if (birth)
-            begin(engine, birth, now);
+        birth = NULL;
+    } else if (verdict->version) {
+        result->dag_version = verdict->version;
     }
     answer(waiting->command, result);
+    if (birth)
+        begin(engine, birth, now); /* after the answer: a million tasks take a while */
 }
 
 void engine_refuse_waiting(struct engine *engine, enum error_code code, const char *text)

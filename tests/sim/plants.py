@@ -58,7 +58,7 @@ PLANTS = [
     ("start-of-run-not-recorded", "engine/dispatch.c",
      "    start_run(engine, run, now);\n    struct try *try = claim", "    struct try *try = claim"),
     ("refused-run-begins", "engine/command.c",
-     "            engine_run_free(engine, birth);\n    } else {", "            begin(engine, birth, now);\n    } else {"),
+     "            engine_run_free(engine, birth);\n        birth = NULL;\n", "            ;\n"),
     ("births-not-counted-down", "engine/command.c", "    if (birth)\n        engine->births--;\n", ""),
     ("resolved-by-nobody", "engine/command.c",
      "    record_resolution(engine, command, run, group, now);\n    record_birth", "    record_birth"),

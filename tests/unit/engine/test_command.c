@@ -38,6 +38,37 @@ static void test_full(void **state)
     rig_fini(&rig);
 }
 
+struct told {
+    struct engine *engine;
+    uint64_t ready_then;
+    bool done;
+};
+
+static void told(struct command *command, const struct command_result *result)
+{
+    struct told *told = command->context;
+    assert_int_equal(result->error.code, ERROR_OK);
+    told->ready_then = engine_counts(told->engine).ready_tasks;
+    told->done = true;
+}
+
+/* The answer does not wait until all tasks of a big run stand in the order. */
+static void test_answered_before_the_tasks_are_ready(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 0);
+    struct told answer = {.engine = rig.engine};
+    struct command command = {.kind = COMMAND_RUN_TRIGGER, .dag_id = rig.dag_id, .dag = graph_new(1000, NULL, 0),
+                              .done = told, .context = &answer};
+    engine_command(rig.engine, &command, rig.now);
+    rig_commit(&rig, rig_take(&rig));
+    assert_true(answer.done);
+    assert_int_equal(answer.ready_then, 0);
+    assert_int_equal(engine_counts(rig.engine).ready_tasks, 1000);
+    rig_fini(&rig);
+}
+
 static void test_births_count(void **state)
 {
     (void)state;
@@ -230,6 +261,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_full),
+        cmocka_unit_test(test_answered_before_the_tasks_are_ready),
         cmocka_unit_test(test_births_count),
         cmocka_unit_test(test_idempotency),
         cmocka_unit_test(test_dag_deleted_meanwhile),
