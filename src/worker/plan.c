@@ -3,7 +3,8 @@
  * word that is no builtin, keyword or assignment and is found in the task's PATH, and an environment that the shell
  * would pass on as it is. Anything else goes to the shell: in doubt we do not guess.
  *
- * One thing a shell does is done here: an exported PWD that is not the workdir is corrected. */
+ * One thing a shell does is done here: it passes on a PWD that names the workdir. One thing differs: a
+ * program that a signal killed is told as that, where dash waits for it, prints a word and exits with 128 + signal. */
 #include "worker/plan.h"
 
 #include <errno.h>
@@ -183,7 +184,8 @@ static char **list_pointers(struct arena *arena, const struct job_list *list, si
     return items;
 }
 
-/* As a shell does at its start: PWD is kept where it names the workdir, else it becomes its physical path. */
+/* As a shell does at its start: PWD is kept where it names the workdir, else it becomes its physical path. There is
+ * room for one more variable. */
 static void correct_pwd(struct arena *arena, const struct job *job, char **envp)
 {
     struct stat named;
@@ -191,9 +193,7 @@ static void correct_pwd(struct arena *arena, const struct job *job, char **envp)
     char physical[PATH_MAX];
     while (*envp && strncmp(*envp, "PWD=", 4) != 0)
         envp++;
-    if (!*envp || strcmp(*envp + 4, job->workdir) == 0)
-        return;
-    if ((*envp)[4] == '/' && stat(*envp + 4, &named) == 0 && stat(job->workdir, &real) == 0
+    if (*envp && (*envp)[4] == '/' && stat(*envp + 4, &named) == 0 && stat(job->workdir, &real) == 0
         && named.st_dev == real.st_dev && named.st_ino == real.st_ino)
         return;
     if (realpath(job->workdir, physical))
@@ -215,7 +215,7 @@ static bool plan_direct(struct arena *arena, const struct job *job, struct worke
         .program = program,
         .name = words[0],
         .argv = words,
-        .envp = list_pointers(arena, &job->env, 0, NULL),
+        .envp = list_pointers(arena, &job->env, 1, NULL),
         .direct = true,
     };
     correct_pwd(arena, job, plan->envp);

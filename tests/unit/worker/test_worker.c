@@ -477,13 +477,17 @@ static void test_a_dead_worker_leaves_nothing(void **state)
     (void)kill(rig->pid, SIGKILL);
     (void)waitpid(rig->pid, NULL, 0);
     rig->pid = 0;
+    /* The kernel ends the first one; those below it are not told. */
+    if (mode->spawn != WORKER_SPAWN_POSIX)
+        rig_expect_gone(first);
+    assert_true(rig_is_alive(second));
     uint32_t found = 1;
     uint32_t total = 0;
     while (found) {
         assert_int_equal(worker_leftover_kill(rig->dir, rig->options.id, &found, NULL), 0);
         total += found;
     }
-    assert_true(total >= 2);
+    assert_true(total >= 1);
     rig_expect_gone(first);
     rig_expect_gone(second);
     worker_leftover_remove(rig->dir, rig->options.id, false);
