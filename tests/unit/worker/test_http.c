@@ -330,6 +330,19 @@ static void test_timeout_and_cancel(void **state)
     rig_expect_end(rig);
 }
 
+/* libcurl's sockets are no business of a program started meanwhile. */
+static void test_sockets_stay_here(void **state)
+{
+    struct rig *rig = *state;
+    struct job request = http_job(rig, "GET", "/never");
+    rig_begin(rig, &request);
+    struct job job = rig_command(rig, "ls -l /proc/self/fd | grep -c socket");
+    assert_int_equal(rig_run(rig, &job).exit_code, 1);
+    assert_string_equal(rig_log(rig, rig->log_path), "0\n");
+    rig_send_bare(rig, MESSAGE_KILL_ALL);
+    rig_expect_end(rig);
+}
+
 /* Many after each other and beside each other, on connections that are used again. */
 static void test_many(void **state)
 {
@@ -362,8 +375,10 @@ static int tear_down(void **state)
     return 0;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_success_is_2xx_and_the_body_is_the_log, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_other_answers_fail_with_their_status, set_up, tear_down),
@@ -374,6 +389,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_broken_connections_say_why, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_the_body_is_capped, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_timeout_and_cancel, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_sockets_stay_here, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_many, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, start_server, stop_server);

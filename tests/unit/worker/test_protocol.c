@@ -8,15 +8,16 @@
 #include "base/mem.h"
 #include "worker/protocol.h"
 
-static const struct job_key key = {
-    .run_id = {{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}},
-    .fence = 0x1122334455667788u,
-    .task = 70000,
-    .number = 3,
-};
+#define KEY \
+    { \
+        .run_id = {{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}}, .fence = 0x1122334455667788u, \
+        .task = 70000, .number = 3, \
+    }
+
+static const struct job_key key = KEY;
 
 static const struct job job = {
-    .key = key,
+    .key = KEY,
     .kind = JOB_ARGV,
     .timeout_ms = 5000,
     .log_path = "/data/logs/x.log",
@@ -33,7 +34,7 @@ static const struct job job = {
 };
 
 static const struct job_result result = {
-    .key = key,
+    .key = KEY,
     .outcome = ATTEMPT_FAILED,
     .error_type = FAILURE_EXIT,
     .retryable = true,

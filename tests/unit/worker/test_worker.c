@@ -385,6 +385,7 @@ static void test_quit_waits_for_what_is_held(void **state)
     char *fifo = mem_strdup(rig_fifo(rig, "go"));
     struct job job = rig_command(rig, "read line <go; echo $line");
     rig_begin(rig, &job);
+    rig_send(rig, &(struct message){.type = MESSAGE_ACK, .ack = job.key}); /* there is no result yet: ignored */
     rig_send_bare(rig, MESSAGE_QUIT);
     FILE *file = fopen(fifo, "w");
     (void)fputs("on\n", file);
