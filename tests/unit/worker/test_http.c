@@ -69,13 +69,14 @@ static bool serve_one(int fd, const char *request)
 }
 
 /* Bytes of the first request, 0 when it is not whole yet. */
-static size_t request_size(const struct buf *in)
+static size_t request_size(struct buf *in)
 {
-    const char *end = in->len ? memmem(in->bytes, in->len, "\r\n\r\n", 4) : NULL;
+    const char *text = buf_text(in);
+    const char *end = strstr(text, "\r\n\r\n");
     if (!end)
         return 0;
-    size_t size = (size_t)(end - in->bytes) + 4;
-    for (const char *line = in->bytes; line < end; line = strstr(line, "\r\n") + 2)
+    size_t size = (size_t)(end - text) + 4;
+    for (const char *line = text; line < end; line = strstr(line, "\r\n") + 2)
         if (strncasecmp(line, "Content-Length:", 15) == 0)
             size += strtoul(line + 15, NULL, 10);
     return in->len >= size ? size : 0;
