@@ -244,8 +244,9 @@ struct store {
                                       may look. What status tells */
 };
 
-/* DATA/pawl.db. ERROR_NOT_FOUND, ERROR_STORE_NEWER (err names both versions), ERROR_STORE_FAILED (no pawl store,
- * damaged, not permitted). Caller closes with store_close. */
+/* DATA/pawl.db. ERROR_NOT_FOUND, ERROR_STORE_NEWER (err names both versions), ERROR_STORE_FULL (not even room for the
+ * new epoch; nothing is lost, try again later), ERROR_STORE_FAILED (no pawl store, damaged, not permitted). Caller
+ * closes with store_close. */
 int store_open_sqlite(const struct store_options *options, struct store **ret_store, struct error *err);
 
 /* Calls through the table; arguments are checked (assert) on the way in. */

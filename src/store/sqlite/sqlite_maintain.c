@@ -29,7 +29,7 @@ bool store_sqlite_make_reserve(const struct store_sqlite *store)
     int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
     bool made = fd >= 0 && fstat(fd, &status) == 0;
     if (made && status.st_size < store->reserve_bytes)
-        made = posix_fallocate(fd, 0, store->reserve_bytes) == 0 && fsync(fd) == 0;
+        made = posix_fallocate(fd, 0, store->reserve_bytes) == 0;
     if (fd >= 0)
         (void)close(fd);
     if (!made)

@@ -86,8 +86,11 @@ int store_sqlite_enter(struct store *head, struct sqlite_connection **ret_connec
         code = open_connection(store, false, connection, err);
     if (!code)
         code = store_sqlite_run_plain(connection, SQL_BEGIN, err);
-    if (code)
+    if (code) { /* no room for the -shm file, say: readers know one error */
+        if (err)
+            err->code = ERROR_STORE_FAILED;
         return store_sqlite_leave(connection, ERROR_STORE_FAILED);
+    }
     *ret_connection = connection;
     return 0;
 }

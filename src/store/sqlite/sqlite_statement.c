@@ -80,8 +80,8 @@ static const char *const sql[SQL_COUNT] = {
                           "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 'pending', 0, ?12)",
     [SQL_LETTER_RESOLVE] = "UPDATE letters SET resolution = ?2, resolved_run = ?3, resolved_ms = ?4, "
                            "resolved_by = ?5, notes = ?6 WHERE id = ?1 AND resolution = 'pending'",
-    [SQL_LETTERS_RESOLVE] = "UPDATE letters SET resolution = 'retried', resolved_run = ?2, resolved_ms = ?3 "
-                            "WHERE run_id = ?1 AND resolution = 'pending'",
+    [SQL_LETTERS_RESOLVE] = "UPDATE letters INDEXED BY letters_by_run SET resolution = 'retried', "
+                            "resolved_run = ?2, resolved_ms = ?3 WHERE run_id = ?1 AND resolution = 'pending'",
 
     [SQL_IDS_DAG] = "SELECT id FROM dags WHERE id BETWEEN ?1 AND ?2 AND (?3 OR deleted_ms = 0) "
                     "AND (?4 IS NULL OR instr(lower(name), lower(?4)) > 0) ORDER BY id DESC",
@@ -119,7 +119,9 @@ static const char *const sql[SQL_COUNT] = {
                 "UNION ALL SELECT " ENDED_COLUMNS "FROM runs r JOIN dags d ON d.dag = r.dag WHERE r.id = ?1",
     [SQL_RUN_RANGE] = "SELECT base, task_count FROM active_runs WHERE id = ?1 "
                       "UNION ALL SELECT base, task_count FROM runs WHERE id = ?1",
-    [SQL_ATTEMPTS] = "SELECT * FROM attempts WHERE key BETWEEN ?1 AND ?2 ORDER BY key LIMIT ?3",
+    [SQL_ATTEMPTS] = "SELECT key, state, fence, worker, claimed_ms, started_ms, ended_ms, retry_ms, task_state, "
+                     "error_type, error, exit_code, signal, http_status, cpu_us, max_rss_bytes, log_bytes "
+                     "FROM attempts WHERE key BETWEEN ?1 AND ?2 ORDER BY key LIMIT ?3",
     [SQL_LETTER] = "SELECT id, run_id, dag_id, task, task_id, task_name, dag_name, error_type, error, attempts, "
                    "created_ms, resolution, resolved_run, resolved_ms, resolved_by, notes, config "
                    "FROM letters WHERE id = ?1",
