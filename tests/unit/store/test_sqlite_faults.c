@@ -71,7 +71,8 @@ static enum store_room maintain(struct suite *suite)
 /* A batch that ends what runs and makes a run; its second part may be refused when room is low. */
 struct work {
     struct uuid dag_id, run_id, born_id;
-    struct record_attempt claim;
+    struct record_attempt claim;        /* ended by the batch */
+    struct record_attempt next, last;   /* claimed by it */
     struct batch *batch;
 };
 
@@ -84,7 +85,8 @@ static struct work make_work(struct suite *suite)
     work.batch = suite_batch(suite);
     (void)put_end(suite, work.batch, &work.claim, ATTEMPT_FAILED);
     (void)put_letter(suite, work.batch, suite_id(suite), work.run_id, work.dag_id, 0);
-    (void)put_claim(suite, work.batch, work.run_id, 1, 1);
+    work.next = put_claim(suite, work.batch, work.run_id, 1, 1)->attempt;
+    work.last = put_claim(suite, work.batch, work.run_id, 2, 1)->attempt;
     (void)put_run(suite, work.batch, record_add_group(work.batch), work.born_id, work.dag_id);
     return work;
 }
@@ -97,7 +99,7 @@ static bool is_written(struct suite *suite, const struct work *work)
     struct store_letters letters;
     assert_int_equal(store_list_attempts(suite->store, &query, &suite->arena, &attempts, NULL), 0);
     assert_int_equal(store_list_letters(suite->store, &letters_query, &suite->arena, &letters, NULL), 0);
-    bool written = attempts.count == 2;
+    bool written = attempts.count == 3;
     assert_int_equal(attempts.items[0].state, written ? ATTEMPT_FAILED : ATTEMPT_RUNNING);
     assert_int_equal(letters.count, written);
     return written;
@@ -109,6 +111,17 @@ static bool is_born(struct suite *suite, const struct work *work)
     int code = store_get_run(suite->store, work->born_id, &suite->arena, &run, NULL);
     assert_true(code == 0 || code == ERROR_RUN_NOT_FOUND);
     return code == 0;
+}
+
+/* What the writer remembers of the run is what is written: the run can be brought to its end. */
+static void finish(struct suite *suite, const struct work *work)
+{
+    struct batch *batch = suite_batch(suite);
+    (void)put_end(suite, batch, &work->next, ATTEMPT_SUCCEEDED);
+    (void)put_end(suite, batch, &work->last, ATTEMPT_SUCCEEDED);
+    (void)put_run_end(suite, batch, work->run_id, work->dag_id, RUN_FAILED);
+    suite_commit_all(suite, batch);
+    assert_int_equal(suite_run(suite, work->run_id).run.state, RUN_FAILED);
 }
 
 /* One write finds no room: the reserve is given up and the batch goes through, but for the birth. */
@@ -131,6 +144,7 @@ static bool full_once(uint64_t n)
     assert_int_equal(access(reserve, F_OK), hit ? -1 : 0);
     assert_int_equal(maintain(suite), STORE_ROOM_OK);
     assert_int_equal(access(reserve, F_OK), 0);
+    finish(suite, &work);
     (void)suite_make_run(suite, work.dag_id);
     assert_sound(suite);
     mem_free(reserve);
@@ -163,6 +177,7 @@ static bool full_for_good(uint64_t n)
     }
     assert_true(is_written(suite, &work));
     assert_int_equal(maintain(suite), STORE_ROOM_OK);
+    finish(suite, &work);
     assert_sound(suite);
     record_batch_free(work.batch);
     assert_int_equal(suite_teardown(&state), 0);
@@ -305,7 +320,7 @@ static void fill(const char *path)
 static uint32_t commit_until(struct suite *suite, struct uuid run_id, uint32_t *count, enum store_room room)
 {
     int code = 0;
-    while (room_of(suite) != room) {
+    while (!code && room_of(suite) != room) {
         struct batch *batch = suite_batch(suite);
         char *text = arena_zalloc(&batch->arena, 3001);
         memset(text, 'x', 3000);
@@ -317,6 +332,7 @@ static uint32_t commit_until(struct suite *suite, struct uuid run_id, uint32_t *
         record_batch_free(batch);
         assert_true(*count < 1000 * SUITE_TASKS);
     }
+    assert_int_equal(room_of(suite), room);
     assert_int_equal(suite_count_attempts(suite, run_id), *count);
     return *count;
 }
