@@ -2,6 +2,7 @@
 #   make          the optimised binary, build/pawl
 #   make check    everything that is tested, under ASan and UBSan
 #   make lint     the two other compiles (gcc -O2, clang) and tools/tidy
+#   make workloads  real recorded workflows through build/pawl, as no-ops and scaled to 20 s
 #   make demo     a server, a DAG, its result
 #   make fuzz     libFuzzer targets, FUZZ_SECONDS (60) each
 #   make bench    the budgets, measured beside floors and rivals; BENCH holds options of bench/bench.py
@@ -17,7 +18,7 @@ PREFIX ?= /usr/local
 
 SIM_SECONDS ?= 600
 
-.PHONY: sim sim-plants bench-core all check check-build lint demo fuzz crash torture bench install deps clean
+.PHONY: sim sim-plants bench-core all check check-build lint workloads demo fuzz crash torture bench install deps clean
 
 all:
 	@cmake -S . -B build -G Ninja -DCMAKE_C_COMPILER=$(CC) -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null
@@ -38,6 +39,9 @@ lint:
 	@PAWL_JOBS=$(JOBS) tools/build-variant release
 	@PAWL_JOBS=$(JOBS) tools/build-variant clang
 	@tools/tidy
+
+workloads: all
+	@PAWL=build/pawl PAWL_WORKLOADS=all /usr/bin/python3 -m pytest -q -s -p no:cacheprovider tests/blackbox/test_workloads.py
 
 demo:
 	@tools/demo
