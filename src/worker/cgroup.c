@@ -128,34 +128,32 @@ static void write_word(int dir_fd, const char *path, const char *word)
     (void)close(fd);
 }
 
-int worker_cgroup_open(struct worker_cgroup *cgroup, struct uuid worker_id, struct error *err)
+char *worker_cgroup_path(struct uuid worker_id, struct error *err)
 {
-    *cgroup = (struct worker_cgroup){.fd = -1};
     char *mountinfo = read_all("/proc/self/mountinfo");
     char *membership = read_all("/proc/self/cgroup");
     char *base = mountinfo && membership ? worker_cgroup_locate(mountinfo, membership) : NULL;
     char id[UUID_TEXT_LEN + 1];
     uuid_format(worker_id, id);
-    int code = 0;
-    if (!base) {
-        code = error_set(err, ERROR_IO, "there is no cgroup v2");
-        goto out;
-    }
-    char *path = mem_printf("%s/pawl-%s", base, id);
-    if (mkdir(path, 0755) == 0)
-        cgroup->fd = open_folder(AT_FDCWD, path);
-    if (cgroup->fd < 0) {
-        code = error_set(err, ERROR_IO, "the cgroup %s cannot be made: %s", path, strerror(errno));
-        mem_free(path);
-        goto out;
-    }
-    cgroup->path = path;
-    write_word(cgroup->fd, "cgroup.subtree_control", "+memory");
-out:
+    char *path = base ? mem_printf("%s/pawl-%s", base, id) : NULL;
+    if (!path)
+        error_set(err, ERROR_IO, "there is no cgroup v2");
     mem_free(mountinfo);
     mem_free(membership);
     mem_free(base);
-    return code;
+    return path;
+}
+
+int worker_cgroup_open(struct worker_cgroup *cgroup, const char *path, struct error *err)
+{
+    *cgroup = (struct worker_cgroup){.fd = -1};
+    if (mkdir(path, 0755) == 0)
+        cgroup->fd = open_folder(AT_FDCWD, path);
+    if (cgroup->fd < 0)
+        return error_set(err, ERROR_IO, "the cgroup %s cannot be made: %s", path, strerror(errno));
+    cgroup->path = mem_strdup(path);
+    write_word(cgroup->fd, "cgroup.subtree_control", "+memory");
+    return 0;
 }
 
 void worker_cgroup_close(struct worker_cgroup *cgroup)
@@ -289,8 +287,14 @@ int worker_cgroup_kill_all(const char *path, uint32_t *ret_found, struct error *
     int fd = open_folder(AT_FDCWD, path);
     if (fd < 0)
         return errno == ENOENT ? 0 : error_set(err, ERROR_IO, "cannot open %s: %s", path, strerror(errno));
-    bool killed = kill_at_once(fd);
-    *ret_found = signal_tree(fd, killed ? 0 : SIGKILL, 0);
+    /* Counted before they are killed: what dies at once was found too. */
+    int again_fd = open_folder(fd, ".");
+    if (again_fd >= 0)
+        *ret_found = signal_tree(again_fd, 0, 0);
+    if (kill_at_once(fd))
+        (void)close(fd);
+    else
+        *ret_found = signal_tree(fd, SIGKILL, 0);
     return 0;
 }
 

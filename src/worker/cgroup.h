@@ -27,8 +27,10 @@ struct worker_leaf {
 
 #define WORKER_LEAF_INIT ((struct worker_leaf){.fd = -1, .events_fd = -1, .memory_fd = -1})
 
-/* Makes the folder, without leaves. ERROR_IO with the reason when there is no cgroup v2 or it cannot be written. */
-int worker_cgroup_open(struct worker_cgroup *cgroup, struct uuid worker_id, struct error *err);
+/* Where a worker's would be; caller frees with mem_free. NULL with the reason when there is no cgroup v2. */
+char *worker_cgroup_path(struct uuid worker_id, struct error *err);
+/* Makes the folder, without leaves. ERROR_IO with the reason when it cannot be made. */
+int worker_cgroup_open(struct worker_cgroup *cgroup, const char *path, struct error *err);
 void worker_cgroup_close(struct worker_cgroup *cgroup);  /* and removes it; what is not empty stays */
 
 /* Makes one, in place of the one that there is. */

@@ -26,11 +26,9 @@ static int map(int fd, uint32_t slots, struct worker_record **ret_record)
     return 0;
 }
 
-int worker_record_make(const char *path, uint32_t slots, struct uuid boot_id, const char *cgroup,
-                       struct worker_record **ret_record, struct error *err)
+int worker_record_make(const char *path, uint32_t slots, struct uuid boot_id, struct worker_record **ret_record,
+                       struct error *err)
 {
-    if (cgroup && strlen(cgroup) >= WORKER_RECORD_PATH_MAX)
-        return error_set(err, ERROR_IO, "the path of the cgroup is too long: %s", cgroup);
     int code = 0;
     struct worker_record *record = NULL;
     int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -44,9 +42,18 @@ int worker_record_make(const char *path, uint32_t slots, struct uuid boot_id, co
     record->magic = MAGIC;
     record->boot_id = boot_id;
     record->slots = slots;
-    if (cgroup)
-        memcpy(record->cgroup, cgroup, strlen(cgroup) + 1);
     *ret_record = record;
+    return 0;
+}
+
+int worker_record_set_cgroup(struct worker_record *record, const char *cgroup, struct error *err)
+{
+    size_t len = cgroup ? strlen(cgroup) : 0;
+    if (len >= WORKER_RECORD_PATH_MAX)
+        return error_set(err, ERROR_TOO_BIG, "the path of the cgroup is too long: %s", cgroup);
+    memset(record->cgroup, 0, sizeof record->cgroup);
+    if (len)
+        memcpy(record->cgroup, cgroup, len);
     return 0;
 }
 

@@ -160,7 +160,14 @@ static int open_loop(struct worker *worker, struct error *err)
 static int try_cgroup(struct worker *worker, struct error *err)
 {
     struct worker_leaf *first = &worker->slots[0].leaf;
-    int code = worker_cgroup_open(&worker->cgroup, worker->options->id, err);
+    char *path = worker_cgroup_path(worker->options->id, err);
+    if (!path)
+        return ERROR_IO;
+    /* Recorded before it is made: whoever cleans up after us must know of it. */
+    int code = worker_record_set_cgroup(worker->record, path, err);
+    if (!code)
+        code = worker_cgroup_open(&worker->cgroup, path, err);
+    mem_free(path);
     if (code)
         return code;
     code = worker_leaf_open(&worker->cgroup, 0, first, err);
@@ -190,8 +197,10 @@ static void choose_isolation(struct worker *worker)
             log_warn("clone3 does not work here (%s): tasks are started by posix_spawn, without a cgroup, and do not "
                      "die at once when their worker is killed", strerror(failed));
     }
-    if (options->isolation == WORKER_ISOLATION_AUTO && !worker->posix_spawn && try_cgroup(worker, &err) != 0)
+    if (options->isolation == WORKER_ISOLATION_AUTO && !worker->posix_spawn && try_cgroup(worker, &err) != 0) {
+        (void)worker_record_set_cgroup(worker->record, NULL, NULL);
         log_debug("what tasks leave behind is ended as far as it can be found: %s", err.text);
+    }
 }
 
 static int prepare(struct worker *worker, const struct worker_options *options, struct error *err)
@@ -212,10 +221,11 @@ static int prepare(struct worker *worker, const struct worker_options *options, 
     int code = open_loop(worker, err);
     if (code)
         return code;
-    choose_isolation(worker);
     char *path = worker_file(options->dir, options->id, "run");
-    code = worker_record_make(path, options->slots, worker->boot_id, worker->cgroup.path, &worker->record, err);
+    code = worker_record_make(path, options->slots, worker->boot_id, &worker->record, err);
     mem_free(path);
+    if (!code)
+        choose_isolation(worker);
     return code;
 }
 

@@ -24,7 +24,6 @@
 
 enum { PATIENCE_MS = 60000 };
 
-static const struct uuid worker_id = {{1, 0x90, 7, 7, 7, 7, 0x70, 7, 0x80, 7, 7, 7, 7, 7, 7, 7}};
 static const struct uuid run_id = {{1, 0x90, 8, 8, 8, 8, 0x70, 8, 0x80, 8, 8, 8, 8, 8, 8, 8}};
 
 struct rig *rig_new(const struct rig_mode *mode)
@@ -36,10 +35,11 @@ struct rig *rig_new(const struct rig_mode *mode)
     (void)snprintf(rig->workdir, sizeof rig->workdir, "%s/work", rig->root);
     assert_int_equal(mkdir(rig->dir, 0700), 0);
     assert_int_equal(mkdir(rig->workdir, 0700), 0);
+    const uint64_t random[2] = {(uint64_t)getpid(), (uint64_t)clock_boot_us()};
     rig->fd = -1;
     rig->fence = 100;
     rig->options = (struct worker_options){
-        .id = worker_id,
+        .id = uuid_make_v7(clock_wall_ms(), random),
         .dir = rig->dir,
         .slots = 4,
         .grace_ms = 20000,
@@ -66,9 +66,9 @@ void rig_free(struct rig *rig)
         (void)waitpid(rig->pid, NULL, 0);
     }
     uint32_t found = 1;
-    while (found && worker_leftover_kill(rig->dir, worker_id, &found, NULL) == 0)
+    while (found && worker_leftover_kill(rig->dir, rig->options.id, &found, NULL) == 0)
         ;
-    worker_leftover_remove(rig->dir, worker_id, false);
+    worker_leftover_remove(rig->dir, rig->options.id, false);
     (void)nftw(rig->root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     buf_fini(&rig->in);
     buf_fini(&rig->env);
@@ -79,7 +79,7 @@ void rig_free(struct rig *rig)
 static struct sockaddr_un address_of(const struct rig *rig)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    char *path = worker_file(rig->dir, worker_id, "sock");
+    char *path = worker_file(rig->dir, rig->options.id, "sock");
     assert_true(strlen(path) < sizeof address.sun_path);
     memcpy(address.sun_path, path, strlen(path) + 1);
     mem_free(path);
@@ -92,7 +92,7 @@ void rig_start(struct rig *rig)
     rig->options.listen_fd = socket(AF_UNIX, SOCK_STREAM, 0);
     assert_int_equal(bind(rig->options.listen_fd, (struct sockaddr *)&address, sizeof address), 0);
     assert_int_equal(listen(rig->options.listen_fd, 8), 0);
-    char *path = worker_file(rig->dir, worker_id, "lock");
+    char *path = worker_file(rig->dir, rig->options.id, "lock");
     rig->options.lock_fd = open(path, O_RDWR | O_CREAT, 0600);
     assert_int_equal(flock(rig->options.lock_fd, LOCK_EX | LOCK_NB), 0);
     mem_free(path);

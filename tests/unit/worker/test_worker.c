@@ -1,6 +1,7 @@
 /* A real worker: what comes of tasks, and of a daemon that comes and goes. Each way of starting processes in turn. */
 #include "rig.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "worker/cgroup.h"
 
 static const struct rig_mode modes[] = {
     {"auto", WORKER_ISOLATION_AUTO, WORKER_SPAWN_AUTO},
@@ -497,6 +499,29 @@ static void test_a_dead_worker_leaves_nothing(void **state)
     mem_free(fifo);
 }
 
+/* Killed at whatever moment of its start: what it had made by then is found. */
+static void test_a_worker_that_never_began_leaves_nothing(void **state)
+{
+    struct rig *rig = *state;
+    char *cgroup = worker_cgroup_path(rig->options.id, NULL);
+    for (int i = 0; i < 60; i++) {
+        rig_start(rig);
+        for (int k = 0; k < i * 10; k++)
+            (void)sched_yield();
+        (void)kill(rig->pid, SIGKILL);
+        (void)waitpid(rig->pid, NULL, 0);
+        rig->pid = 0;
+        uint32_t found = 1;
+        while (found)
+            assert_int_equal(worker_leftover_kill(rig->dir, rig->options.id, &found, NULL), 0);
+        worker_leftover_remove(rig->dir, rig->options.id, false);
+        if (cgroup)
+            assert_int_equal(access(cgroup, F_OK), -1);
+    }
+    assert_int_equal(rmdir(rig->dir), 0);
+    mem_free(cgroup);
+}
+
 static unsigned count_entries(const char *format, pid_t pid)
 {
     char command[160];
@@ -591,6 +616,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(test_it_dies_with_its_parent, set_up_only, tear_down),
         cmocka_unit_test_setup_teardown(test_term_ends_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_dead_worker_leaves_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_worker_that_never_began_leaves_nothing, set_up_only, tear_down),
         cmocka_unit_test_setup_teardown(test_nothing_leaks, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_python_runs_scripts_and_code, set_up, tear_down),
     };
