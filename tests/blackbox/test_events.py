@@ -86,8 +86,8 @@ def test_a_break_before_the_first_event_loses_nothing(shared):
     run_id = shared.start_run(fresh(), TWO)
     shared.wait_run(run_id)
     with shared.events(last_id=last_id) as again:
-        first = next(iter(again))
-    assert (first.name, first.data["runId"]) == ("run", run_id)
+        first = again.wait_for(lambda e: e.name != "worker")
+    assert (first.name, first.data["runId"], first.data["state"]) == ("run", run_id, "pending")
 
 
 def test_strange_ids_give_a_reset(shared):
