@@ -159,13 +159,16 @@ const struct api_route api_table_routes[] = {
 
     /* events */
     {HTTP_GET, "/api/v1/runs/{runId}/events", "getRunEvents", "events", "What changes in a run, as it changes",
-     "A stream of server-sent events; their data is a Run, a TaskStatus or what else GET gives. After a break the "
-     "stream goes on behind `Last-Event-ID`; when that is too old it begins with an event `reset`. Readers that are "
-     "too slow are dropped.", API_ROLE_VIEWER, .headers = API_HEADER_LAST_EVENT_ID, .status = 200,
+     "A stream of server-sent events: `run` with a Run, `task` with a TaskStatus and its `runId`. It begins with the "
+     "run as it is and ends with the run. After a break it goes on behind `Last-Event-ID`; when that is too old it "
+     "begins with `reset`: read everything anew. States that came and went at once are not told. A reader that is too "
+     "slow is dropped: its stream ends before the run does. Comments every 15 seconds show that the stream lives.",
+     API_ROLE_VIEWER, .headers = API_HEADER_LAST_EVENT_ID, .status = 200,
      .content_type = "text/event-stream", .stream = true, .needs_store = true, .errors = {ERROR_RUN_NOT_FOUND},
      .handler = api_get_run_events},
     {HTTP_GET, "/api/v1/events", "getEvents", "events", "What changes anywhere, as it changes",
-     "The same for all runs, workers and DAGs.", API_ROLE_VIEWER, .headers = API_HEADER_LAST_EVENT_ID, .status = 200,
+     "The same for all runs, and `worker` with a Worker. It begins with what happens next and has no end.",
+     API_ROLE_VIEWER, .headers = API_HEADER_LAST_EVENT_ID, .status = 200,
      .content_type = "text/event-stream", .stream = true, .handler = api_get_events},
 
     /* workers */
