@@ -200,8 +200,9 @@ static void test_timeout_ends_what_ignores_term(void **state)
 static void test_stop_asks_first(void **state)
 {
     struct rig *rig = *state;
+    (void)rig_fifo(rig, "other");
     char *fifo = mem_strdup(rig_fifo(rig, "ready"));
-    struct job job = rig_command(rig, "trap 'echo bye; exit 0' TERM; exec 3<>ready; echo go >&3; sleep 1000 & wait");
+    struct job job = rig_command(rig, "trap 'echo bye; exit 0' TERM; exec 3<>ready 4<>other; echo go >&3; read x <&4");
     rig_begin(rig, &job);
     (void)rig_wait_fifo(rig, fifo);
     rig_send(rig, &(struct message){.type = MESSAGE_STOP, .stop = {job.key, STOP_CANCEL}});
@@ -499,15 +500,22 @@ static void test_a_dead_worker_leaves_nothing(void **state)
     mem_free(fifo);
 }
 
-/* Killed at whatever moment of its start: what it had made by then is found. */
+/* Killed at whatever moment of its start, the one at which its cgroup appears above all: what it had made by then is
+ * found. */
 static void test_a_worker_that_never_began_leaves_nothing(void **state)
 {
     struct rig *rig = *state;
     char *cgroup = worker_cgroup_path(rig->options.id, NULL);
+    rig_start(rig);
+    (void)rig_connect(rig);
+    bool has_cgroup = rig->hello.isolation == ISOLATION_CGROUP;
+    rig_quit(rig);
     for (int i = 0; i < 60; i++) {
         rig_start(rig);
         for (int k = 0; k < i * 10; k++)
             (void)sched_yield();
+        while (has_cgroup && i < 40 && access(cgroup, F_OK) != 0)
+            ;
         (void)kill(rig->pid, SIGKILL);
         (void)waitpid(rig->pid, NULL, 0);
         rig->pid = 0;
