@@ -11,11 +11,13 @@ enum {
     LIMIT_DAG_LOCAL_TASKS_MAX = 1000000,             /* tasks of a DAG read on the daemon's machine */
     LIMIT_DAG_EDGES_MAX = 20000000,                  /* dependencies of a DAG, all tasks together */
     LIMIT_DAG_ERRORS_MAX = 100,                      /* errors reported for one file; then it says how many more */
+    LIMIT_DAG_ERRORS_READ_MAX = 10000,               /* after so many the rest of the file is not looked at */
     LIMIT_YAML_DEPTH_MAX = 256,                      /* nested collections */
     LIMIT_YAML_NODES_MAX = 3000000,                  /* nodes held at once; tasks already read are not held */
     LIMIT_YAML_ALIAS_NODES_MAX = 100000,             /* nodes reached through aliases, expanded, in any file */
     LIMIT_YAML_ALIAS_FACTOR_MAX = 16,                /* and so many more for each node written out */
     LIMIT_YAML_ANCHORS_MAX = 10000,                  /* anchors of one file */
+    LIMIT_YAML_DIRECTIVES_MAX = 2000,                /* %TAG lines of one document, give or take what is read at once */
     LIMIT_YAML_KEYS_MAX = 10000,                     /* keys of one mapping */
     LIMIT_YAML_SCALAR_BYTES_MAX = 4 * 1024 * 1024,   /* one scalar */
     LIMIT_TASK_ID_BYTES_MAX = 250,
@@ -25,6 +27,8 @@ enum {
     LIMIT_ENV_VARS_MAX = 1000,                       /* variables of one task, DAG's included */
     LIMIT_EXPAND_REFS_MAX = 10000,                   /* references replaced in one value, through variables too */
     LIMIT_EXPAND_DEPTH_MAX = 32,                     /* variables that refer to variables */
+    LIMIT_EXPAND_TASK_STEPS_MAX = 1000000,           /* to replace all references of one task: see dag_expand_check.h */
+    LIMIT_EXPAND_DAG_STEPS_MAX = 20000000,           /* and of all tasks of a DAG */
     LIMIT_COMMAND_BYTES_MAX = 1024 * 1024,           /* argv and environment of one attempt together */
     LIMIT_RETRY_ATTEMPTS_MAX = 1000,
 

@@ -34,7 +34,7 @@ static const struct dag_var *find_var(const struct dag_vars *vars, const char *n
                                       const struct dag_var *but)
 {
     for (uint32_t i = 0; i < vars->count; i++)
-        if (&vars->items[i] != but && strncmp(vars->items[i].name, name, len) == 0 && !vars->items[i].name[len])
+        if (vars->items[i].name[0] == name[0] && &vars->items[i] != but && strncmp(vars->items[i].name, name, len) == 0 && !vars->items[i].name[len])
             return &vars->items[i];
     return NULL;
 }
@@ -192,10 +192,11 @@ int dag_expand_body(const struct dag *dag, const struct dag_task *task, const st
 }
 
 int dag_expand_check(const struct dag *dag, const struct dag_task *task, const char *text, size_t len,
-                     size_t *followed, struct error *err)
+                     size_t *steps, struct error *err)
 {
     struct expansion x = {.dag = dag, .task = task, .checking = true, .err = err};
     int rc = expand(&x, text, len);
-    *followed += x.followed;
+    size_t names = dag->env.count + (task ? task->env.count : 0);
+    *steps += x.followed * (1 + names / 8);
     return rc;
 }

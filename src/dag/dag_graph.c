@@ -52,6 +52,10 @@ static void say_dangling(struct dag_reader *r, size_t task, size_t edge, size_t 
     const struct dag_edge_note *note = &r->edges[edge];
     const struct dag_id *wanted = &r->ids.items[note->symbol];
     char field[80], hint[300];
+    if (dag_problems_are_full(r->problems, DAG_SEVERITY_ERROR)) {
+        dag_report_graph(r, DAG_SEVERITY_ERROR, note->place, 1, NULL, NULL, "%s", wanted->text);
+        return;
+    }
     const char *nearest = nearest_id(r, wanted, work);
     (void)snprintf(hint, sizeof hint, "did you mean '%s'?", nearest ? nearest : "");
     dag_report_graph(r, DAG_SEVERITY_ERROR, note->place, dag_text_width(wanted->text, wanted->len),

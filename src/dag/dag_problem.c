@@ -48,9 +48,16 @@ static bool make_room(struct dag_problems *problems, const struct dag_problem *p
     return true;
 }
 
+bool dag_problems_are_full(const struct dag_problems *problems, enum dag_severity severity)
+{
+    return (severity == DAG_SEVERITY_ERROR ? problems->error_count : problems->warning_count) >
+           LIMIT_DAG_ERRORS_READ_MAX;
+}
+
 void dag_problems_add(struct dag_problems *problems, const struct dag_problem *problem)
 {
-    if (is_known(problems, problem))
+    bool beyond = dag_problems_are_full(problems, problem->severity);
+    if (!beyond && is_known(problems, problem))
         return;
     if (problem->severity == DAG_SEVERITY_ERROR) {
         problems->error_count++;
@@ -58,7 +65,7 @@ void dag_problems_add(struct dag_problems *problems, const struct dag_problem *p
     } else {
         problems->warning_count++;
     }
-    if (!make_room(problems, problem))
+    if (beyond || !make_room(problems, problem))
         return;
     if (!problems->items) {
         problems->cap = (size_t)2 * LIMIT_DAG_ERRORS_MAX;

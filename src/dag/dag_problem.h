@@ -36,8 +36,12 @@ struct dag_problems {
 
 void dag_problems_fini(struct dag_problems *problems);
 
-/* Adds a copy of `problem` at its place. The same text at the same place is kept and counted once. */
+/* Adds a copy of `problem` at its place. The same text at the same place is kept and counted once. When there are too
+ * many to look at, it is only counted. */
 void dag_problems_add(struct dag_problems *problems, const struct dag_problem *problem);
+
+/* More than LIMIT_DAG_ERRORS_READ_MAX were found: nobody needs the words of another. */
+bool dag_problems_are_full(const struct dag_problems *problems, enum dag_severity severity);
 
 /* `file:line:column: error: text` with the source line, a caret line and the hint below it; colours on request.
  * `source` is the file's bytes (NULL: no source lines). Ends with a count line when there was more than one. */

@@ -17,7 +17,7 @@ static int find_type(const struct dag_node *item)
     if (!real || real->kind >= DAG_NODE_LIST)
         return -1;
     for (int type = 0; type < DAG_TASK_TYPE_COUNT; type++)
-        if (strcmp(real->text, dag_task_type_name((enum dag_task_type)type)) == 0)
+        if (strcmp(real->text, dag_task_type_name((enum dag_task_type)type)) == 0 && strlen(real->text) == real->len)
             return type;
     return -1;
 }

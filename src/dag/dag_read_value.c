@@ -113,7 +113,8 @@ static bool read_enum(const struct reading *v)
     if (!is_scalar(v->at))
         return fail_kind(v, "a string");
     for (size_t i = 0; i < v->field->names_count; i++) {
-        if (strcmp(v->real->text, v->field->names[i]) == 0) {
+        if (strcmp(v->real->text, v->field->names[i]) == 0 &&
+            strlen(v->real->text) == v->real->len) {
             *(int *)v->into = (int)i;
             return true;
         }

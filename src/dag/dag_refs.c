@@ -13,8 +13,6 @@
 #include "dag/dag_expand_check.h"
 #include "dag/dag_text.h"
 
-enum { CHECK_REFS_MAX = 20000000 }; /* references followed while checking one file: bounds the time */
-
 static void warn(struct dag_reader *r, const struct dag_field *field, const struct dag_node *at,
                  const struct dag_text_reference *reference, const struct dag_path *path)
 {
@@ -58,6 +56,9 @@ struct known {
     struct map dag;         /* the DAG's env and secrets */
     struct map task;        /* the task's env */
     int64_t task_index;
+    size_t task_steps;      /* to replace the references of the current task, or of the DAG's env */
+    size_t steps;           /* of all */
+    size_t hints;           /* looked for so far: each takes long among many names */
 };
 
 static void add_vars(struct map *map, const struct dag_vars *vars)
@@ -72,6 +73,7 @@ static void turn_to_task(struct known *known, const struct dag_reader *r, int64_
         return;
     map_fini(&known->task);
     known->task_index = task;
+    known->task_steps = 0;
     if (task >= 0)
         add_vars(&known->task, &r->owned->tasks[task].env);
 }
@@ -82,10 +84,11 @@ static void say_unknown(struct dag_reader *r, const struct dag_refs_note *note, 
     const char *names[2 * LIMIT_ENV_VARS_MAX];
     size_t count = 0, cursor = 0;
     const struct map_slot *slot;
-    while (count < LIMIT_ENV_VARS_MAX && (slot = map_next(&known->task, &cursor)) != NULL)
+    bool look = known->hints++ < LIMIT_DAG_ERRORS_MAX;
+    while (look && count < LIMIT_ENV_VARS_MAX && (slot = map_next(&known->task, &cursor)) != NULL)
         names[count++] = slot->key;
     cursor = 0;
-    while (count < (size_t)2 * LIMIT_ENV_VARS_MAX && (slot = map_next(&known->dag, &cursor)) != NULL)
+    while (look && count < (size_t)2 * LIMIT_ENV_VARS_MAX && (slot = map_next(&known->dag, &cursor)) != NULL)
         names[count++] = slot->key;
     char text[257], hint[300];
     (void)snprintf(text, sizeof text, "%.*s", (int)len, name);
@@ -118,6 +121,25 @@ static bool check_names(struct dag_reader *r, const struct dag_refs_note *note, 
     return ok;
 }
 
+/* What an attempt would do later, once: circles are found, and how much work it is. False when it is too much, for one
+ * task or for all. */
+static bool try_out(struct dag_reader *r, const struct dag_refs_note *note, struct known *known)
+{
+    struct error err = {0};
+    size_t before = known->task_steps;
+    const struct dag_task *task = note->task >= 0 ? &r->owned->tasks[note->task] : NULL;
+    int code = dag_expand_check(&r->owned->dag, task, note->text, note->len, &known->task_steps, &err);
+    known->steps += known->task_steps - before;
+    if (code && note->is_env) /* what refers to the variable is not to blame */
+        dag_report_refs(r, note, NULL, "%s", err.text);
+    bool too_many = known->task_steps > LIMIT_EXPAND_TASK_STEPS_MAX || known->steps > LIMIT_EXPAND_DAG_STEPS_MAX;
+    if (too_many)
+        dag_report_refs(r, note, "let fewer variables refer to each other",
+                        "the references to variables in one %s multiply beyond what is allowed",
+                        known->steps > LIMIT_EXPAND_DAG_STEPS_MAX ? "DAG" : "task");
+    return !too_many;
+}
+
 void dag_check_refs(struct dag_reader *r)
 {
     static const char secret[] = "";
@@ -126,16 +148,12 @@ void dag_check_refs(struct dag_reader *r)
     for (uint32_t i = 0; i < r->owned->dag.secrets.count; i++)
         (void)map_set(&known.dag, r->owned->dag.secrets.items[i], strlen(r->owned->dag.secrets.items[i]),
                       (void *)(uintptr_t)secret);
-    size_t followed = 0;
-    for (size_t i = 0; i < r->refs_count; i++) {
+    bool going = true;
+    for (size_t i = 0; i < r->refs_count && going; i++) {
         const struct dag_refs_note *note = &r->refs[i];
         turn_to_task(&known, r, note->task);
-        if (!check_names(r, note, &known) || !note->is_env || followed > CHECK_REFS_MAX)
-            continue;
-        struct error err = {0};
-        const struct dag_task *task = note->task >= 0 ? &r->owned->tasks[note->task] : NULL;
-        if (dag_expand_check(&r->owned->dag, task, note->text, note->len, &followed, &err) != 0)
-            dag_report_refs(r, note, NULL, "%s", err.text);
+        if (check_names(r, note, &known))
+            going = try_out(r, note, &known);
     }
     map_fini(&known.task);
     map_fini(&known.dag);

@@ -9,8 +9,9 @@ enum { TEXT_MAX = 4000, FIELD_DEPTH_MAX = 16 };
 
 static void add(struct dag_reader *r, struct dag_problem *problem, const char *format, va_list args)
 {
-    char text[TEXT_MAX];
-    (void)vsnprintf(text, sizeof text, format, args);
+    char text[TEXT_MAX] = "";
+    if (!dag_problems_are_full(r->problems, problem->severity))
+        (void)vsnprintf(text, sizeof text, format, args);
     text[dag_text_cut(text, strlen(text), TEXT_MAX - 4)] = '\0';
     problem->text = text;
     dag_problems_add(r->problems, problem);

@@ -9,6 +9,7 @@
  * scalar's limit without an event in return. */
 #include "dag/dag_yaml.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,6 +20,8 @@
 #include "base/mem.h"
 #include "dag/dag_yaml_check.h"
 #include "dag/dag_yaml_error.h"
+
+static_assert(LIMIT_YAML_SCALAR_BYTES_MAX == 4 * 1024 * 1024, "a text of feed() says so");
 
 enum {
     ROOT_LEVEL = 1,         /* levels[0] holds the documents */
@@ -41,7 +44,8 @@ struct builder {
     size_t len;
     size_t fed;                     /* bytes given to libyaml */
     size_t fed_at_event;            /* `fed` when the last event came */
-    bool starved;                   /* the feed ended the parse */
+    const char *starved;            /* why the feed ended the parse; NULL: it did not */
+    size_t errors_before;
     uint32_t last_line;             /* where the last event ended */
     uint32_t last_column;
 
@@ -56,7 +60,7 @@ struct builder {
     struct map anchors;             /* name -> struct dag_node */
     struct arena names;             /* anchors' names */
     size_t anchor_count;
-    uint64_t nodes;                 /* made so far */
+    uint64_t nodes;                 /* written out so far; what merges bring in is not */
     uint64_t held;                  /* of those, not forgotten */
     uint64_t item_nodes;            /* of the current item */
     uint64_t alias_nodes;           /* that aliases stand for */
@@ -383,13 +387,13 @@ static struct dag_node *new_alias(struct builder *b, const struct dag_node *targ
     *node = (struct dag_node){.line = target->line, .column = target->column, .length = target->length,
                               .kind = DAG_NODE_ALIAS, .weight = real->weight, .height = real->height, .merged = true};
     node->target = real;
-    b->nodes++;
     b->held++;
     b->item_nodes++;
     return node;
 }
 
-/* Appends the pairs of `from` that the level's mapping does not have. */
+/* Appends the pairs of `from` that the level's mapping does not have. They are no more than the alias that brought
+ * them has been counted for. */
 static bool merge_pairs(struct builder *b, struct level *level, struct map *known, const struct dag_node *from)
 {
     struct dag_node *into = level->node;
@@ -397,11 +401,10 @@ static bool merge_pairs(struct builder *b, struct level *level, struct map *know
         const struct dag_node *real = dag_node_real(k);
         if (map_get(known, real->text, real->len))
             continue;
-        b->alias_nodes += 1 + (uint64_t)k->next->weight;
-        if (b->alias_nodes > LIMIT_YAML_ALIAS_NODES_MAX + LIMIT_YAML_ALIAS_FACTOR_MAX * b->nodes ||
-            into->len >= LIMIT_YAML_KEYS_MAX || b->held >= LIMIT_YAML_NODES_MAX)
-            return say(b, into->line, into->column, 1, "merges (<<) bring in more than %d keys, or more than %d values",
-                       LIMIT_YAML_KEYS_MAX, LIMIT_YAML_ALIAS_NODES_MAX);
+        if (into->len >= LIMIT_YAML_KEYS_MAX)
+            return say(b, into->line, into->column, 1, "merges (<<) bring in more than %d keys", LIMIT_YAML_KEYS_MAX);
+        if (b->held >= LIMIT_YAML_NODES_MAX)
+            return say(b, into->line, into->column, 1, "more than %d values", LIMIT_YAML_NODES_MAX);
         struct dag_node *key = new_alias(b, k), *value = new_alias(b, k->next);
         (void)map_set(known, real->text, real->len, key);
         key->next = value;
@@ -546,10 +549,12 @@ static bool on_event(struct builder *b, const yaml_event_t *event)
 static int feed(void *context, unsigned char *buffer, size_t size, size_t *ret_size)
 {
     struct builder *b = context;
-    if (b->fed - b->fed_at_event > LIMIT_YAML_SCALAR_BYTES_MAX + FEED_SLACK) {
-        b->starved = true;
+    if (b->fed - b->fed_at_event > LIMIT_YAML_SCALAR_BYTES_MAX + FEED_SLACK)
+        b->starved = "a value, or a comment, of more than 4 MiB starts here";
+    else if (b->parser.tag_directives.top - b->parser.tag_directives.start > LIMIT_YAML_DIRECTIVES_MAX)
+        b->starved = "too many %TAG directives"; /* libyaml compares each with all */
+    if (b->starved)
         return 0;
-    }
     size_t len = b->len - b->fed < size ? b->len - b->fed : size;
     if (len)
         memcpy(buffer, b->bytes + b->fed, len);
@@ -566,8 +571,7 @@ static void parse(struct builder *b)
         yaml_event_t event;
         if (!yaml_parser_parse(&b->parser, &event)) {
             if (b->starved)
-                (void)say(b, b->last_line, b->last_column, 1, "a value of more than %d bytes starts here",
-                          LIMIT_YAML_SCALAR_BYTES_MAX);
+                (void)say(b, b->last_line, b->last_column, 1, "%s", b->starved);
             else
                 dag_yaml_error_add(&b->parser, b->bytes, b->len, b->problems);
             b->failed = true;
@@ -576,6 +580,9 @@ static void parse(struct builder *b)
         done = event.type == YAML_STREAM_END_EVENT;
         b->failed = !on_event(b, &event);
         yaml_event_delete(&event);
+        if (!b->failed && b->problems->error_count - b->errors_before >= LIMIT_DAG_ERRORS_READ_MAX)
+            b->failed = !say(b, b->last_line, b->last_column, 1, "more than %d errors: the rest is not looked at",
+                             LIMIT_DAG_ERRORS_READ_MAX);
     }
 }
 
@@ -587,6 +594,7 @@ const struct dag_node *dag_yaml_read(const char *bytes, size_t len, const struct
     bool bom = len >= 3 && memcmp(bytes, "\xef\xbb\xbf", 3) == 0;
     struct builder *b = mem_new(struct builder);
     *b = (struct builder){.options = options, .problems = problems, .arena = arena, .last_line = 1, .last_column = 1};
+    b->errors_before = problems->error_count;
     b->bytes = bytes + (bom ? 3 : 0);
     b->len = len - (bom ? 3 : 0);
     struct dag_node *documents = arena_zalloc(arena, sizeof *documents);

@@ -118,6 +118,8 @@ static int end_argument(struct buf *argv, size_t start, uint32_t *count, struct 
                          *count, len, POOL_STRING_BYTES_MAX);
     buf_add_char(argv, '\0');
     ++*count;
+    if (argv->len > LIMIT_COMMAND_BYTES_MAX)
+        return error_set(err, ERROR_TOO_BIG, "its arguments take more than %d bytes", LIMIT_COMMAND_BYTES_MAX);
     return 0;
 }
 

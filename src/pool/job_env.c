@@ -196,6 +196,9 @@ static int add(struct layer *layer, const char *name, const char *value, size_t 
     buf_add(&env->over, value, value_len);
     buf_add_char(&env->over, '\0');
     layer->count++;
+    if (env->over.len > LIMIT_COMMAND_BYTES_MAX)
+        return error_set(layer->err, ERROR_TOO_BIG, "its environment takes more than %d bytes",
+                         LIMIT_COMMAND_BYTES_MAX);
     return 0;
 }
 

@@ -283,7 +283,7 @@ static void test_limits(void **state)
     enum { MOST = 128 * 1024 - 1 };
     struct buf source = BUF_INIT;
     buf_add_text(&source, "name: d\nenv: {BIG: ");
-    add_quoted(&source, 'b', MOST - strlen("BIG="));
+    add_quoted(&source, 'b', MOST - strlen("BIG=x"));
     buf_add_text(&source, "}\ntasks:\n  - {id: most, type: shell, command: [");
     add_quoted(&source, 'a', MOST);
     buf_add_text(&source, "]}\n  - {id: arg, type: shell, command: [x, ");
@@ -292,9 +292,15 @@ static void test_limits(void **state)
     add_quoted(&source, 'a', MOST + 1);
     buf_add_text(&source, "}\n  - {id: var, type: shell, command: x, env: {V: '${env.BIG}${env.BIG}'}}\n");
     buf_add_text(&source, "  - {id: all, type: shell, command: [");
-    for (int i = 0; i < 8; i++)
+    for (int i = 0; i < 9; i++)
         buf_add_text(&source, "'${env.BIG}', ");
-    buf_add_text(&source, "x]}\n");
+    buf_add_text(&source, "x]}\n  - {id: both, type: shell, command: [");
+    for (int i = 0; i < 7; i++)
+        buf_add_text(&source, "'${env.BIG}', ");
+    buf_add_text(&source, "x]}\n  - {id: vars, type: shell, command: x, env: {");
+    for (int i = 0; i < 9; i++)
+        buf_printf(&source, "V%d: 'x${env.BIG}', ", i);
+    buf_add_text(&source, "Z: z}}\n");
     struct fixture f;
     setup(&f, &base, buf_text(&source));
     assert_int_equal(build(&f, "most"), 0);
@@ -304,9 +310,11 @@ static void test_limits(void **state)
     assert_fails(&f, "cmd", ERROR_TOO_BIG,
                  "command takes 131072 bytes, but at most 131071 can be passed to a shell: put it into a file");
     assert_fails(&f, "var", ERROR_TOO_BIG,
-                 "env: the variable 'V' takes 262136 bytes, but at most 131071 can be passed to a program");
-    assert_int_equal(build(&f, "all"), ERROR_TOO_BIG);
-    assert_non_null(strstr(f.err.text, "at most 1048576 are allowed"));
+                 "env: the variable 'V' takes 262134 bytes, but at most 131071 can be passed to a program");
+    assert_fails(&f, "vars", ERROR_TOO_BIG, "its environment takes more than 1048576 bytes");
+    assert_fails(&f, "all", ERROR_TOO_BIG, "its arguments take more than 1048576 bytes");
+    assert_int_equal(build(&f, "both"), ERROR_TOO_BIG);
+    assert_non_null(strstr(f.err.text, "its arguments and environment take "));
     assert_int_equal(build(&f, "most"), 0); /* a failure leaves nothing behind */
     teardown(&f);
     buf_fini(&source);
