@@ -34,7 +34,8 @@ static const struct dag_var *find_var(const struct dag_vars *vars, const char *n
                                       const struct dag_var *but)
 {
     for (uint32_t i = 0; i < vars->count; i++)
-        if (vars->items[i].name[0] == name[0] && &vars->items[i] != but && strncmp(vars->items[i].name, name, len) == 0 && !vars->items[i].name[len])
+        if (vars->items[i].name[0] == name[0] && &vars->items[i] != but &&
+            strncmp(vars->items[i].name, name, len) == 0 && !vars->items[i].name[len])
             return &vars->items[i];
     return NULL;
 }

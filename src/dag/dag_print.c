@@ -154,7 +154,7 @@ static void add_source(struct buf *out, const struct cursor *cursor, const struc
         buf_add_text(out, "...");
     if (column <= problem->column)
         buf_add_char(&marks, '^'); /* behind the line's end */
-    while (marks.len && marks.bytes[marks.len - 1] == ' ')
+    while (marks.len && (marks.bytes[marks.len - 1] == ' ' || marks.bytes[marks.len - 1] == '\t'))
         marks.len--;
     add_color(&marks, color, RESET);
     buf_add_char(out, '\n');

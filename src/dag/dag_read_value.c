@@ -42,8 +42,10 @@ static bool fail_kind(const struct reading *v, const char *expected)
 }
 
 /* What the system gets to see as a terminated string must not hold a NUL, and has its limit. */
-static bool check_text(const struct reading *v, const struct dag_node *at, const char *text, size_t len)
+static bool check_text(const struct reading *v, const struct dag_node *at, const struct dag_path *path)
 {
+    const char *text = dag_node_real(at)->text;
+    size_t len = dag_node_real(at)->len;
     size_t max = v->field->max > 0 ? (size_t)v->field->max : LIMIT_YAML_SCALAR_BYTES_MAX;
     const char *fault = NULL;
     char buf[100];
@@ -54,7 +56,7 @@ static bool check_text(const struct reading *v, const struct dag_node *at, const
         fault = buf;
     }
     if (fault)
-        dag_report(v->r, at, v->path, NULL, "A value of '%s' %s", v->field->key, fault);
+        dag_report(v->r, at, path, NULL, "A value of '%s' %s", v->field->key, fault);
     return !fault;
 }
 
@@ -65,7 +67,7 @@ static bool read_string(const struct reading *v)
         return fail_kind(v, "a string");
     if (v->real->len == 0 && v->field->min > 0)
         return FAIL(v, NULL, "'%s' must not be empty", v->field->key);
-    return check_text(v, v->at, v->real->text, v->real->len);
+    return check_text(v, v->at, v->path);
 }
 
 static const char *keep(const struct reading *v, const char *text, size_t len)
@@ -209,7 +211,7 @@ static const char *read_word(const struct reading *v, const struct dag_node *at,
                    dag_describe(at, found));
         return NULL;
     }
-    if (!check_text(v, at, real->text, real->len))
+    if (!check_text(v, at, path))
         return NULL;
     const char *text = keep(v, real->text, real->len);
     dag_read_refs(v->r, v->field, at, text, real->len, path);

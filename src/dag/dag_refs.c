@@ -78,21 +78,32 @@ static void turn_to_task(struct known *known, const struct dag_reader *r, int64_
         add_vars(&known->task, &r->owned->tasks[task].env);
 }
 
+static size_t list_names(const char **names, size_t count, const struct dag_vars *vars)
+{
+    for (uint32_t i = 0; i < vars->count && i < LIMIT_ENV_VARS_MAX; i++)
+        names[count++] = vars->items[i].name;
+    return count;
+}
+
+/* The nearest of all names that are known where the note is; they are gone through in the order of the file, so that
+ * the same file always gets the same hint. */
+static const char *nearest_name(const struct dag_reader *r, const struct dag_refs_note *note, const char *text)
+{
+    const struct dag *dag = &r->owned->dag;
+    const char *names[3 * LIMIT_ENV_VARS_MAX];
+    size_t count = note->task >= 0 ? list_names(names, 0, &r->owned->tasks[note->task].env) : 0;
+    count = list_names(names, count, &dag->env);
+    for (uint32_t i = 0; i < dag->secrets.count && i < LIMIT_ENV_VARS_MAX; i++)
+        names[count++] = dag->secrets.items[i];
+    return str_nearest(text, names, count);
+}
+
 static void say_unknown(struct dag_reader *r, const struct dag_refs_note *note, struct known *known, const char *name,
                         size_t len)
 {
-    const char *names[2 * LIMIT_ENV_VARS_MAX];
-    size_t count = 0, cursor = 0;
-    const struct map_slot *slot;
-    bool look = known->hints++ < LIMIT_DAG_ERRORS_MAX;
-    while (look && count < LIMIT_ENV_VARS_MAX && (slot = map_next(&known->task, &cursor)) != NULL)
-        names[count++] = slot->key;
-    cursor = 0;
-    while (look && count < (size_t)2 * LIMIT_ENV_VARS_MAX && (slot = map_next(&known->dag, &cursor)) != NULL)
-        names[count++] = slot->key;
     char text[257], hint[300];
     (void)snprintf(text, sizeof text, "%.*s", (int)len, name);
-    const char *nearest = str_nearest(text, names, count);
+    const char *nearest = known->hints++ < LIMIT_DAG_ERRORS_MAX ? nearest_name(r, note, text) : NULL;
     (void)snprintf(hint, sizeof hint, "did you mean '%s'?", nearest ? nearest : "");
     dag_report_refs(r, note, nearest ? hint : NULL, "${env.%s} is not known: it is %s", text,
                     note->task >= 0 ? "in none of the task's env, the DAG's env and secrets"
