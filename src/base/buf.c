@@ -34,8 +34,8 @@ void buf_reserve(struct buf *buf, size_t extra)
 
 char *buf_extend(struct buf *buf, size_t len)
 {
-    if (buf->len + len > buf->cap)
-        grow(buf, buf->len + len);
+    if (buf->len + len >= buf->cap) /* also when nothing is asked of an empty one: NULL + 0 is undefined */
+        grow(buf, buf->len + len + 1);
     char *start = buf->bytes + buf->len;
     buf->len += len;
     return start;

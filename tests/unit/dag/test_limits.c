@@ -312,8 +312,8 @@ static void test_reference_bombs(void **state)
     put("'\n z: x\ntasks:\n");
     for (int i = 0; i < 3000; i++)
         buf_printf(&text, "- {id: t%d, type: shell, command: x, env: {A: '${env.h}'}}\n", i);
-    expect("2024:46: error: the references to variables in one DAG multiply beyond what is allowed "
-           "[tasks[2018].env.A] (let fewer variables refer to each other)");
+    expect("2025:49: error: the references to variables in one DAG multiply beyond what is allowed "
+           "[tasks[2019].env.A] (let fewer variables refer to each other)");
 }
 
 static void test_circles(void **state)
