@@ -5,6 +5,7 @@
  *  - no signal handler exists here (worker_main resets them all), so none can run in it. */
 #include "worker/spawn.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -142,6 +143,7 @@ static CHILD_CODE void child_main(void *context)
 int32_t worker_spawn(struct worker_spawn_area *area, const struct worker_spawn_request *request,
                      struct worker_spawn_failure *ret_failure)
 {
+    assert(!request->program || request->out_fd > STDERR_FILENO);
     if (!area->stack)
         area->stack = mem_alloc(STACK_BYTES);
     area->request = *request;

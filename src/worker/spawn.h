@@ -23,7 +23,7 @@ struct worker_spawn_request {
     char *const *argv;
     char *const *envp;
     const char *workdir;
-    int out_fd;
+    int out_fd;                /* above 2 */
     int cgroup_fd;             /* born into it; -1: where this process is */
 };
 

@@ -122,10 +122,12 @@ static void take_signals(sigset_t *ret_handled)
 
 static void take_process(const struct worker_options *options)
 {
-    int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    int null_fd = open("/dev/null", O_RDWR); /* inherited: it is the tasks' stdin */
     if (null_fd >= 0) {
         (void)dup2(null_fd, STDIN_FILENO);
         (void)dup2(null_fd, STDOUT_FILENO);
+        if (fcntl(STDERR_FILENO, F_GETFD) < 0)
+            (void)dup2(null_fd, STDERR_FILENO);
         if (null_fd > STDERR_FILENO)
             (void)close(null_fd);
     }

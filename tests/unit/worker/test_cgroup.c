@@ -1,7 +1,7 @@
 /* Where the cgroup v2 of a process is, in the trees that there are; and a leaf of a real one, where we may make it. */
 #include "rig.h"
 
-#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -58,21 +58,28 @@ static void test_value(void **state)
     assert_int_equal(worker_cgroup_value("oom", "oom"), 0);
 }
 
-static int32_t start_sleep(struct worker_spawn_area *area, const struct worker_leaf *leaf)
+/* Returns when the program runs. */
+static int32_t start_sleeper(struct worker_spawn_area *area, const struct worker_leaf *leaf)
 {
-    static char *const argv[] = {"sleep", "1000", NULL};
+    int ends[2];
+    char byte;
+    static char *const argv[] = {"sh", "-c", "echo; exec sleep 1000", NULL};
     static char *const envp[] = {NULL};
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
     const struct worker_spawn_request request = {
-        .program = "/bin/sleep",
+        .program = "/bin/sh",
         .argv = argv,
         .envp = envp,
         .workdir = "/",
-        .out_fd = STDERR_FILENO,
+        .out_fd = ends[1],
         .cgroup_fd = leaf->fd,
     };
     struct worker_spawn_failure failure = {0};
     int32_t pid = worker_spawn(area, &request, &failure);
     assert_true(pid > 0);
+    assert_int_equal(read(ends[0], &byte, 1), 1);
+    (void)close(ends[0]);
+    (void)close(ends[1]);
     return pid;
 }
 
@@ -94,7 +101,7 @@ static void test_leaf(void **state)
         assert_int_equal(worker_leaf_open(&cgroup, 0, &leaf, NULL), 0);
         assert_false(worker_leaf_populated(&leaf));
         assert_int_equal(mkdirat(leaf.fd, "inner", 0755), 0);
-        int32_t pid = start_sleep(&area, &leaf);
+        int32_t pid = start_sleeper(&area, &leaf);
         assert_true(worker_leaf_populated(&leaf));
         worker_leaf_signal(&leaf, round == 2 ? SIGTERM : SIGKILL);
         assert_int_equal(leaf.killed, round != 2);
