@@ -82,7 +82,7 @@ struct api_events *api_events_new(struct api *api)
     struct api_events *events = mem_new(struct api_events);
     events->api = api;
     events->ring = api_event_ring_new(clock_wall_ms(), LIMIT_EVENT_BACKLOG_MAX);
-    events->follow = api_follow_new();
+    events->follow = api_follow_new(api);
     pthread_condattr_t attr;
     int rc = pthread_condattr_init(&attr);
     rc = rc ? rc : pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "api/api_kept.h"
 #include "base/mem.h"
 
 enum { FOLLOW_CHECK_MS = 200 };
@@ -36,6 +37,7 @@ struct api_follower {
 };
 
 struct api_follow {
+    struct api *api;                /* logs that became no file are read from its store */
     pthread_mutex_t lock;
     pthread_cond_t changed;         /* CLOCK_MONOTONIC */
     pthread_t thread;
@@ -46,9 +48,10 @@ struct api_follow {
     struct api_follower *followers;
 };
 
-struct api_follow *api_follow_new(void)
+struct api_follow *api_follow_new(struct api *api)
 {
     struct api_follow *follow = mem_new(struct api_follow);
+    follow->api = api;
     pthread_condattr_t attr;
     int rc = pthread_condattr_init(&attr);
     rc = rc ? rc : pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -242,6 +245,27 @@ static void open_log(struct api_follower *follower)
         follower->fd = open(follower->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 }
 
+/* The attempt has ended and there is no file. */
+static ssize_t read_kept(struct api_follower *follower, char *out, size_t max)
+{
+    struct arena arena = {0};
+    const char *log = NULL;
+    size_t size = 0;
+    uint64_t offset = atomic_load(&follower->offset);
+    ssize_t len = -1;
+    if (!api_kept_log(follower->follow->api, follower->run_id, follower->task, follower->number, &arena, &log, &size, NULL)
+        && offset < size) {
+        size_t rest = size - (size_t)offset;
+        len = (ssize_t)(rest < max ? rest : max);
+        len = (uint64_t)len < follower->left ? len : (ssize_t)follower->left;
+        memcpy(out, log + offset, (size_t)len);
+        follower->left -= (uint64_t)len;
+        atomic_store(&follower->offset, offset + (uint64_t)len);
+    }
+    arena_fini(&arena);
+    return len;
+}
+
 static ssize_t read_log(void *context, char *out, size_t max)
 {
     struct api_follower *follower = context;
@@ -250,8 +274,10 @@ static ssize_t read_log(void *context, char *out, size_t max)
     if (!follower->left)
         return -1;
     open_log(follower);
+    if (follower->fd < 0 && ended && errno == ENOENT)
+        return read_kept(follower, out, max);
     if (follower->fd < 0)
-        return ended || errno != ENOENT ? -1 : 0;
+        return errno != ENOENT ? -1 : 0;
     ssize_t len;
     do
         len = pread(follower->fd, out, max < follower->left ? max : (size_t)follower->left, (off_t)offset);

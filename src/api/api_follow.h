@@ -19,7 +19,7 @@ struct api;
 struct api_follow;
 struct api_follower;
 
-struct api_follow *api_follow_new(void);
+struct api_follow *api_follow_new(struct api *api);
 void api_follow_stop(struct api_follow *follow); /* before the streams are closed */
 void api_follow_free(struct api_follow *follow); /* after; NULL is allowed */
 struct api_follow *api_events_follow(struct api *api);

@@ -1,5 +1,6 @@
 /* A task's log, by byte range or followed. Logs are files below DATA/logs whose names are made of ids and numbers
- * (state/log_path.h); nothing a user wrote gets near a path. They are sent as they are: text, never HTML. */
+ * (state/log_path.h), or kept in the store when they are short (api_kept.h); nothing a user wrote gets near a path.
+ * They are sent as they are: text, never HTML. */
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -12,6 +13,7 @@
 #include "api/api_call.h"
 #include "api/api_follow.h"
 #include "api/api_handlers.h"
+#include "api/api_kept.h"
 #include "api/api_run.h"
 #include "state/log_path.h"
 
@@ -73,6 +75,19 @@ static void say_size(struct api_call *call, uint64_t size)
     api_reply_header(call, "X-Log-Size", text);
 }
 
+/* Of a log that is in no file. */
+static void send_kept(struct api_call *call, const char *bytes, size_t size)
+{
+    struct buf piece = BUF_INIT;
+    uint64_t offset = (uint64_t)call->query[API_QUERY_LOG_OFFSET].number;
+    uint64_t limit = (uint64_t)call->query[API_QUERY_LOG_LIMIT].number;
+    say_size(call, size);
+    if (offset < size)
+        buf_add(&piece, bytes + offset, size - offset < limit ? size - (size_t)offset : (size_t)limit);
+    api_reply(call, 200, content_type, &piece);
+    buf_fini(&piece);
+}
+
 static void send_range(struct api_call *call, const struct log *log)
 {
     struct buf path = BUF_INIT, empty = BUF_INIT;
@@ -81,10 +96,18 @@ static void send_range(struct api_call *call, const struct log *log)
     uint64_t size, offset = (uint64_t)call->query[API_QUERY_LOG_OFFSET].number;
     uint64_t limit = (uint64_t)call->query[API_QUERY_LOG_LIMIT].number;
     state_log_path(&path, call->api->config.data_dir, log->run_id, log->task, log->number);
+    const char *kept = NULL;
+    size_t kept_len = 0;
     int rc = open_log(buf_text(&path), &fd, &size, &err);
     buf_fini(&path);
+    if (!rc && fd < 0)
+        rc = api_kept_log(call->api, log->run_id, log->task, log->number, api_arena(call), &kept, &kept_len, &err);
     if (rc) {
         api_fail_error(call, &err);
+        return;
+    }
+    if (kept) {
+        send_kept(call, kept, kept_len);
         return;
     }
     say_size(call, size);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "api/api_core.h"
+#include "api/api_kept.h"
 #include "state/log_path.h"
 
 enum { TAIL_BYTES_MAX = 2000 };
@@ -118,34 +119,51 @@ void api_view_worker(struct json *json, const struct api *api, const struct api_
     json_end_object(json);
 }
 
-/* The last lines of an attempt's log; null when it wrote nothing. */
-static void add_tail(struct json *json, const char *data_dir, const struct record_letter *letter)
+/* The last bytes of an attempt's log file; -1: there is none. */
+static ssize_t read_tail(const char *data_dir, const struct record_letter *letter, char bytes[TAIL_BYTES_MAX],
+                         bool *ret_cut)
 {
     struct buf path = BUF_INIT;
-    char bytes[TAIL_BYTES_MAX];
     struct stat found;
     ssize_t len = -1;
     state_log_path(&path, data_dir, letter->run_id, letter->task, letter->attempts);
     int fd = open(buf_text(&path), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    bool is_cut = false;
+    *ret_cut = false;
     if (fd >= 0 && fstat(fd, &found) == 0 && S_ISREG(found.st_mode)) {
-        is_cut = found.st_size > TAIL_BYTES_MAX;
-        len = pread(fd, bytes, sizeof bytes, is_cut ? found.st_size - TAIL_BYTES_MAX : 0);
+        *ret_cut = found.st_size > TAIL_BYTES_MAX;
+        len = pread(fd, bytes, TAIL_BYTES_MAX, *ret_cut ? found.st_size - TAIL_BYTES_MAX : 0);
     }
     if (fd >= 0)
         (void)close(fd);
+    buf_fini(&path);
+    return len;
+}
+
+/* The last lines of an attempt's log; null when it wrote nothing. */
+static void add_tail(struct json *json, struct api *api, const struct record_letter *letter)
+{
+    char bytes[TAIL_BYTES_MAX];
+    bool is_cut;
+    struct arena arena = {0};
     const char *start = bytes;
-    const char *line_end = is_cut && len > 0 ? memchr(bytes, '\n', (size_t)len - 1) : NULL;
+    ssize_t len = read_tail(api->config.data_dir, letter, bytes, &is_cut);
+    if (len < 0) {
+        size_t kept_len = 0;
+        if (!api_kept_log(api, letter->run_id, letter->task, letter->attempts, &arena, &start, &kept_len, NULL))
+            len = (ssize_t)kept_len;
+    }
+    const char *end = start + (len > 0 ? len : 0);
+    const char *line_end = is_cut && len > 0 ? memchr(start, '\n', (size_t)len - 1) : NULL;
     if (line_end)
         start = line_end + 1; /* begins with a whole line */
     if (len > 0)
-        json_add_string_len(json, start, (size_t)(bytes + len - start));
+        json_add_string_len(json, start, (size_t)(end - start));
     else
         json_add_null(json);
-    buf_fini(&path);
+    arena_fini(&arena);
 }
 
-void api_view_letter(struct json *json, const struct api *api, const struct store_letter *item)
+void api_view_letter(struct json *json, struct api *api, const struct store_letter *item)
 {
     const struct record_letter *letter = &item->letter;
     json_begin_object(json);
@@ -158,7 +176,7 @@ void api_view_letter(struct json *json, const struct api *api, const struct stor
     json_kv_string(json, "errorType", state_failure_name(letter->error_type));
     json_kv_string(json, "errorMessage", letter->error);
     json_key(json, "logTail");
-    add_tail(json, api->config.data_dir, letter);
+    add_tail(json, api, letter);
     json_kv_int(json, "totalAttempts", letter->attempts);
     json_key(json, "taskConfig");
     if (letter->config)

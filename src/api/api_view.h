@@ -23,7 +23,7 @@ void api_view_task(struct json *json, struct uuid run_id, struct uuid source, co
                    uint32_t index, const struct live_task *task);
 void api_view_worker(struct json *json, const struct api *api, const struct api_worker *worker);
 /* logTail is read from the last attempt's log. */
-void api_view_letter(struct json *json, const struct api *api, const struct store_letter *letter);
+void api_view_letter(struct json *json, struct api *api, const struct store_letter *letter);
 /* The problems of one severity as an array. */
 void api_view_problems(struct json *json, const struct dag_problems *problems, enum dag_severity severity);
 

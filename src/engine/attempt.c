@@ -200,6 +200,8 @@ static void record_end(struct engine *engine, const struct engine_run *run, cons
         .cpu_us = end->cpu_us,
         .max_rss_bytes = end->max_rss_bytes,
         .log_bytes = end->log_bytes,
+        .log = end->log ? engine_keep_bytes(engine, end->log, end->log_len) : NULL,
+        .log_len = end->log ? end->log_len : 0,
         .retry_ms = retry_ms,
         .task_state = next,
     };

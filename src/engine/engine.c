@@ -82,6 +82,11 @@ const char *engine_keep_text(struct engine *engine, const char *text)
     return arena_strdup(&engine->open->arena, text);
 }
 
+const char *engine_keep_bytes(struct engine *engine, const char *bytes, size_t len)
+{
+    return arena_dup(&engine->open->arena, bytes, len);
+}
+
 bool engine_batch_is_empty(const struct engine *engine)
 {
     return !engine->open->count && !engine->open->change_count;

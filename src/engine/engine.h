@@ -61,6 +61,8 @@ struct engine_attempt {
     int64_t cpu_us;
     int64_t max_rss_bytes;
     int64_t log_bytes;
+    const char *log;            /* copied; the whole log when it is in no file; NULL */
+    size_t log_len;
 };
 
 enum effect_kind {

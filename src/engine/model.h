@@ -183,6 +183,7 @@ void engine_command_committed(struct engine *engine, struct waiting_command *wai
 /* engine.c */
 struct engine_run *engine_find_run(const struct engine *engine, struct uuid id);
 struct record *engine_record(struct engine *engine, enum record_kind kind, uint32_t group);
+const char *engine_keep_bytes(struct engine *engine, const char *bytes, size_t len);
 const char *engine_keep_text(struct engine *engine, const char *text); /* a copy in the open batch; NULL stays NULL */
 void engine_effect(struct engine *engine, const struct effect *effect, uint64_t batch);
 uint64_t engine_batch_now(const struct engine *engine); /* the batch that holds everything decided so far */

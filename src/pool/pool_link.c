@@ -174,6 +174,8 @@ static void take_held(struct pool_link *link, const struct message *message, int
     held->result = message->result;
     if (message->result.error)
         held->result.error = arena_strdup(&link->held_texts, message->result.error);
+    if (message->result.log)
+        held->result.log = arena_dup(&link->held_texts, message->result.log, message->result.log_len);
 }
 
 static void take_ready(struct pool_link *link)

@@ -29,13 +29,75 @@ static void read_clocks(struct core *core)
     core->now = (struct engine_now){clock_wall_ms(), clock_boot_ms()};
 }
 
+
+/* ---- what other threads see of the workers ---- */
+
+static const struct engine_worker_view *view_of(const struct engine_worker_view *views, size_t count, struct uuid id)
+{
+    for (size_t i = 0; i < count; i++)
+        if (uuid_equal(views[i].id, id))
+            return &views[i];
+    return NULL;
+}
+
+static void tell_workers(struct core *core, const struct engine_worker_view *now, size_t count)
+{
+    void (*tell)(void *, const struct engine_worker_view *) = core->options.on_worker;
+    for (size_t i = 0; tell && i < count; i++) {
+        const struct engine_worker_view *before = view_of(core->worker_views, core->worker_view_count, now[i].id);
+        if (!before || before->state != now[i].state)
+            tell(core->options.context, &now[i]);
+    }
+    for (size_t i = 0; tell && i < core->worker_view_count; i++) {
+        struct engine_worker_view gone = core->worker_views[i];
+        if (view_of(now, count, gone.id))
+            continue;
+        gone.state = WORKER_STOPPED;
+        gone.running = gone.queued = 0;
+        tell(core->options.context, &gone);
+    }
+}
+
+/* Fills the spare half of the double buffer and tells of what changed; the number of workers in it. */
+static size_t view_workers(struct core *core, uint32_t max)
+{
+    core->spare_views = mem_grow(core->spare_views, &core->spare_view_cap, max, sizeof *core->spare_views);
+    size_t count = engine_workers(core->engine, core->spare_views, max);
+    tell_workers(core, core->spare_views, count);
+    return count;
+}
+
+/* With the lock held. */
+static void swap_views(struct core *core, size_t count)
+{
+    struct engine_worker_view *views = core->worker_views;
+    size_t cap = core->worker_view_cap;
+    core->worker_views = core->spare_views;
+    core->worker_view_cap = core->spare_view_cap;
+    core->worker_view_count = count;
+    core->spare_views = views;
+    core->spare_view_cap = cap;
+}
+
 /* ---- what one turn takes in ---- */
+
+/* Whoever asked for it sees it as soon as he has the answer. */
+static void drain_worker(struct core *core, const struct command *command)
+{
+    (void)engine_set_worker_draining(core->engine, command->worker, command->draining);
+    size_t count = view_workers(core, engine_counts(core->engine).workers);
+    (void)pthread_mutex_lock(&core->lock);
+    swap_views(core, count);
+    (void)pthread_mutex_unlock(&core->lock);
+}
 
 static void turn_commands(void *context)
 {
     struct core *core = context;
     for (struct command *command = mailbox_take(&core->mailbox), *next; command; command = next) {
         next = command->next;
+        if (command->kind == COMMAND_WORKER_DRAIN)
+            drain_worker(core, command);
         engine_command(core->engine, command, core->now);
     }
 }
@@ -106,52 +168,6 @@ static void watch_room(struct core *core)
         log_error("the disk is full: nothing new starts until there is room; what runs is still recorded");
     else
         log_info("there is room on the disk again: starts go on");
-}
-
-static const struct engine_worker_view *view_of(const struct engine_worker_view *views, size_t count, struct uuid id)
-{
-    for (size_t i = 0; i < count; i++)
-        if (uuid_equal(views[i].id, id))
-            return &views[i];
-    return NULL;
-}
-
-static void tell_workers(struct core *core, const struct engine_worker_view *now, size_t count)
-{
-    void (*tell)(void *, const struct engine_worker_view *) = core->options.on_worker;
-    for (size_t i = 0; tell && i < count; i++) {
-        const struct engine_worker_view *before = view_of(core->worker_views, core->worker_view_count, now[i].id);
-        if (!before || before->state != now[i].state)
-            tell(core->options.context, &now[i]);
-    }
-    for (size_t i = 0; tell && i < core->worker_view_count; i++) {
-        struct engine_worker_view gone = core->worker_views[i];
-        if (view_of(now, count, gone.id))
-            continue;
-        gone.state = WORKER_STOPPED;
-        gone.running = gone.queued = 0;
-        tell(core->options.context, &gone);
-    }
-}
-
-/* Fills the spare half of the double buffer and tells of what changed; the number of workers in it. */
-static size_t view_workers(struct core *core, uint32_t max)
-{
-    core->spare_views = mem_grow(core->spare_views, &core->spare_view_cap, max, sizeof *core->spare_views);
-    size_t count = engine_workers(core->engine, core->spare_views, max);
-    tell_workers(core, core->spare_views, count);
-    return count;
-}
-
-static void swap_views(struct core *core, size_t count)
-{
-    struct engine_worker_view *views = core->worker_views;
-    size_t cap = core->worker_view_cap;
-    core->worker_views = core->spare_views;
-    core->worker_view_cap = core->spare_view_cap;
-    core->worker_view_count = count;
-    core->spare_views = views;
-    core->spare_view_cap = cap;
 }
 
 static void publish(struct core *core, int64_t began_us)

@@ -105,6 +105,8 @@ static struct engine_attempt attempt_of_result(const struct job_result *result)
         .cpu_us = result->cpu_us,
         .max_rss_bytes = result->max_rss_bytes,
         .log_bytes = result->log_bytes,
+        .log = result->log,
+        .log_len = result->log_len,
     };
 }
 

@@ -103,6 +103,8 @@ struct record_attempt {
     int64_t cpu_us;
     int64_t max_rss_bytes;
     int64_t log_bytes;
+    const char *log;           /* the whole log when it is in no file; NULL. Stores give it only when asked */
+    size_t log_len;            /* at most LIMIT_LOG_INLINE_BYTES_MAX */
     int64_t retry_ms;          /* ATTEMPT_END: the task's next attempt is due then; 0: there is none */
     enum task_state task_state; /* ATTEMPT_END: what the task is now: succeeded failed canceled pending */
 };

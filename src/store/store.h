@@ -120,6 +120,7 @@ struct store_attempt_query {
     uint32_t after_task;        /* when after: only what follows this (task, number) */
     uint32_t after_number;
     uint32_t limit;             /* 0: all of them */
+    bool with_logs;             /* fill log: of attempts whose log is in no file */
 };
 
 struct store_letter {

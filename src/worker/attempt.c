@@ -53,6 +53,7 @@ void worker_attempt_free_gone(struct worker *worker)
         arena_fini(&attempt->arena);
         mem_free(attempt->frame);
         mem_free(attempt->error);
+        worker_output_free(&attempt->output);
         mem_free(attempt);
     }
     worker->gone = NULL;
@@ -168,6 +169,13 @@ static void free_slot(struct worker *worker, struct worker_attempt *attempt)
     attempt->slot = NULL;
 }
 
+void worker_attempt_output(struct worker *worker, struct worker_attempt *attempt, const char *bytes, size_t len)
+{
+    worker_output_add(&attempt->output, bytes, len, clock_boot_ms());
+    if (attempt->output.due_ms)
+        worker_wake_at(worker, attempt->output.due_ms);
+}
+
 static void tell_result(struct worker *worker, const struct worker_attempt *attempt)
 {
     worker_link_send(worker, &(struct message){.type = MESSAGE_RESULT, .result = attempt->result});
@@ -189,6 +197,8 @@ void worker_attempt_finish(struct worker *worker, struct worker_attempt *attempt
     result->ended_ms = now_ms > attempt->started_ms ? now_ms : attempt->started_ms;
     result->error = attempt->error;
     result->log_bytes = attempt->output.size;
+    result->log = attempt->output.held;
+    result->log_len = attempt->output.held_len;
     attempt->phase = PHASE_ENDED;
     attempt->deadline_ms = 0;
     if (worker->ending)
@@ -259,11 +269,15 @@ void worker_attempt_deadlines(struct worker *worker, int64_t now_ms)
 {
     for (uint32_t i = 0; i < worker->options->slots; i++) {
         struct worker_attempt *attempt = worker->slots[i].attempt;
+        if (attempt && attempt->output.due_ms && attempt->output.due_ms <= now_ms)
+            worker_output_spill(&attempt->output);
         if (attempt && attempt->deadline_ms && attempt->deadline_ms <= now_ms)
             pass_deadline(worker, attempt);
         attempt = worker->slots[i].attempt;
         if (attempt && attempt->deadline_ms)
             worker_wake_at(worker, attempt->deadline_ms);
+        if (attempt && attempt->output.due_ms)
+            worker_wake_at(worker, attempt->output.due_ms);
     }
 }
 

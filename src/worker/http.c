@@ -113,7 +113,7 @@ static int open_http(struct worker *worker, struct error *err)
 static size_t take_body(char *bytes, size_t size, size_t count, void *context)
 {
     struct request *request = context;
-    worker_output_add(&request->attempt->output, bytes, size * count);
+    worker_attempt_output(request->worker, request->attempt, bytes, size * count);
     return size * count;
 }
 

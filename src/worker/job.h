@@ -69,6 +69,8 @@ struct job_result {
     int64_t cpu_us;               /* user and system time of the process and of its awaited children */
     int64_t max_rss_bytes;        /* of the largest process among them */
     int64_t log_bytes;            /* size of the log */
+    const char *log;              /* all of it, when it is in no file; NULL: it is, or there is none */
+    size_t log_len;               /* at most LIMIT_LOG_INLINE_BYTES_MAX */
 };
 
 static inline bool job_key_equal(const struct job_key *a, const struct job_key *b)

@@ -151,6 +151,7 @@ void worker_attempt_stop(struct worker *worker, const struct job_key *key, enum 
 void worker_attempt_ack(struct worker *worker, const struct job_key *key);
 void worker_attempt_tell_all(struct worker *worker);   /* HELD and RESULT of everything held */
 void worker_attempt_kill_all(struct worker *worker);
+void worker_attempt_output(struct worker *worker, struct worker_attempt *attempt, const char *bytes, size_t len);
 void worker_attempt_deadlines(struct worker *worker, int64_t now_ms);
 void worker_attempt_free_gone(struct worker *worker);
 bool worker_attempt_any_runs(const struct worker *worker);

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -53,30 +54,67 @@ static void write_all(struct worker_output *output, const char *bytes, size_t le
     }
 }
 
-void worker_output_add(struct worker_output *output, const char *bytes, size_t len)
+static void make(struct worker_output *output)
+{
+    output->fd = open_log(output->path);
+    if (output->fd < 0 && errno == ENOENT) {
+        make_folders(output->path);
+        output->fd = open_log(output->path);
+    }
+    if (output->fd < 0)
+        fail(output, "make");
+}
+
+void worker_output_spill(struct worker_output *output)
+{
+    if (!output->due_ms)
+        return;
+    output->due_ms = 0;
+    output->size = 0;
+    make(output);
+    write_all(output, output->held, output->held_len);
+    worker_output_free(output);
+}
+
+/* true: the bytes are held. */
+static bool hold(struct worker_output *output, const char *bytes, size_t len, int64_t now_ms)
+{
+    if (output->fd >= 0 || output->held_len + len > LIMIT_LOG_INLINE_BYTES_MAX)
+        return false;
+    if (!output->held) {
+        output->held = mem_alloc(LIMIT_LOG_INLINE_BYTES_MAX);
+        output->due_ms = now_ms + LIMIT_LOG_INLINE_MS;
+    }
+    memcpy(output->held + output->held_len, bytes, len);
+    output->held_len += len;
+    output->size += (int64_t)len;
+    return true;
+}
+
+static void append(struct worker_output *output, const char *bytes, size_t len, int64_t now_ms)
+{
+    if (hold(output, bytes, len, now_ms))
+        return;
+    worker_output_spill(output);
+    if (output->fd < 0 && !output->failed)
+        make(output);
+    write_all(output, bytes, len);
+}
+
+void worker_output_add(struct worker_output *output, const char *bytes, size_t len, int64_t now_ms)
 {
     if (!len || output->failed || output->cut)
         return;
-    if (output->fd < 0) {
-        output->fd = open_log(output->path);
-        if (output->fd < 0 && errno == ENOENT) {
-            make_folders(output->path);
-            output->fd = open_log(output->path);
-        }
-        if (output->fd < 0) {
-            fail(output, "make");
-            return;
-        }
-    }
     int64_t room = output->max - output->kept;
     size_t keep = (int64_t)len <= room ? len : (size_t)room;
-    write_all(output, bytes, keep);
+    if (keep)
+        append(output, bytes, keep, now_ms);
     output->kept += (int64_t)keep;
     if (keep == len)
         return;
     char line[96];
     int line_len = snprintf(line, sizeof line, "\n[pawl: output beyond %" PRId64 " bytes is not kept]\n", output->max);
-    write_all(output, line, (size_t)line_len);
+    append(output, line, (size_t)line_len, now_ms);
     output->cut = true;
 }
 
@@ -85,4 +123,12 @@ void worker_output_close(struct worker_output *output)
     if (output->fd >= 0)
         (void)close(output->fd);
     output->fd = -1;
+    output->due_ms = 0;
+}
+
+void worker_output_free(struct worker_output *output)
+{
+    mem_free(output->held);
+    output->held = NULL;
+    output->held_len = 0;
 }

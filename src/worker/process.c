@@ -68,7 +68,7 @@ static bool read_pipe(struct worker *worker, struct worker_attempt *attempt)
         len = read(attempt->pipe.fd, worker->read_buffer, sizeof worker->read_buffer);
     while (len < 0 && errno == EINTR);
     if (len > 0)
-        worker_output_add(&attempt->output, worker->read_buffer, (size_t)len);
+        worker_attempt_output(worker, attempt, worker->read_buffer, (size_t)len);
     return len > 0 || (len < 0 && errno == EAGAIN);
 }
 

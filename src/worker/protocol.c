@@ -104,6 +104,7 @@ static void put_result(struct buf *out, const struct job_result *result)
     put_i64(out, result->cpu_us);
     put_i64(out, result->max_rss_bytes);
     put_i64(out, result->log_bytes);
+    put_bytes(out, result->log, result->log_len);
 }
 
 static void put_hello(struct buf *out, const struct message_hello *hello)
@@ -390,6 +391,10 @@ static void get_result(struct cursor *in, struct job_result *result)
     result->cpu_us = get_amount(in);
     result->max_rss_bytes = get_amount(in);
     result->log_bytes = get_amount(in);
+    if (in->left) /* a worker of an earlier version keeps every log in a file */
+        result->log = get_bytes(in, &result->log_len);
+    if (result->log_len > LIMIT_LOG_INLINE_BYTES_MAX)
+        fail(in, "a log is too long for a result");
     if (!state_attempt_is_terminal(result->outcome))
         fail(in, "a result is no end");
     if ((result->outcome == ATTEMPT_SUCCEEDED) != !result->error)

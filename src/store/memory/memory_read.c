@@ -218,6 +218,8 @@ int store_memory_attempts(struct store *head, const struct store_attempt_query *
     for (size_t i = 0; i < count; i++) {
         items[i] = *(const struct record_attempt *)rows->items[first + i];
         items[i].error = arena_strdup(arena, items[i].error);
+        items[i].log = query->with_logs && items[i].log ? arena_dup(arena, items[i].log, items[i].log_len) : NULL;
+        items[i].log_len = items[i].log ? items[i].log_len : 0;
     }
     *ret_attempts = (struct store_attempts){items, count};
     store_memory_leave(store);

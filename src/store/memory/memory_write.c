@@ -347,6 +347,7 @@ static int write_attempt(struct store_memory *store, const struct record *record
     store_memory_save(store, attempt, sizeof *attempt);
     *attempt = *row;
     attempt->error = arena_strdup(&store->arena, row->error);
+    attempt->log = row->log ? arena_dup(&store->arena, row->log, row->log_len) : NULL;
     return 0;
 }
 

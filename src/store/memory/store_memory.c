@@ -86,8 +86,10 @@ static int load_active(struct store *head, store_active_fn *fn, void *context, s
         }
         version->given = store->loads;
         struct record_attempt *attempts = mem_new_array(struct record_attempt, run->attempts.count);
-        for (size_t k = 0; k < run->attempts.count; k++)
+        for (size_t k = 0; k < run->attempts.count; k++) {
             attempts[k] = *(const struct record_attempt *)run->attempts.items[k];
+            attempts[k].log = NULL;
+        }
         active.attempts = attempts;
         code = fn(context, &active, err);
         mem_free(attempts);

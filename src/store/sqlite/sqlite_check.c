@@ -22,7 +22,7 @@ static const struct rule quick_rules[] = {
      "SELECT count(*) FROM active_runs r JOIN dags d ON d.dag = r.dag WHERE d.deleted_ms <> 0"},
     {"active runs that are no longer pending or running",
      "SELECT count(*) FROM active_runs WHERE state NOT IN ('pending', 'running')"},
-    {"active runs that have ended too", "SELECT count(*) FROM active_runs JOIN runs USING (id)"},
+    {"active runs that have ended too", "SELECT count(*) FROM active_runs a CROSS JOIN runs r ON r.id = a.id"},
     {"active runs with attempt keys that are not handed out yet",
      "SELECT count(*) FROM active_runs, meta WHERE base + max(task_count, 1) * 1024 > next_base"},
     {"active runs more than meta says",

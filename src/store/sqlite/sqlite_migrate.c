@@ -106,7 +106,8 @@ static const char *const steps[] = {
     " http_status INTEGER NOT NULL,"
     " cpu_us INTEGER NOT NULL,"
     " max_rss_bytes INTEGER NOT NULL,"
-    " log_bytes INTEGER NOT NULL"
+    " log_bytes INTEGER NOT NULL,"
+    " log BLOB" /* all of it, when it is in no file */
     ") STRICT;"
 
     "CREATE TABLE letters ("

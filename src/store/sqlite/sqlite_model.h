@@ -139,6 +139,7 @@ void store_sqlite_set_broken(struct store_sqlite *store, const char *why);
 void store_sqlite_bind_uuid(sqlite3_stmt *statement, int at, const struct uuid *id); /* zero: NULL */
 void store_sqlite_bind_id(sqlite3_stmt *statement, int at, const struct uuid *id);   /* zero is a value */
 void store_sqlite_bind_text(sqlite3_stmt *statement, int at, const char *text);
+void store_sqlite_bind_blob(sqlite3_stmt *statement, int at, const void *bytes, size_t len); /* NULL: NULL */
 void store_sqlite_bind_int(sqlite3_stmt *statement, int at, int64_t value);
 struct uuid store_sqlite_uuid(sqlite3_stmt *statement, int at);                     /* NULL: zero */
 const char *store_sqlite_text(sqlite3_stmt *statement, int at, struct arena *arena); /* a copy; NULL stays NULL */

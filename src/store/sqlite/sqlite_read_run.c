@@ -268,6 +268,10 @@ static int read_attempts(struct sqlite_connection *connection, const struct stor
         struct record_attempt attempt;
         if (!store_sqlite_read_attempt(list, query->run_id, base, arena, &attempt))
             code = store_sqlite_bad_row(connection, "attempts", err);
+        if (query->with_logs && sqlite3_column_bytes(list, 17) > 0) {
+            attempt.log_len = (size_t)sqlite3_column_bytes(list, 17);
+            attempt.log = arena_dup(arena, sqlite3_column_blob(list, 17), attempt.log_len);
+        }
         buf_add(&rows, &attempt, sizeof attempt);
     }
     (void)sqlite3_reset(list);

@@ -67,11 +67,11 @@ static const char *const sql[SQL_COUNT] = {
     [SQL_ATTEMPTS_RUNNING] = "SELECT count(*) FROM attempts WHERE key BETWEEN ?1 AND ?2 AND state = 'running'",
     [SQL_ATTEMPT_STATE] = "SELECT state FROM attempts WHERE key = ?1",
     [SQL_ATTEMPT_CLAIM] = "INSERT INTO attempts VALUES (?1, 'running', ?2, ?3, ?4, 0, 0, 0, NULL, NULL, NULL, -1, "
-                          "0, 0, 0, 0, 0)",
+                          "0, 0, 0, 0, 0, NULL)",
     [SQL_ATTEMPT_END] = "UPDATE attempts SET state = ?3, worker = ?4, claimed_ms = ?5, started_ms = ?6, "
                         "ended_ms = ?7, retry_ms = ?8, task_state = ?9, error_type = ?10, error = ?11, "
                         "exit_code = ?12, signal = ?13, http_status = ?14, cpu_us = ?15, max_rss_bytes = ?16, "
-                        "log_bytes = ?17 WHERE key = ?1 AND fence = ?2 AND state = 'running'",
+                        "log_bytes = ?17, log = ?18 WHERE key = ?1 AND fence = ?2 AND state = 'running'",
     [SQL_ATTEMPT_WITHDRAW] = "DELETE FROM attempts WHERE key = ?1 AND fence = ?2 AND state = 'running'",
 
     [SQL_LETTER_FIND] = "SELECT resolution, resolved_run FROM letters WHERE id = ?1",
@@ -249,6 +249,11 @@ void store_sqlite_bind_id(sqlite3_stmt *statement, int at, const struct uuid *id
 void store_sqlite_bind_text(sqlite3_stmt *statement, int at, const char *text)
 {
     (void)sqlite3_bind_text(statement, at, text, -1, SQLITE_STATIC);
+}
+
+void store_sqlite_bind_blob(sqlite3_stmt *statement, int at, const void *bytes, size_t len)
+{
+    (void)sqlite3_bind_blob64(statement, at, bytes, len, SQLITE_STATIC);
 }
 
 void store_sqlite_bind_int(sqlite3_stmt *statement, int at, int64_t value)

@@ -396,6 +396,7 @@ static void bind_end(sqlite3_stmt *update, const struct record_attempt *row)
     store_sqlite_bind_int(update, 15, row->cpu_us);
     store_sqlite_bind_int(update, 16, row->max_rss_bytes);
     store_sqlite_bind_int(update, 17, row->log_bytes);
+    store_sqlite_bind_blob(update, 18, row->log, row->log_len);
 }
 
 /* The end of an attempt and a claim that is taken back: only for who holds the fence. */

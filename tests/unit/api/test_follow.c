@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "api/api_core.h"
 #include "api/api_follow.h"
 #include "base/buf.h"
 #include "base/mem.h"
@@ -70,13 +71,15 @@ static struct {
     struct record_attempt attempt;
 } test;
 
+static struct api no_store;
+
 static int setup(void **state)
 {
     (void)state;
     (void)snprintf(test.folder, sizeof test.folder, "/tmp/pawl-follow-XXXXXX");
     assert_non_null(mkdtemp(test.folder));
     (void)snprintf(test.path, sizeof test.path, "%s/3.2.log", test.folder);
-    test.follow = api_follow_new();
+    test.follow = api_follow_new(&no_store);
     test.attempt = (struct record_attempt){.run_id = {{1}}, .task = 3, .number = 2};
     wakes = 0;
     return 0;

@@ -21,6 +21,9 @@ static void assert_attempt(const struct record_attempt *got, const struct record
     assert_int_equal(got->cpu_us, wanted->cpu_us);
     assert_int_equal(got->max_rss_bytes, wanted->max_rss_bytes);
     assert_int_equal(got->log_bytes, wanted->log_bytes);
+    assert_int_equal(got->log_len, wanted->log_len);
+    if (wanted->log_len)
+        assert_memory_equal(got->log, wanted->log, wanted->log_len);
     assert_int_equal(got->retry_ms, wanted->retry_ms);
 }
 
@@ -47,6 +50,8 @@ static struct record_attempt end_of(struct suite *suite, const struct record_att
     end.cpu_us = INT64_MAX - (int64_t)n;
     end.max_rss_bytes = (int64_t)n << 40;
     end.log_bytes = (int64_t)n * 1000000007;
+    end.log = n % 2 ? "a\0log" : NULL;
+    end.log_len = n % 2 ? 5 : 0;
     end.retry_ms = n % 3 ? 0 : suite->now_ms + 5;
     return end;
 }
@@ -73,7 +78,7 @@ static void test_every_field(void **state)
         suite_commit_all(suite, batch);
     }
     for (int life = 0; life < 2; life++) {
-        struct store_attempts attempts = list(suite, (struct store_attempt_query){.run_id = run});
+        struct store_attempts attempts = list(suite, (struct store_attempt_query){.run_id = run, .with_logs = true});
         assert_int_equal(attempts.count, COUNT);
         size_t place = 0;
         for (uint32_t task = 0; task < SUITE_TASKS; task++)

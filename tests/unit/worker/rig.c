@@ -73,6 +73,7 @@ void rig_free(struct rig *rig)
     buf_fini(&rig->in);
     buf_fini(&rig->env);
     buf_fini(&rig->log);
+    buf_fini(&rig->kept);
     mem_free(rig);
 }
 
@@ -242,6 +243,8 @@ struct job_result rig_result(struct rig *rig)
     assert_int_equal(message.type, MESSAGE_RESULT);
     assert_true(message.result.ended_ms >= message.result.started_ms);
     rig_send(rig, &(struct message){.type = MESSAGE_ACK, .ack = message.result.key});
+    buf_clear(&rig->kept);
+    buf_add(&rig->kept, message.result.log, message.result.log_len);
     return message.result;
 }
 
@@ -265,6 +268,8 @@ const char *rig_log(struct rig *rig, const char *path)
     }
     if (file)
         (void)fclose(file);
+    else
+        buf_add(&rig->log, rig->kept.bytes, rig->kept.len);
     return buf_text(&rig->log);
 }
 

@@ -29,6 +29,7 @@ struct rig {
     struct buf env;
     uint32_t env_count;
     struct buf log;
+    struct buf kept;            /* the log that came with the last result, when it became no file */
 };
 
 /* mode: how workers are started in this group of tests. */

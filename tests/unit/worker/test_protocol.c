@@ -47,6 +47,8 @@ static const struct job_result result = {
     .cpu_us = 7,
     .max_rss_bytes = 8,
     .log_bytes = 9,
+    .log = "a\0log...",
+    .log_len = 9,
 };
 
 static void read_back(const struct message *message, struct buf *bytes, struct message *ret)
@@ -111,6 +113,8 @@ static void test_the_others_come_back_whole(void **state)
     assert_int_equal(got.result.cpu_us, 7);
     assert_int_equal(got.result.max_rss_bytes, 8);
     assert_int_equal(got.result.log_bytes, 9);
+    assert_int_equal(got.result.log_len, 9);
+    assert_memory_equal(got.result.log, "a\0log...", 9);
 
     struct message message = {.type = MESSAGE_HELLO,
                               .hello = {.version = 1, .start_ticks = 99, .pid = 12, .slots = 2,
