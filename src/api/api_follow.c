@@ -253,8 +253,9 @@ static ssize_t read_kept(struct api_follower *follower, char *out, size_t max)
     size_t size = 0;
     uint64_t offset = atomic_load(&follower->offset);
     ssize_t len = -1;
-    if (!api_kept_log(follower->follow->api, follower->run_id, follower->task, follower->number, &arena, &log, &size, NULL)
-        && offset < size) {
+    int rc = api_kept_log(follower->follow->api, follower->run_id, follower->task, follower->number, &arena, &log,
+                          &size, NULL);
+    if (!rc && offset < size) {
         size_t rest = size - (size_t)offset;
         len = (ssize_t)(rest < max ? rest : max);
         len = (uint64_t)len < follower->left ? len : (ssize_t)follower->left;

@@ -120,7 +120,7 @@ static const char *const sql[SQL_COUNT] = {
     [SQL_RUN_RANGE] = "SELECT base, task_count FROM active_runs WHERE id = ?1 "
                       "UNION ALL SELECT base, task_count FROM runs WHERE id = ?1",
     [SQL_ATTEMPTS] = "SELECT key, state, fence, worker, claimed_ms, started_ms, ended_ms, retry_ms, task_state, "
-                     "error_type, error, exit_code, signal, http_status, cpu_us, max_rss_bytes, log_bytes "
+                     "error_type, error, exit_code, signal, http_status, cpu_us, max_rss_bytes, log_bytes, log "
                      "FROM attempts WHERE key BETWEEN ?1 AND ?2 ORDER BY key LIMIT ?3",
     [SQL_LETTER] = "SELECT id, run_id, dag_id, task, task_id, task_name, dag_name, error_type, error, attempts, "
                    "created_ms, resolution, resolved_run, resolved_ms, resolved_by, notes, config "
