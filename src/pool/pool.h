@@ -46,7 +46,9 @@ struct pool_callbacks {
     void (*on_worker_up)(void *context, const struct pool_worker *worker);
     /* It is dead and so is everything it had started. `reason` is a sentence. Also called, with no up before, for
      * each worker of a former daemon that is found dead, and for one that could not be started (id all zero) or died
-     * before it was up; those that follow are then started later and later, up to 30 s apart. */
+     * before it was up; those that follow are then started later and later, up to 30 s apart. Answer with
+     * pool_forget_worker once what was lost with it is durable: until then its files tell the next daemon that a
+     * worker died. */
     void (*on_worker_gone)(void *context, struct uuid worker_id, const char *reason);
     void (*on_started)(void *context, struct uuid worker_id, const struct message_started *started);
     /* Texts are borrowed for the call. Answer with pool_ack once it is durable. The same result can come again. */
@@ -86,6 +88,8 @@ void pool_flush(struct pool *pool);   /* writes what the sends below have buffer
 int pool_send_start(struct pool *pool, struct uuid worker_id, const struct job *job, struct error *err);
 int pool_stop_attempt(struct pool *pool, struct uuid worker_id, const struct job_key *key, enum stop_reason reason);
 int pool_ack(struct pool *pool, struct uuid worker_id, const struct job_key *key);
+/* Removes the files of a worker that is gone. */
+void pool_forget_worker(struct pool *pool, struct uuid worker_id);
 /* It ends when it holds nothing and is not replaced while it lives. */
 int pool_quit_worker(struct pool *pool, struct uuid worker_id);
 

@@ -146,9 +146,17 @@ void pool_link_bury(struct pool_link *link, int64_t now_ms)
     } else if (found) {
         add_reason(link, "processes that it started cannot be killed"); /* the files stay for the next look */
     }
-    if (!found)
-        worker_leftover_remove(link->pool->dir, link->id, !link->ended_well);
+    if (!found && link->ended_well)
+        worker_leftover_remove(link->pool->dir, link->id, false);
     tell_gone(link);
+}
+
+void pool_forget_worker(struct pool *pool, struct uuid worker_id)
+{
+    struct error err;
+    uint32_t found = 0;
+    if (worker_leftover_kill(pool->dir, worker_id, &found, &err) == 0 && !found)
+        worker_leftover_remove(pool->dir, worker_id, true);
 }
 
 /* Without a pid only the lock tells. */

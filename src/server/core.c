@@ -125,6 +125,7 @@ static void turn_store(void *context)
             if (core->options.on_batch)
                 core->options.on_batch(core->options.context, batch, core->now.wall_ms);
             live_drop_ended(core->live);
+            core->durable = batch->number;
             engine_committed(core->engine, batch, core->now);
             forget_ended_runs(core, batch);
         }
@@ -153,8 +154,10 @@ static void submit(struct core *core)
             return;
     }
     core->hold_until_ms = 0;
+    struct batch *batch = engine_take_batch(core->engine);
     core->in_flight++;
-    store_thread_submit(core->writer, engine_take_batch(core->engine));
+    core->submitted = batch->number;
+    store_thread_submit(core->writer, batch);
 }
 
 static void watch_room(struct core *core)
@@ -339,6 +342,7 @@ static void turn(struct core *core)
         engine_dispatch(core->engine, core->now);
     core_do_effects(core);
     submit(core);
+    core_forget_workers(core);
     advance_stop(core);
     publish(core, began_us);
 }
@@ -490,6 +494,7 @@ void core_free(struct core *core)
     mailbox_fini(&core->mailbox);
     if (core->epoll_fd >= 0)
         (void)close(core->epoll_fd);
+    mem_free(core->gone);
     mem_free(core->watches);
     mem_free(core->worker_views);
     mem_free(core->spare_views);

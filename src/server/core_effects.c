@@ -136,6 +136,12 @@ static void on_worker_up(void *context, const struct pool_worker *worker)
     mem_free(held);
 }
 
+/* The batch that holds what was decided last. */
+static uint64_t open_number(const struct core *core)
+{
+    return core->submitted + !engine_batch_is_empty(core->engine);
+}
+
 static void on_worker_gone(void *context, struct uuid worker_id, const char *reason)
 {
     struct core *core = context;
@@ -146,6 +152,20 @@ static void on_worker_gone(void *context, struct uuid worker_id, const char *rea
     if (core->phase == CORE_RECOVERING)
         core->worker_died = true;
     engine_worker_lost(core->engine, worker_id, core->now);
+    core->gone = mem_grow(core->gone, &core->gone_cap, core->gone_count + 1, sizeof *core->gone);
+    core->gone[core->gone_count++] = (struct core_gone){worker_id, open_number(core)};
+}
+
+void core_forget_workers(struct core *core)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < core->gone_count; i++) {
+        if (core->gone[i].batch <= core->durable && core->phase != CORE_RECOVERING)
+            pool_forget_worker(core->pool, core->gone[i].id);
+        else
+            core->gone[kept++] = core->gone[i];
+    }
+    core->gone_count = kept;
 }
 
 static void on_started(void *context, struct uuid worker_id, const struct message_started *started)
@@ -169,6 +189,8 @@ static void on_adopted(void *context)
         return;
     struct engine_recovery recovery;
     engine_reconcile(core->engine, core->worker_died, core->now, &recovery);
+    for (size_t i = 0; i < core->gone_count; i++)
+        core->gone[i].batch = open_number(core); /* what was lost with former workers is decided only now */
     core->phase = CORE_SERVING;
     if (recovery.runs)
         log_info("recovered %u runs: %u attempts go on, %u never started and are due again, %u are lost",

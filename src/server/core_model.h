@@ -25,6 +25,12 @@ struct core_watch {
     void *context;
 };
 
+/* A worker that died, and the batch that makes its losses durable. */
+struct core_gone {
+    struct uuid id;
+    uint64_t batch;
+};
+
 /* What job building keeps per run; dropped when the run's end is durable. */
 struct core_run_jobs {
     struct uuid run_id;
@@ -48,6 +54,10 @@ struct core {
     enum core_phase phase;
     struct engine_now now;
     uint32_t in_flight;             /* batches the store thread has */
+    uint64_t submitted;             /* number of the last batch it was given */
+    uint64_t durable;               /* number of the last one that came back */
+    struct core_gone *gone;
+    size_t gone_count, gone_cap;
     int64_t hold_until_ms;          /* boot time at which the open batch goes; 0: nothing is held */
     int64_t deadline_ms;            /* boot time at which draining or ending gives up; 0: none */
     bool worker_died;               /* during recovery: a worker of the last daemon is gone without a word */
@@ -70,6 +80,8 @@ struct core {
 /* core_effects.c */
 void core_do_effects(struct core *core);
 void core_forget_run(struct core *core, struct uuid run_id);
+/* Lets the pool forget dead workers whose losses are durable. */
+void core_forget_workers(struct core *core);
 extern const struct pool_callbacks core_pool_callbacks; /* context is to be set */
 
 /* core_recover.c */
