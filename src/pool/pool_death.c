@@ -155,7 +155,7 @@ void pool_forget_worker(struct pool *pool, struct uuid worker_id)
 {
     struct error err;
     uint32_t found = 0;
-    if (worker_leftover_kill(pool->dir, worker_id, &found, &err) == 0 && !found)
+    if (!uuid_is_zero(worker_id) && worker_leftover_kill(pool->dir, worker_id, &found, &err) == 0 && !found)
         worker_leftover_remove(pool->dir, worker_id, true);
 }
 

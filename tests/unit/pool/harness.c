@@ -42,6 +42,7 @@ static void on_worker_gone(void *context, struct uuid worker_id, const char *rea
     *seen = (struct seen_death){.id = worker_id, .up_before = h->up_count, .adopted_before = h->adopted};
     (void)snprintf(seen->reason, sizeof seen->reason, "%s", reason);
     h->results_before_gone = h->results;
+    pool_forget_worker(h->pool, worker_id);
 }
 
 static void on_started(void *context, struct uuid worker_id, const struct message_started *started)
