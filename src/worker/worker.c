@@ -120,6 +120,20 @@ static void take_signals(sigset_t *ret_handled)
     sigaddset(ret_handled, SIGTERM);
 }
 
+/* glibc's posix_spawn, by which the pool starts a worker, leaves its own two signals ignored, and what is ignored
+ * stays so over an exec: tasks would get that, too. glibc's sigaction refuses them. */
+static void reset_library_signals(void)
+{
+    const struct {
+        void (*handler)(int);
+        unsigned long flags;
+        void (*restorer)(void);
+        uint64_t mask;
+    } by_default = {0};
+    for (int number = 32; number <= 33; number++)
+        (void)syscall(SYS_rt_sigaction, number, &by_default, NULL, sizeof by_default.mask);
+}
+
 static void take_process(const struct worker_options *options)
 {
     int null_fd = open("/dev/null", O_RDWR); /* inherited: it is the tasks' stdin */
@@ -133,6 +147,7 @@ static void take_process(const struct worker_options *options)
     }
     (void)syscall(SYS_close_range, STDERR_FILENO + 1, UINT_MAX, 4u /* CLOSE_RANGE_CLOEXEC */);
     (void)fcntl(options->listen_fd, F_SETFL, fcntl(options->listen_fd, F_GETFL) | O_NONBLOCK);
+    reset_library_signals();
     (void)prctl(PR_SET_NAME, "pawl-worker");
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
     if (options->die_with_parent)
