@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +17,14 @@
 
 #include "base/mem.h"
 
-enum { MODE_OURS = 0700, LOCK_MODE = 0600, OTHERS_MAY_WRITE = 022, OTHERS_MAY = 077 };
+enum {
+    MODE_OURS = 0700,
+    LOCK_MODE = 0600,
+    OTHERS_MAY_WRITE = 022,
+    OTHERS_MAY = 077,
+    LOCK_LOOK_MS = 10,
+    LOCK_DEAD_MS = 3000     /* how long a dead holder is waited for */
+};
 
 static const char *const subfolders[] = {"logs", "work", "workers"};
 /* Any of these says that a directory is pawl's. */
@@ -185,12 +194,28 @@ static int write_pid(int fd)
     return pwrite(fd, text, (size_t)len, 0) == len ? 0 : -1;
 }
 
+/* 0 or -1 and errno. A child that the last holder was about to start when it was killed has the lock until its exec:
+ * a holder that is dead is waited for. */
+static int lock_file(int fd)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = getpid()};
+    for (int waited_ms = 0; fcntl(fd, F_OFD_SETLK, &lock) != 0; waited_ms += LOCK_LOOK_MS) {
+        int why = errno;
+        pid_t holder = why == EAGAIN || why == EACCES ? holder_of(fd) : 0;
+        bool is_dead = holder > 0 && kill(holder, 0) != 0 && errno == ESRCH;
+        errno = why;
+        if (!is_dead || waited_ms >= LOCK_DEAD_MS)
+            return -1;
+        (void)poll(NULL, 0, LOCK_LOOK_MS);
+    }
+    return 0;
+}
+
 static int take_lock(int dir_fd, const char *path, int *ret_fd, struct error *err)
 {
     int code = 0;
     int fd = openat(dir_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, LOCK_MODE);
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = getpid()};
-    if (fd < 0 || fcntl(fd, F_OFD_SETLK, &lock) != 0) {
+    if (fd < 0 || lock_file(fd) != 0) {
         bool taken = fd >= 0 && (errno == EAGAIN || errno == EACCES);
         if (taken)
             code = error_set(err, ERROR_STORE_LOCKED, "%s is in use by process %d", path, (int)holder_of(fd));

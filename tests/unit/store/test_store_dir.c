@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -179,6 +180,50 @@ static void test_holder_that_dies(void **state)
     scratch_remove(path);
 }
 
+static void *open_in_thread(void *path)
+{
+    struct store_dir dir;
+    opened(path, &dir);
+    store_dir_close(&dir);
+    return NULL;
+}
+
+/* Between fork and exec a child has its parent's descriptors, and so its lock: a holder that is dead is waited for. */
+static void test_holder_that_dies_while_it_starts_a_child(void **state)
+{
+    (void)state;
+    char *path = scratch_make();
+    int hold[2], told[2];
+    assert_int_equal(pipe(hold), 0);
+    assert_int_equal(pipe(told), 0);
+    pid_t holder = fork();
+    assert_true(holder >= 0);
+    if (holder == 0) {
+        struct store_dir dir;
+        struct error err;
+        char c;
+        (void)close(hold[1]);
+        if (store_dir_open(path, &dir, &err) != 0)
+            _exit(1);
+        if (fork() == 0) {
+            (void)!write(told[1], "x", 1);
+            (void)!read(hold[0], &c, 1); /* until the test closes its end */
+        }
+        _exit(0);
+    }
+    char c;
+    assert_int_equal(read(told[0], &c, 1), 1);
+    assert_int_equal(waitpid(holder, NULL, 0), holder);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, open_in_thread, path), 0);
+    for (int i = 0; i < 2; i++) {
+        (void)close(hold[i]);
+        (void)close(told[i]);
+    }
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    scratch_remove(path);
+}
+
 static void test_modes(void **state)
 {
     (void)state;
@@ -293,6 +338,7 @@ int main(void)
         cmocka_unit_test(test_one_holder_at_a_time),  cmocka_unit_test(test_holder_that_dies),
         cmocka_unit_test(test_modes),                 cmocka_unit_test(test_another_users),
         cmocka_unit_test(test_what_is_no_directory),  cmocka_unit_test(test_network_file_systems),
+        cmocka_unit_test(test_holder_that_dies_while_it_starts_a_child),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
