@@ -40,11 +40,12 @@ endif()
 find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(MICROHTTPD REQUIRED IMPORTED_TARGET libmicrohttpd)
+pkg_check_modules(GNUTLS REQUIRED IMPORTED_TARGET gnutls)
 pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
 pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3)
 pkg_check_modules(ZLIB REQUIRED IMPORTED_TARGET zlib)
 add_library(pawl_libraries INTERFACE)
 target_link_libraries(pawl_libraries INTERFACE
-    PkgConfig::MICROHTTPD PkgConfig::YAML PkgConfig::JANSSON PkgConfig::SQLITE PkgConfig::ZLIB
+    PkgConfig::MICROHTTPD PkgConfig::GNUTLS PkgConfig::YAML PkgConfig::JANSSON PkgConfig::SQLITE PkgConfig::ZLIB
     Threads::Threads ${CMAKE_DL_LIBS} m)

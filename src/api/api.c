@@ -72,19 +72,25 @@ static void on_resume(void *context, struct http_request *request)
     api_command_resume(request->context);
 }
 
-static void log_request(const struct http_request *request, unsigned status, uint64_t sent_bytes, int64_t took_us)
+/* For writes this is the audit trail: who did what, from where, and what came of it. */
+static void log_request(const struct http_request *request, const struct api_call *call, unsigned status,
+                        uint64_t sent_bytes, int64_t took_us)
 {
     bool reads = request->method == HTTP_GET || request->method == HTTP_HEAD || request->method == HTTP_OPTIONS;
     enum log_level level = reads ? LOG_DEBUG : LOG_INFO;
     if (!log_enabled(level))
         return;
-    char status_text[16], ms[32], bytes[24];
+    char status_text[16], ms[32], bytes[24], peer_text[HTTP_PEER_TEXT_MAX];
+    unsigned char peer[HTTP_PEER_LEN];
+    http_peer(request, peer, peer_text);
+    const char *principal = call && call->principal ? call->principal : "";
     (void)snprintf(status_text, sizeof status_text, "%u", status);
     (void)snprintf(ms, sizeof ms, "%" PRId64 ".%03d", took_us / 1000, (int)(took_us % 1000));
     (void)snprintf(bytes, sizeof bytes, "%" PRIu64, sent_bytes);
     log_with(level,
              log_fields("requestId", request->id, "method", request->method_name, "target", request->raw_target,
-                        "status", status ? status_text : NULL, "ms", ms, "bytes", bytes),
+                        "status", status ? status_text : NULL, "ms", ms, "bytes", bytes, "principal",
+                        *principal ? principal : "anonymous", "peer", peer_text),
              status ? "request" : "request without an answer: the client left");
 }
 
@@ -94,7 +100,7 @@ static void on_done(void *context, struct http_request *request, unsigned status
     struct api_call *call = request->context;
     int64_t took_us = clock_boot_us() - request->started_us;
     api_metrics_count(api->metrics, call ? call->route : NULL, status, took_us);
-    log_request(request, status, sent_bytes, took_us);
+    log_request(request, call, status, sent_bytes, took_us);
     if (call)
         api_dispatch_fini(call);
 }
@@ -114,6 +120,9 @@ int api_start(struct api *api, struct error *err)
         .idle_ms = config->idle_ms,
         .hosts = hosts,
         .host_count = LOOPBACK_COUNT + config->allowed_host_count,
+        .any_literal = config->any_literal,
+        .tls_cert = config->tls_cert,
+        .tls_key = config->tls_key,
         .context = api,
         .on_head = on_head,
         .on_request = on_request,

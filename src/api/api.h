@@ -17,6 +17,7 @@
 #include "state/state.h"
 
 struct api;
+struct auth_gate;
 struct batch;
 struct command;
 struct live;
@@ -60,7 +61,10 @@ struct api_config {
     struct uuid node_id;
     const char *node_host;          /* the machine's name */
     int64_t started_ms;             /* wall time */
-    const char *owner_token;        /* whoever sends it as X-Pawl-Owner gets the local limits for DAG files; NULL */
+    const char *owner_token;        /* whoever sends it as X-Pawl-Owner is admin and has the local limits for DAG
+                                     * files; NULL: nobody */
+    struct auth_gate *gate;         /* tokens; NULL: there are none */
+    bool token_required;            /* else who sends none is admin */
     /* listening; see http/http.h */
     const char *listen_host;
     uint16_t listen_port;
@@ -70,6 +74,9 @@ struct api_config {
     int64_t idle_ms;
     const char *const *allowed_hosts; /* besides loopback names and listen_host; "*": any */
     size_t allowed_host_count;
+    bool any_literal;               /* see http/http.h */
+    const char *tls_cert;
+    const char *tls_key;
 };
 
 /* Nothing listens yet; api_get and api_publish work. */

@@ -49,6 +49,7 @@ struct api_call {
     const char *idempotency_key;    /* NULL: none */
     const char *if_match;           /* NULL: none */
     const char *last_event_id;      /* NULL: none */
+    const char *principal;          /* the token's name, "owner"; "" without either */
     bool is_local;                  /* the daemon's owner on its machine: local limits for DAG files */
 
     json_t *root;                   /* owner of the body's texts */

@@ -23,7 +23,7 @@ void api_command_post(struct api_call *call, api_resume_fn *resume)
     }
     command->done = on_done;
     command->context = call;
-    command->principal = "";
+    command->principal = call->principal;
     command->request_id = call->request->id;
     call->resume = resume;
     http_defer(call->request);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "api/api_auth.h"
 #include "base/limits.h"
 #include "base/str.h"
 #include "dag/dag.h"
@@ -180,26 +181,12 @@ static bool check_body_head(struct api_call *call)
     return false;
 }
 
-/* Same length, same bytes, in a time that says nothing about them. */
-static bool is_same_secret(const char *a, const char *b)
-{
-    size_t len = strlen(a);
-    if (strlen(b) != len)
-        return false;
-    unsigned char difference = 0;
-    for (size_t i = 0; i < len; i++)
-        difference = (unsigned char)(difference | (a[i] ^ b[i]));
-    return difference == 0;
-}
-
 static bool check_headers(struct api_call *call)
 {
     if (call->offline)
         return true;
     struct http_request *request = call->request;
     const struct api_route *route = call->route;
-    const char *owner = call->api->config.owner_token ? http_header(request, "X-Pawl-Owner") : NULL;
-    call->is_local = owner && is_same_secret(call->api->config.owner_token, owner);
     if (route->headers & API_HEADER_IF_MATCH)
         call->if_match = http_header(request, "If-Match");
     if (route->headers & API_HEADER_LAST_EVENT_ID)
@@ -224,7 +211,7 @@ void api_dispatch_head(struct api_call *call)
         refuse_path(call, match.methods);
         return;
     }
-    if (!check_path(call, &match) || !check_query(call) || !check_headers(call))
+    if (!api_auth_check(call) || !check_path(call, &match) || !check_query(call) || !check_headers(call))
         return;
     if (call->offline && (call->route->stream || call->query[API_QUERY_FOLLOW].number == 1))
         api_fail(call, ERROR_BAD_REQUEST, "This answer has no end");

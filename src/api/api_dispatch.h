@@ -4,7 +4,8 @@
 
 #include "api/api_call.h"
 
-/* Finds the route and checks path, query and headers; answers when something is wrong. Sets request->body_max. */
+/* Finds the route, checks who asks, then path, query and headers; answers when something is wrong. Sets
+ * request->body_max. */
 void api_dispatch_head(struct api_call *call);
 /* Checks the body and calls the handler. Not when the head was answered. */
 void api_dispatch_run(struct api_call *call);

@@ -13,7 +13,8 @@ static const char description[] =
     "first; go on with `before=<last id>`. HEAD and OPTIONS work on every path. A method that a path does not have "
     "is answered 405 with `Allow`, a path that does not exist 404. Answers carry `X-Request-Id`, the client's own if "
     "it sent one.\n\n"
-    "`x-role` is the least role a token needs when tokens are in use.";
+    "Where tokens are in use a request carries one as `Authorization: Bearer`; `x-role` is the least role it needs: "
+    "`viewer` reads, `operator` also runs, `admin` also changes DAGs.";
 
 static void put_line(struct buf *out, int depth, const char *key, const char *text)
 {
@@ -195,7 +196,11 @@ static void put_error(struct buf *out, int status, const enum error_code *codes,
     buf_printf(out, "        \"%d\":\n", status);
     put_line(out, 5, "description", buf_text(&text));
     buf_fini(&text);
-    if (status == 503) {
+    if (status == 401) {
+        put(out, 5, "headers:");
+        put_header(out, "WWW-Authenticate", API_STRING, "What is asked for, and why a token was refused (RFC 6750)");
+    }
+    if (status == 503 || status == 429) {
         put(out, 5, "headers:");
         put_header(out, "Retry-After", API_INTEGER, "Seconds after which it may be tried again");
     }
@@ -243,6 +248,7 @@ static void put_operation(struct buf *out, const struct api_route *route)
     put_line(out, 3, "summary", route->summary);
     put_line(out, 3, "description", route->text ? route->text : route->summary);
     put_line(out, 3, "x-role", api_table_role_name(route->role) ? api_table_role_name(route->role) : "none");
+    put(out, 3, route->role == API_ROLE_NONE ? "security: []" : "security: [{token: []}]");
     put_parameters(out, route);
     put_body(out, route->body);
     put_responses(out, route);
@@ -341,6 +347,11 @@ static void put_body_schema(struct buf *out, const struct api_body *body)
 static void put_components(struct buf *out)
 {
     put(out, 0, "components:");
+    put(out, 1, "securitySchemes:");
+    put(out, 2, "token:");
+    put(out, 3, "type: http");
+    put(out, 3, "scheme: bearer");
+    put_line(out, 3, "description", "A token made by `pawl token create`");
     put(out, 1, "schemas:");
     for (size_t i = 0; i < api_table_schema_count; i++)
         put_schema(out, &api_table_schemas[i]);

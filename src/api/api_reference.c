@@ -65,7 +65,7 @@ static void put_outputs(struct buf *out, const struct api_route *route)
     buf_add_text(out, ".\n");
     int status = 0;
     for (size_t i = 0; i < count; i++) {
-        if (api_table_is_common(codes[i]))
+        if (api_table_is_common(codes[i]) || codes[i] == ERROR_UNAUTHORIZED || codes[i] == ERROR_TOO_MANY_REQUESTS)
             continue;
         buf_add_text(out, status ? ", " : "Refuses with ");
         if (error_http_status((int)codes[i]) != status)
@@ -115,7 +115,12 @@ void api_reference(struct buf *out)
                  "to these stands with it. HEAD and OPTIONS work on every path; a method that a path does not\n"
                  "have is answered 405 with `Allow`. Lists are newest first: go on with `before=<last id>`.\n"
                  "Answers carry `X-Request-Id`. Text and JSON of more than 16 KiB are compressed for clients that\n"
-                 "take gzip.\n");
+                 "take gzip.\n\n"
+                 "Where tokens are in use a request carries `Authorization: Bearer TOKEN`. An operation names the\n"
+                 "least role that will do: `viewer` reads, `operator` also runs, `admin` also changes DAGs. Without\n"
+                 "a valid token the answer is 401 `UNAUTHORIZED` with `WWW-Authenticate`, with too small a role\n"
+                 "403 `FORBIDDEN`, after too many wrong tokens from one address 429 `TOO_MANY_REQUESTS` with\n"
+                 "`Retry-After`. Operations without a role need no token.\n");
     for (size_t i = 0; i < api_table_tag_count; i++) {
         buf_printf(out, "\n## %s\n", api_table_tags[i].summary);
         for (size_t k = 0; k < api_table_route_count; k++)

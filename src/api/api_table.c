@@ -300,6 +300,7 @@ size_t api_table_errors(const struct api_route *route, enum error_code *codes)
 {
     bool has[ERROR_COUNT] = {0};
     bool writes = route->method != HTTP_GET && route->handler != api_validate_dag;
+    has[ERROR_UNAUTHORIZED] = has[ERROR_TOO_MANY_REQUESTS] = route->role != API_ROLE_NONE;
     has[ERROR_PAYLOAD_TOO_LARGE] = route->body != NULL;
     has[ERROR_LENGTH_REQUIRED] = has[ERROR_UNSUPPORTED_MEDIA_TYPE] = route->body && route->body->required;
     has[ERROR_PRECONDITION_FAILED] = (route->headers & API_HEADER_IF_MATCH) != 0;

@@ -33,6 +33,7 @@
     X(URI_TOO_LONG, 414, 2, "the request target is too long")                                               \
     X(UNSUPPORTED_MEDIA_TYPE, 415, 2, "the media type is not supported")                                    \
     X(IDEMPOTENCY_MISMATCH, 422, 5, "this Idempotency-Key was used with another body")                      \
+    X(TOO_MANY_REQUESTS, 429, 6, "too many wrong tokens")                                                   \
     X(HEADERS_TOO_LARGE, 431, 2, "the request head is too large")                                           \
     X(INTERNAL, 500, 1, "an error inside pawl")                                                             \
     X(FULL, 503, 5, "full")                                                                                 \

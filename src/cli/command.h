@@ -35,6 +35,7 @@ enum cli_option_id {
     CLI_CONFIG,
     CLI_DATA,
     CLI_SERVER,
+    CLI_TOKEN_FILE,
     CLI_LISTEN,
     CLI_WORKERS,
     CLI_SLOTS,
@@ -44,6 +45,11 @@ enum cli_option_id {
     CLI_LOG_BYTES_MAX,
     CLI_SECRETS,
     CLI_ALLOWED_HOSTS,
+    CLI_REQUIRE_TOKEN,
+    CLI_ALLOW_ANONYMOUS,
+    CLI_ALLOW_PLAIN_HTTP,
+    CLI_TLS_CERT,
+    CLI_TLS_KEY,
     CLI_HTTP_THREADS,
     CLI_REQUEST_TIMEOUT,
     CLI_IDLE_TIMEOUT,
@@ -73,6 +79,9 @@ enum cli_option_id {
     CLI_REASON,
     CLI_NOTES,
     CLI_RESOLVED_BY,
+    CLI_ROLE,
+    CLI_TOKEN_NAME,
+    CLI_EXPIRES,
     CLI_OPTION_COUNT
 };
 
@@ -92,7 +101,7 @@ struct cli_option {
 };
 
 enum cli_operand_kind { CLI_OPERAND_FILE, CLI_OPERAND_DAG, CLI_OPERAND_RUN, CLI_OPERAND_TASK, CLI_OPERAND_WORKER,
-                        CLI_OPERAND_LETTER, CLI_OPERAND_COMMAND, CLI_OPERAND_SHELL };
+                        CLI_OPERAND_LETTER, CLI_OPERAND_TOKEN, CLI_OPERAND_COMMAND, CLI_OPERAND_SHELL };
 
 struct cli_operand {
     const char *name;               /* as help shows it: "FILE"; NULL ends the list */

@@ -52,6 +52,7 @@ static const char *kind_of(enum cli_operand_kind kind)
         return "letters";
     case CLI_OPERAND_FILE:
     case CLI_OPERAND_TASK:
+    case CLI_OPERAND_TOKEN:
     case CLI_OPERAND_COMMAND:
     case CLI_OPERAND_SHELL:
         break;

@@ -7,15 +7,40 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "cli/file.h"
 #include "server/address.h"
 
-enum { CALL_TIMEOUT_MS = 60000 };
+enum { CALL_TIMEOUT_MS = 60000, TOKEN_BYTES_MAX = 4096 };
 
-static int connect_to(struct cli_remote *remote, const char *url, const char *token, struct error *err)
+/* RFC 6750, b64token */
+static const char token_characters[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/=";
+
+/* Of --token-file, else PAWL_TOKEN: never an argument, which everybody on the machine could read. */
+static int find_token(struct cli *cli, const char **ret_token, struct error *err)
 {
+    const char *path = cli_text(cli, CLI_TOKEN_FILE), *text = getenv("PAWL_TOKEN");
+    struct buf file = BUF_INIT;
+    int rc = path ? cli_file_read(path, TOKEN_BYTES_MAX, &file, err) : 0;
+    if (rc == 0 && path)
+        text = arena_strndup(&cli->arena, buf_text(&file), strcspn(buf_text(&file), "\r\n"));
+    buf_fini(&file);
+    if (rc == 0 && text && text[strspn(text, token_characters)])
+        rc = error_set(err, ERROR_USAGE, "%s holds what cannot be a token", path ? path : "PAWL_TOKEN");
+    *ret_token = rc == 0 && text && text[0] ? text : NULL;
+    return rc;
+}
+
+static int connect_to(struct cli_remote *remote, const char *url, const char *owner, struct error *err)
+{
+    const char *token;
+    int rc = find_token(remote->cli, &token, err);
+    if (rc)
+        return rc;
     const struct client_options options = {
         .url = url,
-        .owner_token = token && token[0] ? token : NULL,
+        .owner_token = owner && owner[0] ? owner : NULL,
+        .token = token,
         .timeout_ms = CALL_TIMEOUT_MS,
         .interrupt_fd = remote->cli->interrupt_fd,
     };

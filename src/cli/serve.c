@@ -9,7 +9,6 @@
 
 #include "base/mem.h"
 #include "base/str.h"
-#include "cli/address.h"
 #include "cli/commands.h"
 #include "cli/server_options.h"
 #include "cli/settings.h"
@@ -25,11 +24,6 @@ int cli_serve(struct cli *cli, struct error *err)
     int rc = cli_server_options(cli, &options, err);
     if (rc)
         return rc;
-    if (!cli_address_is_loopback(options.listen_host)) {
-        cli_hint(cli, "listen on 127.0.0.1 and let a proxy in front ask for credentials");
-        return error_set(err, ERROR_VALIDATION_ERROR,
-                         "listening on %s needs access tokens, which this version does not have", options.listen_host);
-    }
     cli_log_init(cli, LOG_INFO);
     return server_run(&options, err);
 }

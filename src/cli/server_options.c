@@ -11,6 +11,11 @@ static int64_t number(const struct cli *cli, enum cli_option_id id)
     return cli_given(cli, id) ? cli_number(cli, id) : cli_option_number(&cli_options[id], cli_options[id].preset);
 }
 
+static bool flag(const struct cli *cli, enum cli_option_id id)
+{
+    return cli_given(cli, id) && cli_flag(cli, id);
+}
+
 static struct server_secret *secrets_of(struct cli *cli)
 {
     const struct cli_value *value = &cli->values[CLI_SECRETS];
@@ -56,7 +61,12 @@ int cli_server_options(struct cli *cli, struct server_options *ret_options, stru
         .allowed_host_count = (uint32_t)cli->values[CLI_ALLOWED_HOSTS].count,
         .secrets = secrets_of(cli),
         .secret_count = (uint32_t)cli->values[CLI_SECRETS].count,
-        .die_with_parent = cli_given(cli, CLI_DIE_WITH_PARENT) && cli_flag(cli, CLI_DIE_WITH_PARENT),
+        .require_token = flag(cli, CLI_REQUIRE_TOKEN),
+        .allow_anonymous = flag(cli, CLI_ALLOW_ANONYMOUS),
+        .allow_plain_http = flag(cli, CLI_ALLOW_PLAIN_HTTP),
+        .tls_cert = cli_text(cli, CLI_TLS_CERT),
+        .tls_key = cli_text(cli, CLI_TLS_KEY),
+        .die_with_parent = flag(cli, CLI_DIE_WITH_PARENT),
     };
     return 0;
 }

@@ -5,13 +5,14 @@
 #include "cli/commands.h"
 
 #define OPTIONS(...) ((const enum cli_option_id[]){__VA_ARGS__, CLI_OPTION_END})
-#define REMOTE CLI_SERVER, CLI_DATA, CLI_CONFIG
+#define REMOTE CLI_SERVER, CLI_TOKEN_FILE, CLI_DATA, CLI_CONFIG
 #define FILES {.name = "FILE", .kind = CLI_OPERAND_FILE, .list = true}
 #define ONE_FILE {.name = "FILE", .kind = CLI_OPERAND_FILE}
 #define ONE_DAG {.name = "DAG", .kind = CLI_OPERAND_DAG}
 #define ONE_RUN {.name = "RUN", .kind = CLI_OPERAND_RUN}
 #define ONE_TASK {.name = "TASK", .kind = CLI_OPERAND_TASK}
 #define ONE_WORKER {.name = "WORKER", .kind = CLI_OPERAND_WORKER}
+#define ONE_TOKEN {.name = "TOKEN", .kind = CLI_OPERAND_TOKEN}
 #define ONE_LETTER {.name = "LETTER", .kind = CLI_OPERAND_LETTER}
 
 const struct cli_family cli_families[] = {
@@ -19,6 +20,7 @@ const struct cli_family cli_families[] = {
     {"runs", "runs: what happened, and what happens now"},
     {"workers", "worker processes of the daemon"},
     {"dlq", "dead letters: failed tasks kept for a person"},
+    {"token", "tokens: who may use the REST API"},
 };
 const size_t cli_family_count = sizeof cli_families / sizeof cli_families[0];
 
@@ -30,9 +32,12 @@ const struct cli_command cli_commands[] = {
              "The first SIGTERM or SIGINT stops it in order: nothing new starts, running tasks get the time of "
              "--drain, and what still runs then stays with its worker for the next 'pawl serve' to take over. A second "
              "one ends running tasks too.\n\n"
-             "It listens on this machine only: there are no access tokens yet, so other addresses are refused.",
+             "On a loopback address it asks for no token unless --require-token is given. Any other address needs "
+             "tokens ('pawl token') and TLS (--tls-cert, --tls-key); --allow-anonymous and --allow-plain-http say that "
+             "it shall be otherwise.",
      .options = OPTIONS(CLI_DATA, CLI_LISTEN, CLI_WORKERS, CLI_SLOTS, CLI_DURABILITY, CLI_GRACE, CLI_DRAIN,
-                        CLI_LOG_BYTES_MAX, CLI_SECRETS, CLI_ALLOWED_HOSTS, CLI_HTTP_THREADS, CLI_REQUEST_TIMEOUT,
+                        CLI_LOG_BYTES_MAX, CLI_SECRETS, CLI_ALLOWED_HOSTS, CLI_REQUIRE_TOKEN, CLI_ALLOW_ANONYMOUS,
+                        CLI_ALLOW_PLAIN_HTTP, CLI_TLS_CERT, CLI_TLS_KEY, CLI_HTTP_THREADS, CLI_REQUEST_TIMEOUT,
                         CLI_IDLE_TIMEOUT, CLI_CONNECTIONS_MAX, CLI_WAITING_TASKS_MAX, CLI_ACTIVE_RUNS_MAX,
                         CLI_DIE_WITH_PARENT, CLI_LOG_LEVEL, CLI_LOG_FORMAT, CLI_CONFIG, CLI_PRINT_CONFIG),
      .examples = {{"serve", "the usual address and data directory"},
@@ -235,6 +240,27 @@ const struct cli_command cli_commands[] = {
      .options = OPTIONS(CLI_OUTPUT, REMOTE),
      .examples = {{"health", "store, workers, engine"}},
      .run = cli_health},
+    {.name = "token create",
+     .summary = "make a token for the REST API",
+     .text = "Prints the token, once: only its hash is kept, in DATA/tokens. It works at once, with or without a "
+             "daemon on the directory. Send it as 'Authorization: Bearer TOKEN', or let commands do so with PAWL_TOKEN "
+             "or --token-file.",
+     .options = OPTIONS(CLI_ROLE, CLI_TOKEN_NAME, CLI_EXPIRES, CLI_OUTPUT, CLI_DATA, CLI_CONFIG),
+     .examples = {{"token create --role operator --name ci --expires 90d", "may read and run, for 90 days"},
+                  {"token create --role viewer >token", "a file for --token-file"}},
+     .run = cli_token_create},
+    {.name = "token list",
+     .summary = "list tokens",
+     .options = OPTIONS(CLI_OUTPUT, CLI_DATA, CLI_CONFIG),
+     .examples = {{"token list", "who, which role, until when; never the token itself"}},
+     .run = cli_token_list},
+    {.name = "token revoke",
+     .summary = "take a token away",
+     .text = "A running daemon refuses it within a second. A stream that it opened before goes on to its end.",
+     .operands = {ONE_TOKEN},
+     .options = OPTIONS(CLI_DATA, CLI_CONFIG),
+     .examples = {{"token revoke ci", "by name, or by the id that 'pawl token list' shows"}},
+     .run = cli_token_revoke},
     {.name = "fsck",
      .summary = "check the store of a stopped daemon",
      .text = "Checks the file and what its records must agree on, changes nothing, and prints what it finds, one a "

@@ -17,6 +17,7 @@ struct client {
     struct client_url url;
     char *url_text;
     char *owner_token;
+    char *token;
     int64_t timeout_ms;
     struct client_connection connection;
 };
@@ -38,6 +39,7 @@ int client_new(const struct client_options *options, struct client **ret_client,
     client->url = url;
     client->url_text = mem_strdup(options->url);
     client->owner_token = mem_strdup(options->owner_token);
+    client->token = mem_strdup(options->token);
     client->timeout_ms = options->timeout_ms;
     client->connection = (struct client_connection){.fd = -1, .interrupt_fd = options->interrupt_fd};
     *ret_client = client;
@@ -51,6 +53,7 @@ void client_free(struct client *client)
     client_connection_close(&client->connection);
     mem_free(client->url_text);
     mem_free(client->owner_token);
+    mem_free(client->token);
     mem_free(client);
 }
 
@@ -80,6 +83,8 @@ static void write_request(const struct client *client, const struct client_reque
                client->url.prefix, request->target, client->url.authority, PAWL_VERSION);
     if (client->owner_token)
         buf_printf(out, "X-Pawl-Owner: %s\r\n", client->owner_token);
+    if (client->token)
+        buf_printf(out, "Authorization: Bearer %s\r\n", client->token);
     for (const char *const *header = request->headers; header && header[0]; header += 2)
         buf_printf(out, "%s: %s\r\n", header[0], header[1]);
     if (request->body)

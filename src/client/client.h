@@ -13,6 +13,7 @@
 struct client_options {
     const char *url;            /* http://HOST:PORT[/PREFIX] */
     const char *owner_token;    /* sent as X-Pawl-Owner (server/address.h); NULL: none */
+    const char *token;          /* sent as Authorization: Bearer; NULL: none */
     int64_t timeout_ms;         /* of each wait for the server, not of a whole call */
     int interrupt_fd;           /* readable: calls end with ERROR_INTERRUPTED; -1: never. Borrowed */
 };

@@ -7,9 +7,11 @@
  *
  * What a request meets before on_request sees it, and the answers that come from here: a head that another HTTP
  * program could read differently (folded lines, bare line feeds, both or doubled lengths, unknown codings) 400;
- * a target over LIMIT_URL_BYTES_MAX 414; a head over LIMIT_HEADER_BYTES_MAX 431; a foreign Host or Origin 403; a
- * body that is too large 413. libmicrohttpd answers in its own words (plain text, connection closed) what it
- * cannot parse at all: 400, 413, 414, 431, 505.
+ * a target over LIMIT_URL_BYTES_MAX 414; a head over LIMIT_HEADER_BYTES_MAX 431; a body that is too large 413; and 403
+ * for a foreign Host (DNS rebinding), for a foreign Origin whatever the method, and for a page of another site
+ * (Sec-Fetch-Site) that would change something (CSRF). A link from elsewhere has no Origin and may be followed.
+ * libmicrohttpd answers in its own words (plain text, connection closed) what it cannot parse at all: 400, 413, 414,
+ * 431, 505.
  *
  * A head, a body and a silence each have a time limit; a connection that exceeds one is closed. */
 #ifndef PAWL_HTTP_HTTP_H
@@ -60,6 +62,10 @@ struct http_config {
     const char *const *hosts;       /* host names (no port) that Host and Origin may hold; `address` always may */
     size_t host_count;
     bool any_host;                  /* no Host and Origin checks */
+    bool any_literal;               /* a Host that is an IP address is none of a rebound name: accepted, and as Origin
+                                     * where the Host says the same */
+    const char *tls_cert;           /* PEM, the server's first; NULL: plain HTTP */
+    const char *tls_key;            /* PEM */
     void *context;
     /* The head is complete and valid: route it, set body_max, or reply with an error. */
     void (*on_head)(void *context, struct http_request *request);
@@ -80,6 +86,11 @@ void http_stop(struct http_server *server);
 /* Connections that are open now; thread-safe. */
 unsigned http_connections(const struct http_server *server);
 
+enum { HTTP_PEER_LEN = 16, HTTP_PEER_TEXT_MAX = 46 };
+/* Who is at the other end of the connection: an IPv6 address, IPv4 mapped, and the same as text without a port. On the
+ * request's own thread, until on_done. */
+void http_peer(const struct http_request *request, unsigned char address[HTTP_PEER_LEN],
+               char text[HTTP_PEER_TEXT_MAX]);
 /* The first value of a header, NULL if absent; borrowed from the request. On the request's own thread only. */
 const char *http_header(const struct http_request *request, const char *name);
 /* A query parameter's decoded value, NULL if absent. */

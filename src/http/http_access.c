@@ -11,7 +11,9 @@
  * an answer and not a reset; unless it asked first (Expect) or has more to send than any request may. */
 #include "http/http_exchange.h"
 
+#include <arpa/inet.h>
 #include <assert.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -108,16 +110,18 @@ static int check_host(const struct http_exchange *exchange, bool is_http_1_0, st
     const char *authority = exchange->request.target.authority ? exchange->request.target.authority : head->host;
     if (!authority)
         return is_http_1_0 ? 0 : error_set(err, ERROR_BAD_REQUEST, "The header Host is missing");
-    if (!http_head_host_allowed(authority, hosts, server->host_count))
+    bool literal = server->config.any_literal && http_head_host_is_address(authority);
+    if (!literal && !http_head_host_allowed(authority, hosts, server->host_count))
         return error_set(err, ERROR_FORBIDDEN, "The host '%.100s' is not one this server answers to", authority);
+    if (head->origin) {
+        const char *slashes = strstr(head->origin, "://");
+        bool same = literal && slashes && strcasecmp(slashes + 3, authority) == 0;
+        if (!slashes || (!same && !http_head_host_allowed(slashes + 3, hosts, server->host_count)))
+            return error_set(err, ERROR_FORBIDDEN, "A page of another origin has no business here");
+    }
     enum http_method method = exchange->request.method;
     if (method == HTTP_GET || method == HTTP_HEAD || method == HTTP_OPTIONS)
         return 0;
-    if (head->origin) {
-        const char *slashes = strstr(head->origin, "://");
-        if (!slashes || !http_head_host_allowed(slashes + 3, hosts, server->host_count))
-            return error_set(err, ERROR_FORBIDDEN, "A page of another origin may not change anything here");
-    }
     if (head->fetch_site && strcasecmp(head->fetch_site, "cross-site") == 0)
         return error_set(err, ERROR_FORBIDDEN, "A page of another site may not change anything here");
     return 0;
@@ -309,6 +313,26 @@ void http_complete(struct http_request *request)
     if (was == TURN_SUSPENDED)
         MHD_resume_connection(connection);
     atomic_fetch_sub(&server->resuming, 1);
+}
+
+void http_peer(const struct http_request *request, unsigned char address[HTTP_PEER_LEN],
+               char text[HTTP_PEER_TEXT_MAX])
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(request->exchange->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    const struct sockaddr *peer = info ? info->client_addr : NULL;
+    memset(address, 0, HTTP_PEER_LEN);
+    (void)snprintf(text, HTTP_PEER_TEXT_MAX, "unknown");
+    if (peer && peer->sa_family == AF_INET) {
+        const struct in_addr *four = &((const struct sockaddr_in *)(const void *)peer)->sin_addr;
+        address[10] = address[11] = 0xff;
+        memcpy(address + 12, four, sizeof *four);
+        (void)inet_ntop(AF_INET, four, text, HTTP_PEER_TEXT_MAX);
+    } else if (peer && peer->sa_family == AF_INET6) {
+        const struct in6_addr *six = &((const struct sockaddr_in6 *)(const void *)peer)->sin6_addr;
+        memcpy(address, six, HTTP_PEER_LEN);
+        (void)inet_ntop(AF_INET6, six, text, HTTP_PEER_TEXT_MAX);
+    }
 }
 
 const char *http_header(const struct http_request *request, const char *name)

@@ -1,6 +1,8 @@
 #include "http/http_head.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <strings.h>
 
@@ -186,6 +188,14 @@ bool http_head_host(const char *authority, char *out, size_t out_size)
         out[i] = (char)tolower((unsigned char)authority[i]);
     out[len] = '\0';
     return true;
+}
+
+bool http_head_host_is_address(const char *authority)
+{
+    char host[256];
+    unsigned char address[sizeof(struct in6_addr)];
+    return http_head_host(authority, host, sizeof host)
+           && (inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1);
 }
 
 bool http_head_host_allowed(const char *authority, const char *const *hosts, size_t count)

@@ -39,6 +39,9 @@ int http_head_check(const struct http_field *fields, size_t count, bool is_http_
  * false: malformed or too long. */
 bool http_head_host(const char *authority, char *out, size_t out_size);
 
+/* Whether the host in `authority` is an IPv4 or IPv6 address as text. */
+bool http_head_host_is_address(const char *authority);
+
 /* Whether the host in `authority` is one of hosts. */
 bool http_head_host_allowed(const char *authority, const char *const *hosts, size_t count);
 

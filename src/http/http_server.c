@@ -25,6 +25,9 @@
 
 enum { CONNECTION_MEMORY = 32 * 1024, LISTEN_BACKLOG = 1024, SPARE_FDS = 64 };
 
+/* GnuTLS: what its maintainers hold for sound, without the versions before TLS 1.2. */
+static const char tls_priorities[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:%SERVER_PRECEDENCE";
+
 static_assert(LIMIT_HEADER_BYTES_MAX + LIMIT_URL_BYTES_MAX < CONNECTION_MEMORY, "a head must fit");
 
 static void log_library(void *cls, const char *format, va_list args)
@@ -133,10 +136,16 @@ static struct MHD_Daemon *start_library(struct http_server *server)
         {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)http_access_on_uri, server},
         {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)http_access_on_done, server},
         {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)http_sweep_on_connection, server},
+        {config->tls_cert ? MHD_OPTION_HTTPS_MEM_CERT : MHD_OPTION_END, 0, (void *)(uintptr_t)config->tls_cert},
+        {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)config->tls_key},
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)tls_priorities},
         {MHD_OPTION_END, 0, NULL},
     };
-    return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_ERROR_LOG,
-                            0, NULL, NULL, http_access_on_request, server, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_ERROR_LOG;
+    if (config->tls_cert)
+        flags |= MHD_USE_TLS;
+    return MHD_start_daemon(flags, 0, NULL, NULL, http_access_on_request, server, MHD_OPTION_ARRAY, options,
+                            MHD_OPTION_END);
 }
 
 static void free_server(struct http_server *server)

@@ -2,8 +2,8 @@
  *
  * Written atomically, mode 0600, when the daemon is ready, and removed when it ends; a file left by a killed daemon is
  * told by its pid, start time and boot id. Lines of `key=value`. The token is 32 random bytes in hex, made anew at
- * each start: who can read it owns the directory, and may send it as `X-Pawl-Owner` to have the local limits for DAG
- * files (LIMIT_DAG_LOCAL_*) instead of those for the network. */
+ * each start: who can read it owns the directory, and may send it as `X-Pawl-Owner` to be admin without a token of
+ * the API and to have the local limits for DAG files (LIMIT_DAG_LOCAL_*) instead of those for the network. */
 #ifndef PAWL_SERVER_ADDRESS_H
 #define PAWL_SERVER_ADDRESS_H
 
@@ -16,7 +16,7 @@
 enum { SERVER_URL_MAX = 300, SERVER_TOKEN_LEN = 64 };
 
 struct server_address {
-    char url[SERVER_URL_MAX];           /* http://HOST:PORT */
+    char url[SERVER_URL_MAX];           /* http://HOST:PORT, or https: */
     pid_t pid;
     uint64_t start_ticks;               /* field 22 of /proc/PID/stat */
     char boot_id[64];                   /* /proc/sys/kernel/random/boot_id */

@@ -9,8 +9,6 @@
  * the closed mailbox. */
 #include <errno.h>
 #include <fcntl.h>
-#include <netdb.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,11 +20,13 @@
 #include <unistd.h>
 
 #include "api/api.h"
+#include "auth/auth_gate.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "server/address.h"
 #include "server/core.h"
+#include "server/listen.h"
 #include "server/node.h"
 #include "server/secrets.h"
 #include "server/server.h"
@@ -42,6 +42,8 @@ struct daemon {
     struct api_config api_config;
     struct api_backend api_backend;
     struct server_secrets secrets;
+    struct server_listen listen;
+    struct auth_gate *gate;
     struct server_address address;
     char host[256];
     int signal_fd;
@@ -141,32 +143,6 @@ static void on_signal(void *context)
 
 /* ---- starting ---- */
 
-static bool is_loopback(const struct sockaddr *address)
-{
-    if (address->sa_family == AF_INET)
-        return (ntohl(((const struct sockaddr_in *)address)->sin_addr.s_addr) >> 24) == 127;
-    return address->sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)address)->sin6_addr);
-}
-
-/* product.md section 6: without tokens and TLS only this machine may talk to the daemon. */
-static int check_listen(const char *host, struct error *err)
-{
-    struct addrinfo *found = NULL;
-    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
-    int rc = getaddrinfo(host, NULL, &hints, &found);
-    if (rc != 0)
-        return error_set(err, ERROR_USAGE, "cannot listen on %s: %s", host, gai_strerror(rc));
-    int code = 0;
-    for (const struct addrinfo *at = found; at && !code; at = at->ai_next)
-        if (!is_loopback(at->ai_addr))
-            code = error_set(err, ERROR_USAGE,
-                             "cannot listen on %s: whoever can connect may run commands here, so only a loopback "
-                             "address (127.0.0.1, ::1) is served; put a proxy that asks who it is in front",
-                             host);
-    freeaddrinfo(found);
-    return code;
-}
-
 static int take_signals(struct daemon *daemon, struct error *err)
 {
     sigset_t mine;
@@ -244,11 +220,14 @@ static int start_api(struct daemon *daemon, struct error *err)
     if (gethostname(daemon->host, sizeof daemon->host) != 0)
         (void)snprintf(daemon->host, sizeof daemon->host, "localhost");
     daemon->host[sizeof daemon->host - 1] = '\0';
+    daemon->gate = auth_gate_new(daemon->dir.path);
     daemon->api_config = (struct api_config){
         .data_dir = daemon->dir.path,
         .node_host = daemon->host,
         .started_ms = clock_wall_ms(),
         .owner_token = daemon->address.token,
+        .gate = daemon->gate,
+        .token_required = daemon->listen.token_required,
         .listen_host = options->listen_host,
         .listen_port = options->listen_port,
         .threads = options->http_threads,
@@ -257,6 +236,9 @@ static int start_api(struct daemon *daemon, struct error *err)
         .idle_ms = options->idle_timeout_ms,
         .allowed_hosts = options->allowed_hosts,
         .allowed_host_count = options->allowed_host_count,
+        .any_literal = !daemon->listen.is_loopback,
+        .tls_cert = daemon->listen.tls_cert,
+        .tls_key = daemon->listen.tls_key,
     };
     daemon->api_backend = (struct api_backend){
         .context = daemon,
@@ -274,9 +256,10 @@ static int start_api(struct daemon *daemon, struct error *err)
     if (code)
         return code;
     bool is_ipv6 = strchr(options->listen_host, ':') != NULL;
-    (void)snprintf(daemon->address.url, sizeof daemon->address.url, is_ipv6 ? "http://[%s]:%u" : "http://%s:%u",
-                   options->listen_host, api_port(daemon->api));
-    log_info("on %s without a token: whoever is on this machine may use it", daemon->address.url);
+    (void)snprintf(daemon->address.url, sizeof daemon->address.url, "%s://%s%s%s:%u",
+                   daemon->listen.tls_cert ? "https" : "http", is_ipv6 ? "[" : "", options->listen_host,
+                   is_ipv6 ? "]" : "", api_port(daemon->api));
+    server_listen_log(&daemon->listen, daemon->address.url, auth_gate_count(daemon->gate));
     return 0;
 }
 
@@ -285,7 +268,7 @@ static int live(struct daemon *daemon, struct error *err)
     const struct server_options *options = daemon->options;
     int code = options->die_with_parent ? follow_parent(err) : 0;
     if (!code)
-        code = check_listen(options->listen_host, err);
+        code = server_listen_check(options, &daemon->listen, err);
     if (!code)
         code = take_signals(daemon, err);
     if (!code)
@@ -318,6 +301,8 @@ int server_run(const struct server_options *options, struct error *err)
         server_address_remove(daemon.dir.path);
     api_free(daemon.api);
     core_free(daemon.core);
+    auth_gate_free(daemon.gate);
+    server_listen_fini(&daemon.listen);
     server_secrets_clear(&daemon.secrets);
     if (daemon.signal_fd >= 0)
         (void)close(daemon.signal_fd);

@@ -56,6 +56,11 @@ struct server_options {
     uint32_t allowed_host_count;
     const struct server_secret *secrets;
     uint32_t secret_count;
+    bool require_token;             /* on loopback too */
+    bool allow_anonymous;           /* no tokens although others can connect */
+    bool allow_plain_http;          /* no TLS although others can connect */
+    const char *tls_cert;           /* PEM files; NULL: plain HTTP */
+    const char *tls_key;
     bool die_with_parent;           /* end, tasks too, when the process that started us ends */
 };
 

@@ -215,7 +215,7 @@ def test_what_a_killed_daemon_left_is_no_daemon(pawl):
 def test_other_addresses_than_loopback_are_refused(pawl):
     for address in ("0.0.0.0:0", "[::]:0"):
         done = pawl("serve", "--listen", address, status=3)
-        assert "needs access tokens" in done.stderr
+        assert "needs TLS" in done.stderr
         assert done.stdout == ""
 
 

@@ -15,6 +15,7 @@
 
 #include <jansson.h>
 
+#include "auth/auth_gate.h"
 #include "base/mem.h"
 #include "dag/dag.h"
 #include "state/log_path.h"
@@ -129,12 +130,15 @@ struct daemon *daemon_new(const struct daemon_options *options)
         backend.get_workers = get_workers;
         backend.get_status = get_status;
     }
+    daemon->gate = auth_gate_new(daemon->data_dir);
     const struct api_config config = {
         .data_dir = daemon->data_dir,
         .node_id = {{1, 2, 3}},
         .node_host = "here",
         .started_ms = daemon->now_ms,
         .owner_token = "owner",
+        .gate = daemon->gate,
+        .token_required = options->token_required,
         .threads = 1,
     };
     daemon->api = api_new(&config, &backend);
@@ -148,6 +152,7 @@ void daemon_free(struct daemon *daemon)
     char command[100];
     api_stop(daemon->api);
     api_free(daemon->api);
+    auth_gate_free(daemon->gate);
     live_free(daemon->live);
     engine_free(daemon->engine);
     store_close(daemon->store);

@@ -21,6 +21,7 @@ struct daemon {
     struct engine *engine;
     struct live *live;
     struct api *api;
+    struct auth_gate *gate;
     char data_dir[64];          /* made for this daemon, removed with it */
     int64_t now_ms;             /* wall time; grows by 1 ms a turn */
     struct effect starts[DAEMON_STARTS_MAX]; /* attempts that run */
@@ -32,6 +33,7 @@ struct daemon {
 struct daemon_options {
     uint32_t active_runs_max;   /* 0: plenty */
     bool no_store;
+    bool token_required;        /* X-Pawl-Owner: owner is the owner either way */
     bool no_engine;             /* read-only: no commands, no status, no workers */
 };
 

@@ -253,6 +253,11 @@ static void test_refused(void **state)
         {"GET http://evil.example/ HTTP/1.1\r\n" HEAD "\r\n", 403},
         {"POST /x HTTP/1.1\r\n" HEAD "Origin: http://evil.example\r\nContent-Length: 0\r\n\r\n", 403},
         {"POST /x HTTP/1.1\r\n" HEAD "Origin: null\r\nContent-Length: 0\r\n\r\n", 403},
+        {"GET /x HTTP/1.1\r\n" HEAD "Origin: http://evil.example\r\n\r\n", 403},
+        {"OPTIONS /x HTTP/1.1\r\n" HEAD "Origin: http://evil.example\r\n\r\n", 403}, /* CORS asks first */
+        {"GET /x HTTP/1.1\r\n" HEAD "Origin: http://localhost.evil.example\r\n\r\n", 403},
+        {"GET /x HTTP/1.1\r\n" HEAD "Origin: http://localhost@evil.example\r\n\r\n", 403},
+        {"GET /x HTTP/1.1\r\nConnection: close\r\nHost: 192.0.2.1\r\n\r\n", 403},
         {"POST /x HTTP/1.1\r\n" HEAD "Sec-Fetch-Site: cross-site\r\nContent-Length: 0\r\n\r\n", 403},
         {"GET /x HTTP/1.1\r\n" HEAD "A: b\r\n c\r\n\r\n", 400},                       /* folded */
         {"GET /x HTTP/1.1\r\n" HEAD "A: b\r\n\tc\r\nD: e\r\n\r\n", 400},
@@ -282,6 +287,8 @@ static void test_refused(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         expect(server, cases[i].request, cases[i].status, NULL);
     expect(server, "GET /x HTTP/1.1\r\n" HEAD "\r\n", 200, "GET 1 0:");
+    expect(server, "GET /x HTTP/1.1\r\n" HEAD "Sec-Fetch-Site: cross-site\r\n\r\n", 200, NULL); /* a link */
+    expect(server, "GET /x HTTP/1.1\r\n" HEAD "Origin: http://localhost:3\r\n\r\n", 200, NULL);
 }
 
 static void test_nul_in_head(void **state)

@@ -1,0 +1,24 @@
+/* Who may be talked to: which address, and what is asked of those who come (product.md's rules, in one place).
+ *
+ *     loopback       tokens when require-token says so; TLS when tls-cert does
+ *     elsewhere      tokens unless allow-anonymous, TLS unless allow-plain-http; both exceptions are logged */
+#ifndef PAWL_SERVER_LISTEN_H
+#define PAWL_SERVER_LISTEN_H
+
+#include "server/server.h"
+
+struct server_listen {
+    bool is_loopback;
+    bool token_required;
+    char *tls_cert;             /* PEM; NULL: plain HTTP */
+    char *tls_key;
+};
+
+/* Checks what the options say together, and reads certificate and key. ERROR_VALIDATION_ERROR when they do not fit, in
+ * words that say what to set. */
+int server_listen_check(const struct server_options *options, struct server_listen *ret_listen, struct error *err);
+void server_listen_fini(struct server_listen *listen);
+/* Says once what is open to whom. url as people reach it; token_count of DATA/tokens. */
+void server_listen_log(const struct server_listen *listen, const char *url, size_t token_count);
+
+#endif
