@@ -27,6 +27,8 @@
     X(RUN_ACTIVE, 409, 5, "the run is still active")                                                        \
     X(NOTHING_TO_RERUN, 409, 5, "every task of the run succeeded")                                          \
     X(ALREADY_RESOLVED, 409, 5, "the dead letter is resolved already")                                      \
+    X(ALREADY_FIRED, 409, 5, "this instant of the schedule is covered already")                             \
+    X(NO_SCHEDULE, 409, 5, "the DAG has no schedule")                                                       \
     X(LENGTH_REQUIRED, 411, 2, "a Content-Length is needed")                                                \
     X(PRECONDITION_FAILED, 412, 5, "changed in the meantime")                                               \
     X(PAYLOAD_TOO_LARGE, 413, 2, "the request body is too large")                                           \

@@ -32,6 +32,14 @@ enum {
     LIMIT_COMMAND_BYTES_MAX = 1024 * 1024,           /* argv and environment of one attempt together */
     LIMIT_RETRY_ATTEMPTS_MAX = 1000,
 
+    /* schedules */
+    LIMIT_LATE_MS = 60000,                           /* an instant that is later than this was missed */
+    LIMIT_CATCHUP_MAX = 100,                         /* missed instants of one DAG that catchup: all makes up for */
+    LIMIT_FIRE_QUEUE_MAX = 100,                      /* instants of one DAG that wait for the run before them */
+    LIMIT_BACKFILL_MAX = 1000,                       /* instants of one DAG that wait as a backfill */
+    LIMIT_BACKFILL_ACTIVE_MAX = 4,                   /* its backfill runs at once, when its runs may overlap */
+    LIMIT_PREVIEW_MAX = 1000,                        /* instants one preview shows */
+
     /* attempts */
     LIMIT_LOST_RETRIES_MAX = 3,                      /* G4: repeats of an attempt whose outcome is unknown */
     LIMIT_LOG_BYTES_DEFAULT = 10 * 1024 * 1024,      /* one attempt's log */

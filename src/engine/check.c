@@ -50,6 +50,30 @@ static void check_run(const struct engine *engine, const struct engine_run *run,
     assert((run->place != 0) == (run->ready_count != 0));
 }
 
+static void check_schedules(const struct engine *engine)
+{
+    size_t count = 0;
+    for (const struct schedule *schedule = engine->first_schedule; schedule; schedule = schedule->next) {
+        uint32_t active = 0, pending = 0;
+        for (const struct engine_run *run = engine->first_run; run; run = run->next)
+            active += run->counted && uuid_equal(run->dag_id, schedule->dag_id);
+        for (size_t i = 0; i < engine->command_count; i++) {
+            const struct waiting_command *waiting = &engine->commands[i];
+            if (!waiting->is_fire || !uuid_equal(waiting->fire.dag_id, schedule->dag_id))
+                continue;
+            active += waiting->birth != NULL;
+            pending += waiting->fire.trigger == TRIGGER_SCHEDULE && !waiting->fire.releases;
+        }
+        assert(active == schedule->active && pending == schedule->pending);
+        assert(schedule->backfills <= schedule->active);
+        assert(!schedule->ticks || schedule->next_ms > schedule->covered_ms);
+        for (size_t i = 1; i < schedule->waiting.count; i++)
+            assert(schedule->waiting.items[i - 1].time_ms < schedule->waiting.items[i].time_ms);
+        count++;
+    }
+    assert(count == engine->schedules.count);
+}
+
 void engine_check(const struct engine *engine)
 {
     uint32_t *running = mem_new_array(uint32_t, engine->worker_count + 1);
@@ -61,6 +85,7 @@ void engine_check(const struct engine *engine)
     }
     for (size_t i = 0; i < engine->command_count; i++)
         left += engine->commands[i].birth ? engine->commands[i].birth->left : 0;
+    check_schedules(engine);
     assert(left == engine->waiting_tasks);
     assert(ready == engine->ready_tasks);
     uint32_t total = 0;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/limits.h"
 #include "base/mem.h"
 #include "dag/dag.h"
 #include "engine/model.h"
@@ -24,8 +25,7 @@ static void refuse(struct command *command, enum error_code code, const char *te
     answer(command, &result);
 }
 
-/* The command waits for the batch that holds all that was decided so far. */
-static struct waiting_command *wait_for_batch(struct engine *engine, struct command *command, uint32_t group)
+struct waiting_command *engine_wait_for_batch(struct engine *engine, struct command *command, uint32_t group)
 {
     engine->commands =
         mem_grow(engine->commands, &engine->command_cap, engine->command_count + 1, sizeof *engine->commands);
@@ -34,8 +34,11 @@ static struct waiting_command *wait_for_batch(struct engine *engine, struct comm
         .command = command,
         .batch = engine_batch_now(engine),
         .group = group,
-        .result = {.run_id = command->run_id, .dag_id = command->dag_id},
     };
+    if (command) {
+        waiting->result.run_id = command->run_id;
+        waiting->result.dag_id = command->dag_id;
+    }
     engine->urgent = true;
     return waiting;
 }
@@ -43,6 +46,7 @@ static struct waiting_command *wait_for_batch(struct engine *engine, struct comm
 static void change_catalog(struct engine *engine, struct command *command, enum record_kind kind,
                            struct engine_now now)
 {
+    engine_schedule_before(engine, command, now);
     uint32_t group = record_add_group(engine->open);
     struct record_dag *row = &engine_record(engine, kind, group)->dag;
     row->id = kind == RECORD_DAG_CREATE ? engine_new_id(engine, now.wall_ms) : command->dag_id;
@@ -54,31 +58,25 @@ static void change_catalog(struct engine *engine, struct command *command, enum 
     row->dag = command->dag ? dag_ref(command->dag) : NULL;
     row->time_ms = now.wall_ms;
     row->paused = command->paused;
-    struct waiting_command *waiting = wait_for_batch(engine, command, group);
+    struct waiting_command *waiting = engine_wait_for_batch(engine, command, group);
+    waiting->time_ms = now.wall_ms;
     waiting->result.dag_id = row->id;
     waiting->result.dag_version = row->version;
 }
 
-static bool has_room(const struct engine *engine, struct command *command)
+bool engine_has_room(const struct engine *engine, const struct dag *dag, struct error *ret_why)
 {
-    char text[200];
-    if (engine->draining) {
-        refuse(command, ERROR_STOPPING, "the daemon is stopping; try again shortly");
-        return false;
-    }
-    if (engine->waiting_tasks + command->dag->task_count > engine->options.waiting_tasks_max) {
-        (void)snprintf(text, sizeof text, "full: %llu tasks wait and the limit is %u; try again later",
-                       (unsigned long long)engine->waiting_tasks, engine->options.waiting_tasks_max);
-        refuse(command, ERROR_FULL, text);
-        return false;
-    }
-    if (engine->births + engine->runs.count >= engine->options.active_runs_max) {
-        (void)snprintf(text, sizeof text, "full: %u runs are active, which is the limit; try again later",
-                       engine->options.active_runs_max);
-        refuse(command, ERROR_FULL, text);
-        return false;
-    }
-    return true;
+    if (engine->draining)
+        (void)error_set(ret_why, ERROR_STOPPING, "the daemon is stopping; try again shortly");
+    else if (engine->waiting_tasks + dag->task_count > engine->options.waiting_tasks_max)
+        (void)error_set(ret_why, ERROR_FULL, "full: %llu tasks wait and the limit is %u; try again later",
+                        (unsigned long long)engine->waiting_tasks, engine->options.waiting_tasks_max);
+    else if (engine->births + engine->runs.count >= engine->options.active_runs_max)
+        (void)error_set(ret_why, ERROR_FULL, "full: %u runs are active, which is the limit; try again later",
+                        engine->options.active_runs_max);
+    else
+        return true;
+    return false;
 }
 
 static void record_key(struct engine *engine, const struct command *command, const struct engine_run *run,
@@ -114,7 +112,7 @@ static void record_resolution(struct engine *engine, const struct command *comma
     row->time_ms = now.wall_ms;
 }
 
-static void record_birth(struct engine *engine, const struct command *command, const struct engine_run *run,
+void engine_record_birth(struct engine *engine, const struct command *command, const struct engine_run *run,
                          uint32_t group)
 {
     struct record_run *row = &engine_record(engine, RECORD_RUN_CREATE, group)->run;
@@ -125,10 +123,12 @@ static void record_birth(struct engine *engine, const struct command *command, c
     row->dag = dag_ref(run->dag);
     row->trigger = run->trigger;
     row->created_ms = run->created_ms;
+    row->scheduled_ms = run->scheduled_ms;
     row->source = run->source;
     row->resolves_source = run->resolves_source;
-    row->request_id = engine_keep_text(engine, command->request_id);
-    if (command->plan)
+    if (command)
+        row->request_id = engine_keep_text(engine, command->request_id);
+    if (command && command->plan)
         record_runs_encode(command->plan, run->dag->task_count, &engine->open->arena, &row->outcomes,
                            &row->outcomes_len);
 }
@@ -136,8 +136,11 @@ static void record_birth(struct engine *engine, const struct command *command, c
 /* A run for a trigger, or a rerun with a plan of what is kept and skipped. */
 static void make_run(struct engine *engine, struct command *command, struct engine_now now)
 {
-    if (!has_room(engine, command))
+    struct error why;
+    if (!engine_has_room(engine, command->dag, &why)) {
+        refuse(command, why.code, why.text);
         return;
+    }
     struct engine_run *run = engine_run_new(engine, engine_new_id(engine, now.wall_ms), dag_ref(command->dag));
     run->dag_id = command->dag_id;
     run->dag_version = command->dag_version;
@@ -153,8 +156,8 @@ static void make_run(struct engine *engine, struct command *command, struct engi
     uint32_t group = record_add_group(engine->open);
     record_key(engine, command, run, group);
     record_resolution(engine, command, run, group, now);
-    record_birth(engine, command, run, group);
-    struct waiting_command *waiting = wait_for_batch(engine, command, group);
+    engine_record_birth(engine, command, run, group);
+    struct waiting_command *waiting = engine_wait_for_batch(engine, command, group);
     waiting->birth = run;
     waiting->result.run_id = run->id;
 }
@@ -167,7 +170,7 @@ static void cancel_run(struct engine *engine, struct command *command, struct en
         return;
     }
     engine_run_cancel(engine, run, now);
-    struct waiting_command *waiting = wait_for_batch(engine, command, 0);
+    struct waiting_command *waiting = engine_wait_for_batch(engine, command, 0);
     if (waiting->batch > engine->committed)
         return;
     /* canceled before, and that is durable: no batch may come for long */
@@ -180,8 +183,32 @@ static void resolve_letter(struct engine *engine, struct command *command, struc
 {
     uint32_t group = record_add_group(engine->open);
     record_resolution(engine, command, NULL, group, now);
-    struct waiting_command *waiting = wait_for_batch(engine, command, group);
+    struct waiting_command *waiting = engine_wait_for_batch(engine, command, group);
     waiting->result.run_id = (struct uuid){{0}};
+}
+
+static void backfill(struct engine *engine, struct command *command, struct engine_now now)
+{
+    struct schedule *schedule = engine_find_schedule(engine, command->dag_id);
+    char text[200];
+    if (engine->draining) {
+        refuse(command, ERROR_STOPPING, "the daemon is stopping; try again shortly");
+    } else if (!schedule || !schedule->ticks) {
+        refuse(command, ERROR_NO_SCHEDULE, error_default_text(ERROR_NO_SCHEDULE));
+    } else if (schedule->backfill.count + command->instant_count > LIMIT_BACKFILL_MAX) {
+        (void)snprintf(text, sizeof text, "full: %zu instants of the DAG wait as a backfill and the limit is %d",
+                       schedule->backfill.count, LIMIT_BACKFILL_MAX);
+        refuse(command, ERROR_FULL, text);
+    } else {
+        engine_fire_backfill(engine, schedule, command, now);
+        struct waiting_command *waiting = engine_wait_for_batch(engine, command, 0);
+        if (waiting->batch > engine->committed)
+            return;
+        /* nothing was asked for, and all before it is durable */
+        engine->command_count--;
+        const struct command_result result = waiting->result;
+        answer(command, &result);
+    }
 }
 
 static void drain_worker(struct engine *engine, struct command *command)
@@ -219,6 +246,9 @@ void engine_command(struct engine *engine, struct command *command, struct engin
     case COMMAND_LETTER_RESOLVE:
         resolve_letter(engine, command, now);
         return;
+    case COMMAND_BACKFILL:
+        backfill(engine, command, now);
+        return;
     case COMMAND_WORKER_DRAIN:
         drain_worker(engine, command);
         return;
@@ -239,6 +269,19 @@ static void begin(struct engine *engine, struct engine_run *birth, struct engine
         engine_run_cancel(engine, run, now);
 }
 
+/* What an accepted command leaves, before it is answered. */
+static void finish(struct engine *engine, struct waiting_command *waiting)
+{
+    const struct command *command = waiting->command;
+    if (command->kind != COMMAND_BACKFILL) {
+        engine_schedule_changed(engine, command, &waiting->result, waiting->time_ms);
+        return;
+    }
+    waiting->result.accepted = command->accepted;
+    if (command->refusal)
+        (void)error_set(&waiting->result.error, command->refusal, "%s", error_default_text((int)command->refusal));
+}
+
 void engine_command_committed(struct engine *engine, struct waiting_command *waiting, const struct verdict *verdict,
                               struct engine_now now)
 {
@@ -246,6 +289,8 @@ void engine_command_committed(struct engine *engine, struct waiting_command *wai
     struct engine_run *birth = waiting->birth;
     if (birth)
         engine->births--;
+    if (waiting->is_fire)
+        engine_fire_committed(engine, &waiting->fire, verdict, now);
     if (verdict->refused) {
         result->run_id = verdict->run_id;
         result->replayed = verdict->code == ERROR_OK;
@@ -257,7 +302,11 @@ void engine_command_committed(struct engine *engine, struct waiting_command *wai
     } else if (verdict->version) {
         result->dag_version = verdict->version;
     }
-    answer(waiting->command, result);
+    if (waiting->command) {
+        if (!verdict->refused)
+            finish(engine, waiting);
+        answer(waiting->command, result);
+    }
     if (birth)
         begin(engine, birth, now); /* after the answer: 38 ms for a million tasks that are all ready at once */
 }
@@ -269,7 +318,8 @@ void engine_refuse_waiting(struct engine *engine, enum error_code code, const ch
             engine->births--;
             engine_run_free(engine, engine->commands[i].birth);
         }
-        refuse(engine->commands[i].command, code, text);
+        if (engine->commands[i].command)
+            refuse(engine->commands[i].command, code, text);
     }
     engine->command_count = 0;
 }

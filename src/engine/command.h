@@ -25,6 +25,7 @@ enum command_kind {
     COMMAND_LETTER_RETRY,    /* a rerun that resolves `letter` as retried */
     COMMAND_LETTER_SKIP,     /* a rerun that resolves `letter` as skipped */
     COMMAND_LETTER_RESOLVE,  /* no run */
+    COMMAND_BACKFILL,        /* instants of its schedule wait to be fired; ERROR_NO_SCHEDULE, ERROR_FULL */
     COMMAND_WORKER_DRAIN,    /* with `draining`: drain or resume */
     COMMAND_KIND_COUNT
 };
@@ -36,6 +37,7 @@ struct command_result {
     struct uuid run_id;      /* the run made, or the one a known Idempotency-Key or a resolved letter leads to */
     struct uuid dag_id;      /* DAG_CREATE */
     uint32_t dag_version;    /* DAG_CREATE, DAG_UPDATE: the version there is now */
+    uint32_t accepted;       /* BACKFILL: instants that will be fired; the others were fired before */
     bool replayed;           /* a known Idempotency-Key: run_id was there before */
 };
 
@@ -50,6 +52,11 @@ struct command {
     struct uuid run_id;      /* RUN_CANCEL; reruns: the source run */
     struct uuid letter;      /* LETTER_*: its id */
     struct uuid worker;      /* WORKER_DRAIN */
+    const int64_t *instants; /* BACKFILL: wall ms, each once */
+    size_t instant_count;
+    uint32_t accepted;       /* BACKFILL: the engine counts here */
+    enum error_code refusal; /* BACKFILL: why the store refused an instant that was not fired before */
+    bool again;              /* BACKFILL: those that were fired before too */
     struct dag *dag;         /* DAG_CREATE, DAG_UPDATE, RUN_TRIGGER, reruns: a reference the engine takes over */
     uint32_t dag_version;    /* RUN_TRIGGER, reruns: the version of `dag` */
     uint32_t if_version;     /* DAG_UPDATE: If-Match; 0: any */

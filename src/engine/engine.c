@@ -15,6 +15,7 @@ struct engine *engine_new(const struct engine_options *options)
     engine->random[0] = options->seed;
     engine->ahead = mem_new_array(struct ahead, options->claim_ahead_max);
     engine->open = record_batch_new(1);
+    engine->schedule_wall_ms = engine->schedule_boot_ms = INT64_MAX;
     return engine;
 }
 
@@ -27,6 +28,7 @@ void engine_free(struct engine *engine)
             engine_run_free(engine, engine->commands[i].birth);
     while (engine->first_run)
         engine_run_free(engine, engine->first_run);
+    engine_schedules_free(engine);
     for (size_t i = 0; i < engine->held_count; i++)
         dag_unref(engine->held[i].effect.dag);
     for (size_t i = 0; i < engine->released_count; i++)

@@ -40,6 +40,7 @@ struct engine_options {
     uint32_t claim_ahead_max;   /* ready tasks claimed before a slot is free */
     uint32_t waiting_tasks_max;
     uint32_t active_runs_max;
+    bool fires_schedules;       /* false: DAGs' schedules are for others to fire */
 };
 
 /* What a worker says of an attempt's end, or of one it holds. */
@@ -106,6 +107,19 @@ void engine_free(struct engine *engine);
  * Returns ERROR_INTERNAL when the rows contradict each other (err says how). */
 int engine_restore_run(struct engine *engine, const struct record_run *run, const struct record_attempt *attempts,
                        size_t attempt_count, struct engine_now now, struct error *err);
+/* A DAG with a schedule, or with instants that wait (`queued`, in any order: id, trigger, from_ms). Takes the reference
+ * to its latest version. The tz database is read here and when a command brings a schedule; nothing else of the engine
+ * blocks. ERROR_BAD_REQUEST: there is no such zone any more; then nothing fires. */
+struct engine_schedule {
+    struct uuid dag_id;
+    struct dag *dag;
+    uint32_t dag_version;
+    bool paused;
+    int64_t covered_ms;         /* as the store has it */
+    const struct record_fire *queued;
+    size_t queued_count;
+};
+int engine_restore_schedule(struct engine *engine, const struct engine_schedule *schedule, struct error *err);
 struct engine_recovery {
     uint32_t runs, adopted, ended_meanwhile, withdrawn, lost;
 };
@@ -127,7 +141,7 @@ void engine_attempt_started(struct engine *engine, struct uuid worker, const str
                             struct engine_now now);
 void engine_attempt_ended(struct engine *engine, struct uuid worker, const struct engine_attempt *attempt,
                           struct engine_now now);
-void engine_tick(struct engine *engine, struct engine_now now);       /* what is due: retries, run timeouts */
+void engine_tick(struct engine *engine, struct engine_now now);       /* what is due: retries, timeouts, schedules */
 int64_t engine_next_due(const struct engine *engine);                 /* boot ms; -1: nothing */
 /* No new starts and no new runs from now on (SIGTERM); or again. */
 void engine_set_draining(struct engine *engine, bool draining);

@@ -3,6 +3,7 @@
 #define PAWL_ENGINE_MODEL_H
 
 #include "base/map.h"
+#include "cron/cron.h"
 #include "engine/engine.h"
 
 enum { NO_WORKER = UINT32_MAX, NO_TASK = UINT32_MAX, NO_TRY = 0 };
@@ -31,6 +32,8 @@ struct engine_run {
     enum run_state state;
     enum trigger trigger;
     int64_t created_ms, started_ms;
+    int64_t scheduled_ms;       /* the instant it stands for; 0: none */
+    bool counted;               /* in its schedule's count of active runs */
     int64_t cancel_ms;          /* told to end: a person did, or (not before it passed) its timeout; 0: no */
     struct uuid source;
     bool resolves_source;
@@ -68,10 +71,55 @@ struct timer {
     uint32_t task;              /* NO_TASK: the run's timeout */
 };
 
+/* An instant that waits to be fired; its record is on disk, or on its way. */
+struct fire {
+    struct uuid id;             /* of the record */
+    int64_t time_ms;
+};
+
+struct fire_queue {
+    struct fire *items;         /* oldest instant first */
+    size_t count, cap;
+};
+
+/* A DAG whose schedule fires, or whose scheduled runs are active or wait. */
+struct schedule {
+    struct uuid dag_id;
+    struct dag *dag;            /* the latest version; NULL: nothing fires any more, only its runs are counted */
+    uint32_t dag_version;
+    bool ticks;                 /* it has a schedule: cron and zone */
+    bool paused;
+    struct cron cron;
+    struct cron_zone *zone;
+    int64_t covered_ms;         /* every instant up to here is decided; its record may be on its way */
+    int64_t next_ms;            /* the first instant behind it; INT64_MAX: none */
+    int64_t retry_ms;           /* boot time before which nothing is tried again; 0: none */
+    uint32_t pending;           /* records on their way that cover; meanwhile nothing new is covered */
+    uint32_t active;            /* runs made by it, those being born too */
+    uint32_t backfills;         /* those of them that a backfill made */
+    struct schedule *next, *previous; /* in the order they came */
+    struct fire_queue waiting;  /* overlap: queue, and catchup: all */
+    struct fire_queue backfill;
+};
+
+/* The fire a waiting group is about. */
+struct waiting_fire {
+    struct uuid dag_id;
+    enum trigger trigger;
+    struct fire fire;
+    enum fire_outcome outcome;
+    bool releases;              /* it was queued before */
+    int64_t before_ms;          /* what was covered before it, of a schedule's */
+    struct command *backfill;   /* that asked for it; NULL */
+};
+
 /* A command whose records are in a batch not yet durable. */
 struct waiting_command {
     struct command *command;    /* NULL: nobody waits */
     struct engine_run *birth;   /* the run that begins when its group is accepted */
+    bool is_fire;
+    struct waiting_fire fire;   /* when is_fire; then command is NULL */
+    int64_t time_ms;            /* wall time in the record of a catalog command */
     uint64_t batch;
     uint32_t group;             /* 0: none, cannot be refused */
     struct command_result result;
@@ -119,6 +167,12 @@ struct engine {
 
     struct worker *workers;
     size_t worker_count, worker_cap;
+
+    struct map schedules;       /* by the DAG's id */
+    struct schedule *first_schedule, *last_schedule;
+    int64_t schedule_wall_ms;   /* the next instant of any of them; INT64_MAX: none */
+    int64_t schedule_boot_ms;   /* boot time at which they are looked at in any case; INT64_MAX: never */
+    bool schedules_stir;        /* something has changed that may let one go on */
 
     struct timer *timers;       /* heap, soonest first */
     size_t timer_count, timer_cap;
@@ -173,10 +227,42 @@ void engine_attempt_lost(struct engine *engine, struct engine_run *run, struct t
                          struct engine_now now);
 void engine_attempt_stop(struct engine *engine, struct engine_run *run, struct try *try);
 
+/* schedule.c: what is known of each schedule */
+struct schedule *engine_find_schedule(const struct engine *engine, struct uuid dag_id); /* NULL */
+/* The first instant behind what is covered. */
+void engine_schedule_arm(struct schedule *schedule);
+/* A run that a schedule made is there, or gone. */
+void engine_schedule_add_run(struct engine *engine, struct engine_run *run);
+void engine_schedule_drop_run(struct engine *engine, struct engine_run *run);
+/* The catalog is about to change: what was due until now is decided by the rules until now. */
+void engine_schedule_before(struct engine *engine, const struct command *command, struct engine_now now);
+/* It has changed: the change is durable. */
+void engine_schedule_changed(struct engine *engine, const struct command *command,
+                             const struct command_result *result, int64_t time_ms);
+void engine_schedules_free(struct engine *engine);
+
+/* fire.c: what becomes of instants */
+void engine_fire_tick(struct engine *engine, struct engine_now now);
+int64_t engine_fire_next_due(const struct engine *engine); /* boot ms; -1: nothing */
+/* Records what is due until now. */
+void engine_fire_cover(struct engine *engine, struct schedule *schedule, struct engine_now now);
+void engine_fire_backfill(struct engine *engine, struct schedule *schedule, struct command *command,
+                          struct engine_now now);
+/* The verdict on a fire's group, before its run begins or is dropped. */
+void engine_fire_committed(struct engine *engine, const struct waiting_fire *fire, const struct verdict *verdict,
+                           struct engine_now now);
+void engine_fire_queue_put(struct fire_queue *queue, struct fire fire);
+
 /* letter.c: the task's definition as JSON, in arena */
 const char *engine_letter_config(const struct dag *dag, uint32_t task, struct arena *arena);
 
-/* command.c: what follows from the verdict of the group, and the answer */
+/* command.c */
+/* The command (NULL: nobody) waits for the batch that holds all that was decided so far. */
+struct waiting_command *engine_wait_for_batch(struct engine *engine, struct command *command, uint32_t group);
+void engine_record_birth(struct engine *engine, const struct command *command, const struct engine_run *run,
+                         uint32_t group); /* command NULL: nobody asked for it */
+bool engine_has_room(const struct engine *engine, const struct dag *dag, struct error *ret_why);
+/* what follows from the verdict of the group, and the answer */
 void engine_command_committed(struct engine *engine, struct waiting_command *waiting, const struct verdict *verdict,
                               struct engine_now now);
 

@@ -117,11 +117,13 @@ int engine_restore_run(struct engine *engine, const struct record_run *row, cons
     run->dag_version = row->dag_version;
     run->trigger = row->trigger;
     run->created_ms = row->created_ms;
+    run->scheduled_ms = row->scheduled_ms;
     run->started_ms = row->started_ms;
     run->cancel_ms = row->cancel_ms;
     run->canceling = row->cancel_ms != 0;
     run->source = row->source;
     run->resolves_source = row->resolves_source;
+    engine_schedule_add_run(engine, run);
     if (row->state == RUN_RUNNING)
         engine_move_run(run, RUN_RUNNING);
     if (row->outcomes_len) {

@@ -31,6 +31,7 @@ struct engine_run *engine_run_new(struct engine *engine, struct uuid id, struct 
 void engine_run_free(struct engine *engine, struct engine_run *run)
 {
     engine->waiting_tasks -= run->left;
+    engine_schedule_drop_run(engine, run);
     engine_ready_clear(engine, run);
     if (map_get(&engine->runs, run->id.bytes, sizeof run->id.bytes) == run) {
         map_remove(&engine->runs, run->id.bytes, sizeof run->id.bytes);
@@ -234,6 +235,7 @@ void engine_run_finish_if_done(struct engine *engine, struct engine_run *run, st
         .state = run->state,
         .trigger = run->trigger,
         .created_ms = run->created_ms,
+        .scheduled_ms = run->scheduled_ms,
         .started_ms = run->started_ms,
         .completed_ms = now.wall_ms > run->started_ms ? now.wall_ms : run->started_ms,
         .cancel_ms = run->cancel_ms,
@@ -277,11 +279,14 @@ void engine_tick(struct engine *engine, struct engine_now now)
         else if (run->tasks[timer.task] == TASK_PENDING)
             make_ready(engine, run, timer.task);
     }
+    engine_fire_tick(engine, now);
 }
 
 int64_t engine_next_due(const struct engine *engine)
 {
-    return engine->timer_count ? engine->timers[0].due_ms : -1;
+    int64_t fires = engine_fire_next_due(engine);
+    int64_t timer = engine->timer_count ? engine->timers[0].due_ms : -1;
+    return timer < 0 ? fires : fires < 0 || timer < fires ? timer : fires;
 }
 
 void engine_cancel_all(struct engine *engine, struct engine_now now)

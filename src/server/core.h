@@ -34,6 +34,7 @@ struct core_options {
     int64_t drain_ms;
     int64_t log_bytes_max;
     uint64_t files_max;             /* open files that workers and tasks may have; 0: as this process */
+    bool fires_schedules;           /* `pawl run` leaves schedules alone */
     bool die_with_parent;           /* workers and tasks end with this process */
     const char *base_dir;           /* where tasks' relative paths start; NULL: DATA/work */
     bool inherit_env;

@@ -25,6 +25,11 @@ enum record_kind {
     RECORD_DAG_UPDATE,     /* refused ERROR_DAG_NOT_FOUND, ERROR_PRECONDITION_FAILED (dag.if_version) */
     RECORD_DAG_DELETE,     /* refused ERROR_DAG_NOT_FOUND, ERROR_DAG_HAS_ACTIVE_RUNS */
     RECORD_DAG_PAUSE,      /* dag.paused; refused ERROR_DAG_NOT_FOUND */
+    /* schedules (G9): conditional; with a run's birth in one group when there is one, and before it */
+    RECORD_FIRE,           /* instants of a schedule are covered. Refused ERROR_DAG_NOT_FOUND; ERROR_ALREADY_FIRED
+                              unless fire.from_ms is later than all that is covered (of a backfill: when the instant
+                              was fired and not fire.again, or is queued) */
+    RECORD_FIRE_RELEASE,   /* the queued fire.id is fired now; refused ERROR_ALREADY_FIRED when it is not queued */
     /* a run's birth: conditional, same group; order IDEMPOTENCY?, LETTER_RESOLVE?, RUN_CREATE */
     RECORD_IDEMPOTENCY,    /* refused ERROR_OK + verdict.run_id when the key is known with the same digest,
                               ERROR_IDEMPOTENCY_MISMATCH with another; keys older than 24 h do not count */
@@ -66,6 +71,7 @@ struct record_run {
     enum run_state state;
     enum trigger trigger;
     int64_t created_ms;
+    int64_t scheduled_ms;      /* the instant of the schedule it stands for; 0: none */
     int64_t started_ms;
     int64_t completed_ms;
     int64_t cancel_ms;         /* told to end: canceled, or timed out if not before started_ms + the timeout */
@@ -143,6 +149,21 @@ struct record_letter_resolve {
     int64_t time_ms;
 };
 
+/* One record covers one instant of a schedule that is fired or queued, or a stretch of them that is skipped. */
+struct record_fire {
+    struct uuid id;
+    struct uuid dag_id;
+    enum trigger trigger;      /* TRIGGER_SCHEDULE, TRIGGER_BACKFILL */
+    int64_t from_ms;           /* the first instant covered */
+    int64_t to_ms;             /* the last */
+    uint32_t count;            /* instants of the schedule from the first to the last */
+    enum fire_outcome outcome;
+    enum fire_reason reason;
+    struct uuid run_id;        /* fired: the run; skipped by an overlap: the run that was active; zero: none */
+    bool again;                /* a backfill that fires what was fired before; not stored */
+    int64_t created_ms;
+};
+
 struct record_idempotency {
     const char *key;
     struct uuid dag_id;
@@ -162,6 +183,7 @@ struct record {
         struct record_letter letter;
         struct record_letter_resolve letter_resolve;
         struct record_idempotency idempotency;
+        struct record_fire fire;
     };
 };
 

@@ -58,6 +58,12 @@ static_assert(sizeof trigger_names / sizeof trigger_names[0] == TRIGGER_COUNT, "
 static const char *const resolution_names[] = {"pending", "retried", "skipped", "resolved"};
 static_assert(sizeof resolution_names / sizeof resolution_names[0] == RESOLUTION_COUNT, "one name per resolution");
 
+static const char *const fire_names[] = {"fired", "skipped", "queued"};
+static_assert(sizeof fire_names / sizeof fire_names[0] == FIRE_OUTCOME_COUNT, "one name per outcome");
+
+static const char *const fire_reason_names[] = {NULL, "missed", "paused", "overlap", "queueFull", "dagDeleted"};
+static_assert(sizeof fire_reason_names / sizeof fire_reason_names[0] == FIRE_REASON_COUNT, "one name per reason");
+
 static int find_row(const struct row *rows, int count, const char *name)
 {
     for (int i = 0; i < count; i++)
@@ -116,6 +122,18 @@ const char *state_resolution_name(enum resolution resolution)
     return resolution_names[resolution];
 }
 
+const char *state_fire_name(enum fire_outcome outcome)
+{
+    assert(outcome < FIRE_OUTCOME_COUNT);
+    return fire_names[outcome];
+}
+
+const char *state_fire_reason_name(enum fire_reason reason)
+{
+    assert(reason < FIRE_REASON_COUNT);
+    return fire_reason_names[reason];
+}
+
 bool state_task_parse(const char *name, enum task_state *ret_state)
 {
     int i = find_row(task_rows, TASK_STATE_COUNT, name);
@@ -161,6 +179,22 @@ bool state_resolution_parse(const char *name, enum resolution *ret_resolution)
     int i = find_name(resolution_names, RESOLUTION_COUNT, name);
     if (i >= 0)
         *ret_resolution = (enum resolution)i;
+    return i >= 0;
+}
+
+bool state_fire_parse(const char *name, enum fire_outcome *ret_outcome)
+{
+    int i = find_name(fire_names, FIRE_OUTCOME_COUNT, name);
+    if (i >= 0)
+        *ret_outcome = (enum fire_outcome)i;
+    return i >= 0;
+}
+
+bool state_fire_reason_parse(const char *name, enum fire_reason *ret_reason)
+{
+    int i = find_name(fire_reason_names, FIRE_REASON_COUNT, name);
+    if (i >= 0)
+        *ret_reason = (enum fire_reason)i;
     return i >= 0;
 }
 

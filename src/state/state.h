@@ -56,6 +56,24 @@ enum trigger {
     TRIGGER_COUNT
 };
 
+/* What became of an instant of a schedule, and why it was not fired. */
+enum fire_outcome {
+    FIRE_FIRED,
+    FIRE_SKIPPED,
+    FIRE_QUEUED,            /* waits for a run before it; becomes fired, or skipped with its DAG's end */
+    FIRE_OUTCOME_COUNT
+};
+
+enum fire_reason {
+    FIRE_REASON_NONE,       /* not skipped */
+    FIRE_MISSED,            /* nobody was there in time and catchup does not ask for it */
+    FIRE_PAUSED,
+    FIRE_OVERLAP,           /* the run before it was still active */
+    FIRE_QUEUE_FULL,
+    FIRE_DAG_DELETED,
+    FIRE_REASON_COUNT
+};
+
 enum resolution { RESOLUTION_PENDING, RESOLUTION_RETRIED, RESOLUTION_SKIPPED, RESOLUTION_RESOLVED, RESOLUTION_COUNT };
 
 /* Names as product.md spells them. */
@@ -66,6 +84,8 @@ const char *state_worker_name(enum worker_state state);
 const char *state_failure_name(enum error_type type);      /* NULL for FAILURE_NONE */
 const char *state_trigger_name(enum trigger trigger);
 const char *state_resolution_name(enum resolution resolution);
+const char *state_fire_name(enum fire_outcome outcome);
+const char *state_fire_reason_name(enum fire_reason reason); /* NULL for FIRE_REASON_NONE */
 
 /* The value of a name; false when there is none. */
 bool state_task_parse(const char *name, enum task_state *ret_state);
@@ -74,6 +94,8 @@ bool state_attempt_parse(const char *name, enum attempt_state *ret_state);
 bool state_trigger_parse(const char *name, enum trigger *ret_trigger);
 bool state_failure_parse(const char *name, enum error_type *ret_type);
 bool state_resolution_parse(const char *name, enum resolution *ret_resolution);
+bool state_fire_parse(const char *name, enum fire_outcome *ret_outcome);
+bool state_fire_reason_parse(const char *name, enum fire_reason *ret_reason);
 
 /* A terminal state never changes. */
 bool state_task_is_terminal(enum task_state state);

@@ -84,6 +84,14 @@ int store_list_letters(struct store *store, const struct store_letter_query *que
     return store->ops->letters(store, query, arena, ret_letters, err);
 }
 
+int store_list_fires(struct store *store, const struct store_fire_query *query, struct arena *arena,
+                     struct store_fires *ret_fires, struct error *err)
+{
+    check_page(&query->page);
+    assert(!query->to_ms || !uuid_is_zero(query->dag_id));
+    return store->ops->fires(store, query, arena, ret_fires, err);
+}
+
 int store_get_letter_stats(struct store *store, struct store_letter_stats *ret_stats, struct error *err)
 {
     return store->ops->letter_stats(store, ret_stats, err);

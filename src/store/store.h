@@ -75,6 +75,7 @@ struct store_dag {
     const char *cron;           /* NULL: no schedule */
     const char *timezone;       /* NULL: the daemon's */
     bool paused;
+    int64_t covered_ms;         /* every instant of the schedule up to here has its record (G9) */
     int64_t created_ms;
     int64_t updated_ms;         /* of the latest version */
     int64_t deleted_ms;         /* 0: it is there */
@@ -141,6 +142,14 @@ struct store_letter_query {
     enum resolution resolution; /* when by_resolution */
 };
 
+struct store_fire_query {
+    struct store_page page;
+    struct uuid dag_id;         /* zero: any */
+    bool by_outcome;
+    enum fire_outcome outcome;  /* when by_outcome */
+    int64_t from_ms, to_ms;     /* only those whose first instant lies in it; to_ms 0: any. Asks for dag_id */
+};
+
 struct store_letter_stats {
     uint64_t counts[RESOLUTION_COUNT];
     int64_t oldest_pending_ms;  /* when it was made; 0: none is pending */
@@ -152,6 +161,7 @@ struct store_versions { struct store_version *items; size_t count; };
 struct store_runs { struct store_run *items; size_t count; };
 struct store_attempts { struct record_attempt *items; size_t count; };
 struct store_letters { struct store_letter *items; size_t count; };
+struct store_fires { struct record_fire *items; size_t count; };
 struct store_ids { struct uuid *items; size_t count; };
 
 enum store_id_kind { STORE_ID_DAG, STORE_ID_RUN, STORE_ID_LETTER, STORE_ID_KIND_COUNT };
@@ -224,6 +234,9 @@ struct store_ops {
                     struct store_attempts *ret_attempts, struct error *err);
     int (*letters)(struct store *store, const struct store_letter_query *query, struct arena *arena,
                    struct store_letters *ret_letters, struct error *err);
+    /* What became of schedules' instants, newest record first. */
+    int (*fires)(struct store *store, const struct store_fire_query *query, struct arena *arena,
+                 struct store_fires *ret_fires, struct error *err);
     int (*letter_stats)(struct store *store, struct store_letter_stats *ret_stats, struct error *err);
     /* Ids (of DAGs: not deleted ones) that start or end with `hex`, 1 to 32 lower-case hexadecimal digits without
      * dashes; at most `max`, newest first, each once. */
@@ -267,6 +280,8 @@ int store_list_attempts(struct store *store, const struct store_attempt_query *q
                         struct store_attempts *ret_attempts, struct error *err);
 int store_list_letters(struct store *store, const struct store_letter_query *query, struct arena *arena,
                        struct store_letters *ret_letters, struct error *err);
+int store_list_fires(struct store *store, const struct store_fire_query *query, struct arena *arena,
+                     struct store_fires *ret_fires, struct error *err);
 int store_get_letter_stats(struct store *store, struct store_letter_stats *ret_stats, struct error *err);
 int store_get_status(struct store *store, struct store_status *ret_status, struct error *err);
 int store_ping(struct store *store, struct error *err);

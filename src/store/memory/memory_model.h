@@ -30,6 +30,7 @@ struct memory_dag {
     struct uuid id;                 /* the key */
     const char *name;
     bool paused;
+    int64_t covered_ms;
     int64_t created_ms, deleted_ms;
     struct memory_rows versions;    /* never empty */
 };
@@ -57,7 +58,7 @@ struct store_memory {
     struct store head;
     pthread_mutex_t lock;
     struct arena arena;
-    struct memory_rows dags, runs, letters;
+    struct memory_rows dags, runs, letters, fires; /* fires: record_fire */
     struct memory_rows keys;        /* record_idempotency by DAG, principal, key */
     uint64_t loads;                 /* calls of load_active */
     enum store_room room;           /* as set; head.room is what the last commit met */
@@ -103,6 +104,8 @@ int store_memory_attempts(struct store *store, const struct store_attempt_query 
                           struct store_attempts *ret_attempts, struct error *err);
 int store_memory_letters(struct store *store, const struct store_letter_query *query, struct arena *arena,
                          struct store_letters *ret_letters, struct error *err);
+int store_memory_fires(struct store *store, const struct store_fire_query *query, struct arena *arena,
+                       struct store_fires *ret_fires, struct error *err);
 int store_memory_letter_stats(struct store *store, struct store_letter_stats *ret_stats, struct error *err);
 int store_memory_ids(struct store *store, enum store_id_kind kind, const char *hex, size_t max, struct arena *arena,
                      struct store_ids *ret_ids, struct error *err);

@@ -87,6 +87,7 @@ int store_memory_dags(struct store *head, const struct store_dag_query *query, s
             .cron = arena_strdup(arena, version->cron),
             .timezone = arena_strdup(arena, version->timezone),
             .paused = dag->paused,
+            .covered_ms = dag->covered_ms,
             .created_ms = dag->created_ms,
             .updated_ms = version->created_ms,
             .deleted_ms = dag->deleted_ms,
@@ -285,6 +286,33 @@ int store_memory_letter_stats(struct store *head, struct store_letter_stats *ret
             stats.oldest_pending_ms = letter->letter.created_ms;
     }
     *ret_stats = stats;
+    store_memory_leave(store);
+    return 0;
+}
+
+/* ---- fires ---- */
+
+static bool match_fire(const void *row, const void *context)
+{
+    const struct record_fire *fire = row;
+    const struct store_fire_query *query = context;
+    return is_or_any(query->dag_id, fire->dag_id) && (!query->by_outcome || fire->outcome == query->outcome) &&
+           (!query->to_ms || (fire->from_ms >= query->from_ms && fire->from_ms <= query->to_ms));
+}
+
+int store_memory_fires(struct store *head, const struct store_fire_query *query, struct arena *arena,
+                       struct store_fires *ret_fires, struct error *err)
+{
+    struct store_memory *store = (struct store_memory *)head;
+    int code = store_memory_enter(store, err);
+    if (code)
+        return code;
+    const void **found;
+    size_t count = take_page(&store->fires, 0, store->fires.count, &query->page, match_fire, query, arena, &found);
+    struct record_fire *items = arena_array(arena, count, sizeof *items);
+    for (size_t i = 0; i < count; i++)
+        items[i] = *(const struct record_fire *)found[i];
+    *ret_fires = (struct store_fires){items, count};
     store_memory_leave(store);
     return 0;
 }

@@ -50,7 +50,7 @@ static bool is_conditional(enum record_kind kind)
 
 static bool makes_something(enum record_kind kind)
 {
-    return kind == RECORD_DAG_CREATE || kind == RECORD_DAG_UPDATE || kind == RECORD_RUN_CREATE;
+    return kind == RECORD_DAG_CREATE || kind == RECORD_DAG_UPDATE || kind == RECORD_RUN_CREATE || kind == RECORD_FIRE;
 }
 
 /* ---- verdicts ---- */
@@ -86,6 +86,30 @@ static void judge_letter(const struct store_memory *store, const struct record_l
     }
 }
 
+static bool was_fired(const struct store_memory *store, const struct record_fire *fire)
+{
+    for (size_t i = 0; i < store->fires.count; i++) {
+        const struct record_fire *row = store->fires.items[i];
+        if (row->from_ms == fire->from_ms && uuid_equal(row->dag_id, fire->dag_id) &&
+            (row->outcome == FIRE_QUEUED || (row->outcome == FIRE_FIRED && !fire->again)))
+            return true;
+    }
+    return false;
+}
+
+static void judge_fire(const struct store_memory *store, const struct record *record, struct verdict *verdict)
+{
+    const struct record_fire *fire = &record->fire;
+    const struct memory_dag *dag = live_dag(store, fire->dag_id);
+    const struct record_fire *row = store_memory_find(&store->fires, &fire->id);
+    if (!dag)
+        refuse(verdict, ERROR_DAG_NOT_FOUND);
+    else if (record->kind == RECORD_FIRE_RELEASE ? !row || row->outcome != FIRE_QUEUED
+             : fire->trigger == TRIGGER_SCHEDULE ? fire->from_ms <= dag->covered_ms
+                                                 : was_fired(store, fire))
+        refuse(verdict, ERROR_ALREADY_FIRED);
+}
+
 /* What one record demands. */
 static void judge(const struct store_memory *store, const struct record *record, struct verdict *verdict)
 {
@@ -113,6 +137,10 @@ static void judge(const struct store_memory *store, const struct record *record,
     case RECORD_RUN_CREATE:
         if (!live_dag(store, record->run.dag_id))
             refuse(verdict, ERROR_DAG_NOT_FOUND);
+        return;
+    case RECORD_FIRE:
+    case RECORD_FIRE_RELEASE:
+        judge_fire(store, record, verdict);
         return;
     case RECORD_IDEMPOTENCY:
         judge_key(store, &record->idempotency, verdict);
@@ -171,6 +199,33 @@ static void add_version(struct store_memory *store, struct memory_dag *dag, cons
     store_memory_insert(store, &dag->versions, version);
 }
 
+static bool is_same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+/* A new schedule begins with the version that brought it. */
+static void start_schedule(struct memory_dag *dag, const struct record_dag *row)
+{
+    const struct memory_version *before = dag->versions.items[dag->versions.count - 1];
+    const struct dag_schedule *schedule = &row->dag->schedule;
+    if ((!is_same_text(before->cron, schedule->cron) || !is_same_text(before->timezone, schedule->timezone)) &&
+        row->time_ms > dag->covered_ms)
+        dag->covered_ms = row->time_ms;
+}
+
+static void drop_fires(struct store_memory *store, const struct memory_dag *dag)
+{
+    for (size_t i = 0; i < store->fires.count; i++) {
+        struct record_fire *row = store->fires.items[i];
+        if (row->outcome != FIRE_QUEUED || !uuid_equal(row->dag_id, dag->id))
+            continue;
+        store_memory_save(store, row, sizeof *row);
+        row->outcome = FIRE_SKIPPED;
+        row->reason = FIRE_DAG_DELETED;
+    }
+}
+
 static int write_dag(struct store_memory *store, const struct record *record, struct verdict *verdict,
                      struct error *err)
 {
@@ -183,7 +238,7 @@ static int write_dag(struct store_memory *store, const struct record *record, st
         dag->id = row->id;
         dag->name = arena_strdup(&store->arena, row->name);
         dag->paused = row->paused;
-        dag->created_ms = row->time_ms;
+        dag->created_ms = dag->covered_ms = row->time_ms;
         dag->versions.compare = store_memory_by_version;
         store_memory_insert(store, &store->dags, dag);
         add_version(store, dag, row, row->version);
@@ -192,13 +247,37 @@ static int write_dag(struct store_memory *store, const struct record *record, st
     store_memory_save(store, dag, offsetof(struct memory_dag, versions));
     if (record->kind == RECORD_DAG_UPDATE) {
         uint32_t version = latest_version(dag) + 1;
+        start_schedule(dag, row);
         add_version(store, dag, row, version);
         if (verdict)
             verdict->version = version;
     } else if (record->kind == RECORD_DAG_DELETE) {
         dag->deleted_ms = row->time_ms;
+        drop_fires(store, dag);
     } else {
         dag->paused = row->paused;
+    }
+    return 0;
+}
+
+static int write_fire(struct store_memory *store, const struct record *record, struct error *err)
+{
+    struct record_fire *row = store_memory_find(&store->fires, &record->fire.id);
+    if (record->kind == RECORD_FIRE_RELEASE) {
+        store_memory_save(store, row, sizeof *row);
+        row->outcome = FIRE_FIRED;
+        row->run_id = record->fire.run_id;
+        return 0;
+    }
+    if (row || record->fire.to_ms < record->fire.from_ms)
+        return broken(err, record->fire.id, "a second fire of this id, or one that ends before it begins");
+    row = arena_dup(&store->arena, &record->fire, sizeof record->fire);
+    row->again = false;
+    store_memory_insert(store, &store->fires, row);
+    if (row->trigger == TRIGGER_SCHEDULE) {
+        struct memory_dag *dag = store_memory_find(&store->dags, &row->dag_id);
+        store_memory_save(store, dag, offsetof(struct memory_dag, versions));
+        dag->covered_ms = row->to_ms;
     }
     return 0;
 }
@@ -378,6 +457,9 @@ static int write_record(struct store_memory *store, const struct record *record,
     case RECORD_DAG_DELETE:
     case RECORD_DAG_PAUSE:
         return write_dag(store, record, verdict, err);
+    case RECORD_FIRE:
+    case RECORD_FIRE_RELEASE:
+        return write_fire(store, record, err);
     case RECORD_IDEMPOTENCY:
         write_key(store, &record->idempotency);
         return 0;

@@ -8,7 +8,7 @@
 
 static_assert(offsetof(struct record_run, id) == 0 && offsetof(struct memory_run, run) == 0 &&
                   offsetof(struct record_letter, id) == 0 && offsetof(struct store_letter, letter) == 0 &&
-                  offsetof(struct memory_dag, id) == 0,
+                  offsetof(struct memory_dag, id) == 0 && offsetof(struct record_fire, id) == 0,
               "rows start with their id: store_memory_by_id");
 
 int store_memory_enter(struct store_memory *store, struct error *err)
@@ -36,6 +36,7 @@ static void close_memory(struct store *head)
     store_memory_rows_free(&store->dags);
     store_memory_rows_free(&store->runs);
     store_memory_rows_free(&store->letters);
+    store_memory_rows_free(&store->fires);
     store_memory_rows_free(&store->keys);
     mem_free(store->undo);
     arena_fini(&store->undo_arena);
@@ -187,6 +188,7 @@ static const struct store_ops memory_ops = {
     .runs = store_memory_runs,
     .attempts = store_memory_attempts,
     .letters = store_memory_letters,
+    .fires = store_memory_fires,
     .letter_stats = store_memory_letter_stats,
     .ids = store_memory_ids,
     .status = status,
@@ -203,6 +205,7 @@ struct store *store_memory_new(void)
     store->dags.compare = store_memory_by_id;
     store->runs.compare = store_memory_by_id;
     store->letters.compare = store_memory_by_id;
+    store->fires.compare = store_memory_by_id;
     store->keys.compare = store_memory_by_idempotency;
     return &store->head;
 }

@@ -25,6 +25,9 @@ static const struct rule quick_rules[] = {
     {"active runs that have ended too", "SELECT count(*) FROM active_runs a CROSS JOIN runs r ON r.id = a.id"},
     {"active runs with attempt keys that are not handed out yet",
      "SELECT count(*) FROM active_runs, meta WHERE base + max(task_count, 1) * 1024 > next_base"},
+    {"DAGs with a record of an instant that is not covered",
+     "SELECT count(*) FROM dags d WHERE covered_ms < (SELECT max(to_ms) FROM fires f WHERE f.dag = d.dag "
+     "AND f.triggered_by = 'schedule')"},
     {"active runs more than meta says",
      "SELECT count(*) - (SELECT active_runs FROM meta) FROM active_runs "
      "HAVING count(*) <> (SELECT active_runs FROM meta)"},
@@ -75,6 +78,12 @@ static const struct rule full_rules[] = {
      "(letters_retried <> (SELECT count(*) FROM letters WHERE resolution = 'retried')) + "
      "(letters_skipped <> (SELECT count(*) FROM letters WHERE resolution = 'skipped')) + "
      "(letters_resolved <> (SELECT count(*) FROM letters WHERE resolution = 'resolved')) FROM meta"},
+    {"instants of a schedule that are covered twice",
+     "SELECT count(*) FROM (SELECT from_ms, lag(to_ms) OVER (PARTITION BY dag ORDER BY from_ms) AS last "
+     "FROM fires WHERE triggered_by = 'schedule') WHERE from_ms <= last"},
+    {"records of instants that say what no pawl writes",
+     "SELECT count(*) FROM fires WHERE outcome NOT IN ('fired', 'skipped', 'queued') OR to_ms < from_ms "
+     "OR count < 1 OR (outcome = 'skipped') <> (reason IS NOT NULL) OR (outcome = 'fired' AND run IS NULL)"},
     {"idempotency keys without a run",
      "SELECT count(*) FROM idempotency k WHERE NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = k.run_id) "
      "AND NOT EXISTS (SELECT 1 FROM active_runs r WHERE r.id = k.run_id)"},

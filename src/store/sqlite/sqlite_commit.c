@@ -131,6 +131,9 @@ static int judge(struct store_sqlite *store, const struct record *record, struct
     case RECORD_DAG_PAUSE:
     case RECORD_RUN_CREATE:
         return judge_dag(store, record, verdict, err);
+    case RECORD_FIRE:
+    case RECORD_FIRE_RELEASE:
+        return store_sqlite_judge_fire(store, record, verdict, err);
     case RECORD_IDEMPOTENCY:
         return judge_key(store, &record->idempotency, verdict, err);
     case RECORD_LETTER_RESOLVE:
@@ -142,7 +145,7 @@ static int judge(struct store_sqlite *store, const struct record *record, struct
 
 static bool makes_something(enum record_kind kind)
 {
-    return kind == RECORD_DAG_CREATE || kind == RECORD_DAG_UPDATE || kind == RECORD_RUN_CREATE;
+    return kind == RECORD_DAG_CREATE || kind == RECORD_DAG_UPDATE || kind == RECORD_RUN_CREATE || kind == RECORD_FIRE;
 }
 
 /* records[0] is the group's first; *ret_judged of them are conditional. */

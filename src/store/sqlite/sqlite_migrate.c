@@ -143,6 +143,28 @@ static const char *const steps[] = {
     " PRIMARY KEY (dag_id, principal, key)"
     ") STRICT, WITHOUT ROWID;"
     "CREATE INDEX idempotency_by_age ON idempotency (created_ms);",
+
+    /* 2: what became of schedules' instants. No schedule was ever fired before it: nothing was missed until now. */
+    "ALTER TABLE dags ADD COLUMN covered_ms INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE dags SET covered_ms = max(updated_ms, unixepoch() * 1000);"
+    "ALTER TABLE active_runs ADD COLUMN scheduled_ms INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE runs ADD COLUMN scheduled_ms INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TABLE fires ("
+    " id BLOB PRIMARY KEY,"
+    " dag INTEGER NOT NULL,"
+    " triggered_by TEXT NOT NULL,"
+    " from_ms INTEGER NOT NULL,"
+    " to_ms INTEGER NOT NULL,"
+    " count INTEGER NOT NULL,"
+    " outcome TEXT NOT NULL,"
+    " reason TEXT,"
+    " run BLOB,"
+    " created_ms INTEGER NOT NULL"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE UNIQUE INDEX fires_once ON fires (dag, from_ms) WHERE triggered_by = 'schedule';"
+    "CREATE INDEX fires_by_instant ON fires (dag, from_ms);"
+    "CREATE INDEX fires_by_dag ON fires (dag, id);"
+    "CREATE INDEX fires_queued ON fires (id) WHERE outcome = 'queued';",
 };
 
 enum { STEP_COUNT = sizeof steps / sizeof steps[0] };

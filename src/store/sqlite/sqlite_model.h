@@ -5,6 +5,7 @@
  *     sqlite_statement.c  SQL, values in and out, errors       sqlite_load.c      unfinished runs for recovery
  *     sqlite_commit.c     the transaction and verdicts         sqlite_check.c     what fsck looks at
  *     sqlite_write.c      one function per record              sqlite_maintain.c  checkpoint, room, expired keys
+ *     sqlite_fire.c       schedules' instants, both ways
  *
  * Keys. A run gets a range of attempt keys when it is born: `base`, then SQLITE_ATTEMPTS_MAX for each task. The key of
  * an attempt is base + task * SQLITE_ATTEMPTS_MAX + number, so that attempts need no index, a run's attempts are one
@@ -47,6 +48,7 @@ enum sqlite_statement {
     /* writer */
     SQL_DAG_FIND, SQL_DAG_LIVE_NAME, SQL_DAG_INSERT, SQL_DAG_UPDATE, SQL_DAG_DELETE, SQL_DAG_PAUSE,
     SQL_DAG_ACTIVE, SQL_VERSION_INSERT, SQL_SOURCE_INSERT,
+    SQL_FIRE_INSERT, SQL_FIRE_COVER, SQL_FIRE_BEFORE, SQL_FIRE_QUEUED, SQL_FIRE_RELEASE, SQL_FIRES_DROP,
     SQL_KEY_FIND, SQL_KEY_PUT, SQL_KEY_EXPIRE, SQL_KEY_OLDEST,
     SQL_RUN_ACTIVE, SQL_RUN_ENDED, SQL_RUN_INSERT, SQL_RUN_START, SQL_RUN_CANCEL, SQL_RUN_END, SQL_RUN_LEAVE,
     SQL_ATTEMPTS_RUNNING, SQL_ATTEMPT_STATE, SQL_ATTEMPT_CLAIM, SQL_ATTEMPT_END, SQL_ATTEMPT_WITHDRAW,
@@ -55,10 +57,11 @@ enum sqlite_statement {
     SQL_IDS_DAG, SQL_IDS_DAG_NAME, SQL_IDS_DAG_LIVE,
     SQL_IDS_ACTIVE, SQL_IDS_ENDED, SQL_IDS_ENDED_STATE,
     SQL_IDS_ENDED_DAG, SQL_IDS_ENDED_DAG_FAILED, SQL_IDS_ENDED_DAG_CANCELED, /* the same SQL, used side by side */
+    SQL_IDS_FIRE, SQL_IDS_FIRE_QUEUED, SQL_IDS_FIRE_DAG, SQL_IDS_FIRE_RANGE,
     SQL_IDS_LETTER, SQL_IDS_LETTER_RUN, SQL_IDS_LETTER_STATE,
     SQL_IDS_LETTER_DAG, SQL_IDS_LETTER_DAG_LAST = SQL_IDS_LETTER_DAG + RESOLUTION_COUNT - 1, /* the same SQL */
     /* rows */
-    SQL_DAG, SQL_VERSIONS, SQL_VERSION, SQL_SOURCE, SQL_RUN, SQL_RUN_RANGE, SQL_ATTEMPTS, SQL_LETTER,
+    SQL_DAG, SQL_FIRE, SQL_VERSIONS, SQL_VERSION, SQL_SOURCE, SQL_RUN, SQL_RUN_RANGE, SQL_ATTEMPTS, SQL_LETTER,
     SQL_LETTER_OLDEST, SQL_ACTIVE,
     SQL_COUNT
 };
@@ -170,9 +173,21 @@ struct sqlite_dag {
     int64_t dag;            /* row; 0: there is none */
     uint32_t version;       /* the latest */
     bool deleted;
+    int64_t covered_ms;
 };
 int store_sqlite_find_dag(struct store_sqlite *store, const struct uuid *id, struct sqlite_dag *ret_dag,
                           struct error *err);
+
+/* ---- sqlite_fire.c ---- */
+
+/* What a RECORD_FIRE or RECORD_FIRE_RELEASE demands. */
+int store_sqlite_judge_fire(struct store_sqlite *store, const struct record *record, struct verdict *verdict,
+                            struct error *err);
+int store_sqlite_write_fire(struct store_sqlite *store, const struct record *record, struct error *err);
+/* The DAG goes: what was queued will not be fired. */
+int store_sqlite_drop_fires(struct store_sqlite *store, int64_t dag, struct error *err);
+int store_sqlite_fires(struct store *head, const struct store_fire_query *query, struct arena *arena,
+                       struct store_fires *ret_fires, struct error *err);
 
 /* ---- sqlite_maintain.c ---- */
 
@@ -221,6 +236,9 @@ int store_sqlite_page(struct sqlite_connection *connection, sqlite3_stmt *const 
 bool store_sqlite_read_attempt(sqlite3_stmt *row, struct uuid run_id, int64_t base, struct arena *arena,
                                struct record_attempt *ret_attempt);
 bool store_sqlite_read_run(sqlite3_stmt *row, struct arena *arena, struct store_run *ret_run, int64_t *ret_base);
+/* The row of a DAG's id in the table; 0: there is none. */
+int store_sqlite_find_dag_row(struct sqlite_connection *connection, const struct uuid *id, int64_t *ret_dag,
+                              struct error *err);
 /* ERROR_STORE_FAILED: the row holds what no pawl writes. */
 int store_sqlite_bad_row(struct sqlite_connection *connection, const char *what, struct error *err);
 /* Appends the source of a version row. */

@@ -288,6 +288,7 @@ static const struct store_ops sqlite_ops = {
     .runs = store_sqlite_runs,
     .attempts = store_sqlite_attempts,
     .letters = store_sqlite_letters,
+    .fires = store_sqlite_fires,
     .letter_stats = store_sqlite_letter_stats,
     .ids = store_sqlite_ids,
     .status = store_sqlite_status,

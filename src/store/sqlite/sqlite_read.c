@@ -31,6 +31,7 @@ static int fetch_dag(struct sqlite_connection *connection, const struct uuid *id
         .created_ms = sqlite3_column_int64(get, 7),
         .updated_ms = sqlite3_column_int64(get, 8),
         .deleted_ms = sqlite3_column_int64(get, 9),
+        .covered_ms = sqlite3_column_int64(get, 10),
     };
     (void)sqlite3_reset(get);
     return 0;

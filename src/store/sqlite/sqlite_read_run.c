@@ -33,14 +33,15 @@ bool store_sqlite_read_run(sqlite3_stmt *row, struct arena *arena, struct store_
     run->source = store_sqlite_uuid(row, 11);
     run->resolves_source = sqlite3_column_int(row, 12) != 0;
     run->request_id = store_sqlite_text(row, 13, arena);
-    run->completed_ms = sqlite3_column_int64(row, 14);
-    run->failed_count = store_sqlite_u32(row, 15);
-    run->succeeded_count = store_sqlite_u32(row, 16);
-    run->skipped_count = store_sqlite_u32(row, 17);
-    run->canceled_count = store_sqlite_u32(row, 18);
-    run->error = store_sqlite_text(row, 19, arena);
-    const void *outcomes = sqlite3_column_blob(row, 20);
-    run->outcomes_len = outcomes ? (size_t)sqlite3_column_bytes(row, 20) : 0;
+    run->scheduled_ms = sqlite3_column_int64(row, 14);
+    run->completed_ms = sqlite3_column_int64(row, 15);
+    run->failed_count = store_sqlite_u32(row, 16);
+    run->succeeded_count = store_sqlite_u32(row, 17);
+    run->skipped_count = store_sqlite_u32(row, 18);
+    run->canceled_count = store_sqlite_u32(row, 19);
+    run->error = store_sqlite_text(row, 20, arena);
+    const void *outcomes = sqlite3_column_blob(row, 21);
+    run->outcomes_len = outcomes ? (size_t)sqlite3_column_bytes(row, 21) : 0;
     run->outcomes = outcomes ? arena_dup(arena, outcomes, run->outcomes_len) : NULL;
     return good && ret_run->dag_name && !uuid_is_zero(run->id);
 }
@@ -141,8 +142,8 @@ static int choose(struct sqlite_connection *connection, const struct store_run_q
     return code;
 }
 
-static int find_dag_row(struct sqlite_connection *connection, const struct uuid *id, int64_t *ret_dag,
-                        struct error *err)
+int store_sqlite_find_dag_row(struct sqlite_connection *connection, const struct uuid *id, int64_t *ret_dag,
+                              struct error *err)
 {
     bool row = false;
     sqlite3_stmt *find = store_sqlite_prepare(connection, SQL_DAG_FIND, err);
@@ -181,7 +182,7 @@ static int read_runs(struct sqlite_connection *connection, const struct store_ru
         offset = 0;
         limit = SIZE_MAX;
     }
-    int code = uuid_is_zero(query->dag_id) ? 0 : find_dag_row(connection, &query->dag_id, &dag, err);
+    int code = uuid_is_zero(query->dag_id) ? 0 : store_sqlite_find_dag_row(connection, &query->dag_id, &dag, err);
     if (code || (!uuid_is_zero(query->dag_id) && !dag))
         return code;
     code = choose(connection, query, dag, statements, &count, err);

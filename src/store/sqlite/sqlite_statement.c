@@ -7,7 +7,7 @@
 
 #define RUN_COLUMNS_SHARED \
     "r.id, r.base, d.id, d.name, r.version, r.task_count, r.state, r.triggered_by, r.created_ms, r.started_ms, " \
-    "r.cancel_ms, r.source, r.resolves_source, r.request_id, "
+    "r.cancel_ms, r.source, r.resolves_source, r.request_id, r.scheduled_ms, "
 #define LIVE_COLUMNS \
     RUN_COLUMNS_SHARED "0, 0, 0, 0, 0, NULL, CASE WHEN ?2 THEN r.outcomes END "
 #define ENDED_COLUMNS \
@@ -30,11 +30,12 @@ static const char *const sql[SQL_COUNT] = {
                         "letters_retried = ?5, letters_skipped = ?6, letters_resolved = ?7",
     [SQL_EPOCH_NEXT] = "UPDATE meta SET epoch = epoch + 1",
 
-    [SQL_DAG_FIND] = "SELECT dag, version, deleted_ms FROM dags WHERE id = ?1",
+    [SQL_DAG_FIND] = "SELECT dag, version, deleted_ms, covered_ms FROM dags WHERE id = ?1",
     [SQL_DAG_LIVE_NAME] = "SELECT 1 FROM dags WHERE name = ?1 AND deleted_ms = 0",
     [SQL_DAG_INSERT] = "INSERT INTO dags (id, name, version, task_count, cron, timezone, paused, created_ms, "
-                       "updated_ms, deleted_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, 0)",
-    [SQL_DAG_UPDATE] = "UPDATE dags SET version = ?2, task_count = ?3, cron = ?4, timezone = ?5, updated_ms = ?6 "
+                       "updated_ms, deleted_ms, covered_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, 0, ?8)",
+    [SQL_DAG_UPDATE] = "UPDATE dags SET version = ?2, task_count = ?3, cron = ?4, timezone = ?5, updated_ms = ?6, "
+                       "covered_ms = iif(cron IS NOT ?4 OR timezone IS NOT ?5, max(covered_ms, ?6), covered_ms) "
                        "WHERE dag = ?1",
     [SQL_DAG_DELETE] = "UPDATE dags SET deleted_ms = ?2 WHERE dag = ?1",
     [SQL_DAG_PAUSE] = "UPDATE dags SET paused = ?2 WHERE dag = ?1",
@@ -42,6 +43,15 @@ static const char *const sql[SQL_COUNT] = {
     [SQL_VERSION_INSERT] = "INSERT INTO versions (dag, version, task_count, created_ms, source_bytes) "
                            "VALUES (?1, ?2, ?3, ?4, ?5)",
     [SQL_SOURCE_INSERT] = "INSERT INTO sources VALUES (?1, ?2)",
+
+    [SQL_FIRE_INSERT] = "INSERT INTO fires VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    [SQL_FIRE_COVER] = "UPDATE dags SET covered_ms = ?2 WHERE dag = ?1",
+    [SQL_FIRE_BEFORE] = "SELECT 1 FROM fires INDEXED BY fires_by_instant WHERE dag = ?1 AND from_ms = ?2 "
+                        "AND (outcome = 'queued' OR (outcome = 'fired' AND NOT ?3)) LIMIT 1",
+    [SQL_FIRE_QUEUED] = "SELECT 1 FROM fires WHERE id = ?1 AND outcome = 'queued'",
+    [SQL_FIRE_RELEASE] = "UPDATE fires SET outcome = 'fired', run = ?2 WHERE id = ?1 AND outcome = 'queued'",
+    [SQL_FIRES_DROP] = "UPDATE fires INDEXED BY fires_by_dag SET outcome = 'skipped', reason = 'dagDeleted' "
+                       "WHERE dag = ?1 AND outcome = 'queued'",
 
     [SQL_KEY_FIND] = "SELECT digest, run_id, created_ms FROM idempotency WHERE dag_id = ?1 AND principal = ?2 "
                      "AND key = ?3",
@@ -54,13 +64,14 @@ static const char *const sql[SQL_COUNT] = {
     [SQL_RUN_ACTIVE] = "SELECT base, task_count FROM active_runs WHERE id = ?1",
     [SQL_RUN_ENDED] = "SELECT 1 FROM runs WHERE id = ?1",
     [SQL_RUN_INSERT] = "INSERT INTO active_runs (id, base, dag, version, task_count, state, triggered_by, "
-                       "created_ms, started_ms, cancel_ms, source, resolves_source, request_id, outcomes) "
-                       "VALUES (?1, ?2, ?3, ?4, ?5, 'pending', ?6, ?7, 0, 0, ?8, ?9, ?10, ?11)",
+                       "created_ms, started_ms, cancel_ms, source, resolves_source, request_id, outcomes, "
+                       "scheduled_ms) VALUES (?1, ?2, ?3, ?4, ?5, 'pending', ?6, ?7, 0, 0, ?8, ?9, ?10, ?11, ?12)",
     [SQL_RUN_START] = "UPDATE active_runs SET state = 'running', started_ms = ?2 WHERE id = ?1 "
                       "AND state = 'pending'",
     [SQL_RUN_CANCEL] = "UPDATE active_runs SET cancel_ms = ?2 WHERE id = ?1",
     [SQL_RUN_END] = "INSERT INTO runs SELECT id, base, dag, version, task_count, ?2, triggered_by, created_ms, "
-                    "started_ms, cancel_ms, ?3, ?4, ?5, ?6, ?7, source, resolves_source, request_id, ?8, ?9 "
+                    "started_ms, cancel_ms, ?3, ?4, ?5, ?6, ?7, source, resolves_source, request_id, ?8, ?9, "
+                    "scheduled_ms "
                     "FROM active_runs WHERE id = ?1",
     [SQL_RUN_LEAVE] = "DELETE FROM active_runs WHERE id = ?1",
 
@@ -97,6 +108,15 @@ static const char *const sql[SQL_COUNT] = {
     [SQL_IDS_ENDED_DAG] = IDS_ENDED_DAG,
     [SQL_IDS_ENDED_DAG_FAILED] = IDS_ENDED_DAG,
     [SQL_IDS_ENDED_DAG_CANCELED] = IDS_ENDED_DAG,
+    [SQL_IDS_FIRE] = "SELECT id FROM fires WHERE id BETWEEN ?1 AND ?2 AND (?4 IS NULL OR outcome = ?4) "
+                     "ORDER BY id DESC",
+    [SQL_IDS_FIRE_QUEUED] = "SELECT id FROM fires INDEXED BY fires_queued WHERE outcome = 'queued' "
+                            "AND id BETWEEN ?1 AND ?2 ORDER BY id DESC",
+    [SQL_IDS_FIRE_DAG] = "SELECT id FROM fires INDEXED BY fires_by_dag WHERE dag = ?3 AND id BETWEEN ?1 AND ?2 "
+                         "AND (?4 IS NULL OR outcome = ?4) ORDER BY id DESC",
+    [SQL_IDS_FIRE_RANGE] = "SELECT id FROM fires INDEXED BY fires_by_instant WHERE dag = ?3 "
+                           "AND from_ms BETWEEN ?5 AND ?6 AND id BETWEEN ?1 AND ?2 "
+                           "AND (?4 IS NULL OR outcome = ?4) ORDER BY id DESC",
     [SQL_IDS_LETTER] = "SELECT id FROM letters WHERE id BETWEEN ?1 AND ?2 ORDER BY id DESC",
     [SQL_IDS_LETTER_RUN] = "SELECT id FROM letters INDEXED BY letters_by_run WHERE run_id = ?3 "
                            "AND id BETWEEN ?1 AND ?2 AND (?4 IS NULL OR dag_id = ?4) "
@@ -108,8 +128,10 @@ static const char *const sql[SQL_COUNT] = {
     [SQL_IDS_LETTER_DAG + RESOLUTION_SKIPPED] = IDS_LETTER_DAG,
     [SQL_IDS_LETTER_DAG + RESOLUTION_RESOLVED] = IDS_LETTER_DAG,
 
-    [SQL_DAG] = "SELECT id, name, version, task_count, cron, timezone, paused, created_ms, updated_ms, deleted_ms "
-                "FROM dags WHERE id = ?1",
+    [SQL_DAG] = "SELECT id, name, version, task_count, cron, timezone, paused, created_ms, updated_ms, deleted_ms, "
+                "covered_ms FROM dags WHERE id = ?1",
+    [SQL_FIRE] = "SELECT f.id, d.id, f.triggered_by, f.from_ms, f.to_ms, f.count, f.outcome, f.reason, f.run, "
+                 "f.created_ms FROM fires f JOIN dags d ON d.dag = f.dag WHERE f.id = ?1",
     [SQL_VERSIONS] = "SELECT v.version, v.task_count, v.created_ms, v.source_bytes FROM dags d JOIN versions v "
                      "ON v.dag = d.dag WHERE d.id = ?1 ORDER BY v.version DESC LIMIT ?2 OFFSET ?3",
     [SQL_VERSION] = "SELECT v.version_row, v.source_bytes FROM dags d JOIN versions v ON v.dag = d.dag "

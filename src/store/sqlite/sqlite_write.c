@@ -42,7 +42,7 @@ int store_sqlite_find_dag(struct store_sqlite *store, const struct uuid *id, str
     *ret_dag = (struct sqlite_dag){0};
     if (row) {
         *ret_dag = (struct sqlite_dag){sqlite3_column_int64(find, 0), store_sqlite_u32(find, 1),
-                                       sqlite3_column_int64(find, 2) != 0};
+                                       sqlite3_column_int64(find, 2) != 0, sqlite3_column_int64(find, 3)};
         (void)sqlite3_reset(find);
     }
     return code;
@@ -139,7 +139,8 @@ static int write_dag(struct store_sqlite *store, const struct record *record, st
     store_sqlite_bind_int(update, 1, dag.dag);
     store_sqlite_bind_int(update, 2, deletes ? row->time_ms : row->paused);
     store->meta.dags -= deletes;
-    return store_sqlite_run(&store->writer, update, err);
+    code = store_sqlite_run(&store->writer, update, err);
+    return code || !deletes ? code : store_sqlite_drop_fires(store, dag.dag, err);
 }
 
 /* ---- runs ---- */
@@ -246,6 +247,7 @@ static int create_run(struct store_sqlite *store, const struct record_run *row, 
     store_sqlite_bind_text(insert, 10, row->request_id);
     (void)sqlite3_bind_blob(insert, 11, row->outcomes_len ? row->outcomes : NULL, (int)row->outcomes_len,
                             SQLITE_STATIC);
+    store_sqlite_bind_int(insert, 12, row->scheduled_ms);
     code = store_sqlite_run(&store->writer, insert, err);
     if (code)
         return code;
@@ -516,6 +518,9 @@ int store_sqlite_write(struct store_sqlite *store, const struct record *record, 
     case RECORD_DAG_DELETE:
     case RECORD_DAG_PAUSE:
         return write_dag(store, record, verdict, err);
+    case RECORD_FIRE:
+    case RECORD_FIRE_RELEASE:
+        return store_sqlite_write_fire(store, record, err);
     case RECORD_IDEMPOTENCY:
         return write_key(store, &record->idempotency, err);
     case RECORD_RUN_CREATE:
