@@ -31,7 +31,7 @@ const char *api_names_errors(unsigned index)
     for (int code = 1; code < ERROR_COUNT; code++) {
         bool inside = code == ERROR_USAGE || code == ERROR_INTERRUPTED || code == ERROR_UNREACHABLE
                       || code == ERROR_STORE_LOCKED || code == ERROR_STORE_NEWER || code == ERROR_TIMED_OUT
-                      || code == ERROR_TOO_BIG;
+                      || code == ERROR_TOO_BIG || code == ERROR_ALREADY_FIRED;
         if (!inside && index-- == 0)
             return error_name(code);
     }

@@ -79,6 +79,7 @@ static void start(struct engine *engine, struct engine_run *run, struct try *try
         .worker = worker->id,
         .run_id = run->id,
         .dag_id = run->dag_id,
+        .scheduled_ms = run->scheduled_ms,
         .dag = dag_ref(run->dag),
     };
     engine_effect(engine, &effect, batch);

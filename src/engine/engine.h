@@ -80,6 +80,7 @@ struct effect {
     struct uuid worker;
     struct uuid run_id;
     struct uuid dag_id;         /* START */
+    int64_t scheduled_ms;       /* START: the instant its run stands for; 0: none */
     struct dag *dag;            /* START: a reference the caller drops */
 };
 

@@ -7,8 +7,8 @@
  *     while a run of the schedule is active overlap: allow fires, queue waits, skip skips; what catchup: all makes up
  *                                           for waits too, since skipping it would make up for nothing
  *
- * Decided records stand in groups of their own, a fire's with its run's creation. Until their verdicts are there nothing
- * new of the schedule is decided; a group that found no room takes the schedule back to where it was. */
+ * Decided records stand in groups of their own, a fire's with its run's creation. Until their verdicts are there
+ * nothing new of the schedule is covered; a group that found no room takes the schedule back to where it was. */
 #include <assert.h>
 #include <string.h>
 

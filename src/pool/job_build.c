@@ -67,14 +67,14 @@ void pool_jobs_free(struct pool_jobs *jobs)
 
 /* ---- once per run ---- */
 
-struct pool_run_jobs *pool_run_jobs_new(struct pool_jobs *jobs, struct dag *dag, struct uuid dag_id,
-                                        struct uuid run_id, const struct dag_expand_source *secrets)
+struct pool_run_jobs *pool_run_jobs_new(struct pool_jobs *jobs, struct dag *dag, const struct pool_run_facts *facts,
+                                        const struct dag_expand_source *secrets)
 {
     struct pool_run_jobs *run = mem_new(struct pool_run_jobs);
     run->jobs = jobs;
     run->dag = dag_ref(dag);
-    run->run_id = run_id;
-    pool_run_env_init(&run->env, &jobs->process, jobs->inherit_env, dag, dag_id, run_id, secrets);
+    run->run_id = facts->run_id;
+    pool_run_env_init(&run->env, &jobs->process, jobs->inherit_env, dag, facts, secrets);
     return run;
 }
 

@@ -22,13 +22,20 @@ struct pool_jobs_options {
     int64_t log_bytes_max;      /* 0: LIMIT_LOG_BYTES_DEFAULT */
 };
 
+/* What tasks are told of their run. */
+struct pool_run_facts {
+    struct uuid dag_id;         /* PAWL_DAG_ID */
+    struct uuid run_id;         /* PAWL_RUN_ID */
+    int64_t scheduled_ms;       /* PAWL_SCHEDULED_FOR, the instant of the schedule; 0: not set */
+};
+
 /* Reads this process's environment once. Makes DATA/work when that is the base. ERROR_IO. */
 int pool_jobs_new(const struct pool_jobs_options *options, struct pool_jobs **ret_jobs, struct error *err);
 void pool_jobs_free(struct pool_jobs *jobs); /* after all its runs; NULL is allowed */
 
-/* `dag` gets a reference; `secrets` is copied (its context is borrowed) and may be NULL. `dag_id` is PAWL_DAG_ID. */
-struct pool_run_jobs *pool_run_jobs_new(struct pool_jobs *jobs, struct dag *dag, struct uuid dag_id,
-                                        struct uuid run_id, const struct dag_expand_source *secrets);
+/* `dag` gets a reference; `secrets` is copied (its context is borrowed) and may be NULL. */
+struct pool_run_jobs *pool_run_jobs_new(struct pool_jobs *jobs, struct dag *dag, const struct pool_run_facts *facts,
+                                        const struct dag_expand_source *secrets);
 void pool_run_jobs_free(struct pool_run_jobs *run); /* NULL is allowed */
 
 /* Fills *ret_job; everything in it is borrowed until the next pool_job_build or free of the same pool_jobs. An unknown

@@ -1,5 +1,5 @@
-/* Layers, a later one over an earlier: the process's, secrets, the DAG's, what python adds, the task's, pawl's own
- * five. Secrets stand below the DAG's variables because ${env.NAME} finds them in this order too.
+/* Layers, a later one over an earlier: the process's, secrets, the DAG's, what python adds, the task's, pawl's
+ * own. Secrets stand below the DAG's variables because ${env.NAME} finds them in this order too.
  *
  * The DAG's and the task's cannot be called PAWL_something (src/dag refuses it); the process's can.
  *
@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/str.h"
@@ -18,7 +19,8 @@
 
 static const char default_path[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 static const char *const clean_names[] = {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TZ", "TMPDIR"};
-static const char *const own_names[] = {"PAWL_RUN_ID", "PAWL_DAG_ID", "PAWL_TASK_ID", "PAWL_ATTEMPT", "PAWL_FENCE"};
+static const char *const own_names[] = {"PAWL_RUN_ID", "PAWL_DAG_ID", "PAWL_TASK_ID",
+                                         "PAWL_ATTEMPT", "PAWL_FENCE", "PAWL_SCHEDULED_FOR"};
 
 #define COUNT_OF(array) (sizeof(array) / sizeof(array)[0])
 
@@ -143,7 +145,7 @@ static void set_uuid(struct pool_env *env, const char *name, struct uuid uuid)
 }
 
 void pool_run_env_init(struct pool_run_env *env, const struct pool_env *process, bool inherit, struct dag *dag,
-                       struct uuid dag_id, struct uuid run_id, const struct dag_expand_source *secrets)
+                       const struct pool_run_facts *facts, const struct dag_expand_source *secrets)
 {
     *env = (struct pool_run_env){.process = process, .inherit = inherit, .dag = dag};
     if (secrets)
@@ -157,8 +159,13 @@ void pool_run_env_init(struct pool_run_env *env, const struct pool_env *process,
         if (!set_for_run(env, var))
             env->late[env->late_count++] = i;
     }
-    set_uuid(&env->fixed, "PAWL_RUN_ID", run_id);
-    set_uuid(&env->fixed, "PAWL_DAG_ID", dag_id);
+    set_uuid(&env->fixed, "PAWL_RUN_ID", facts->run_id);
+    set_uuid(&env->fixed, "PAWL_DAG_ID", facts->dag_id);
+    if (facts->scheduled_ms) {
+        char text[CLOCK_TEXT_MAX];
+        clock_format_utc(facts->scheduled_ms, text);
+        pool_env_set(&env->fixed, "PAWL_SCHEDULED_FOR", LEN("PAWL_SCHEDULED_FOR"), text, strlen(text));
+    }
     pool_env_seal(&env->fixed);
 }
 

@@ -14,6 +14,7 @@
 #include "base/uuid.h"
 #include "dag/dag.h"
 #include "dag/dag_expand.h"
+#include "pool/job_build.h"
 
 /* Linux takes no longer string into an execve (MAX_ARG_STRLEN with 4 KiB pages), its NUL not counted. */
 enum { POOL_STRING_BYTES_MAX = 128 * 1024 - 1 };
@@ -51,7 +52,7 @@ struct pool_run_env {
     bool inherit;                       /* a secret that is not configured may stand in the process's environment */
     struct dag *dag;                    /* borrowed */
     struct dag_expand_source secrets;   /* find is NULL: none */
-    struct pool_env fixed;              /* the process's, the DAG's that need no secret, PAWL_RUN_ID, PAWL_DAG_ID */
+    struct pool_env fixed;              /* the process's, the DAG's that need no secret, PAWL_RUN_ID and such */
     uint32_t *late;                     /* indexes of the DAG's variables that are made for each task anew */
     uint32_t late_count;
     uint64_t builds;
@@ -62,7 +63,7 @@ struct pool_run_env {
 
 /* `env` must stay where it is. */
 void pool_run_env_init(struct pool_run_env *env, const struct pool_env *process, bool inherit, struct dag *dag,
-                       struct uuid dag_id, struct uuid run_id, const struct dag_expand_source *secrets);
+                       const struct pool_run_facts *facts, const struct dag_expand_source *secrets);
 void pool_run_env_fini(struct pool_run_env *env);
 
 /* Appends the environment of one attempt to out. `virtual_env` (absolute) is NULL when there is none. ERROR_BAD_REQUEST

@@ -20,7 +20,8 @@ static struct pool_run_jobs *jobs_of(struct core *core, const struct effect *eff
         entry = mem_new(struct core_run_jobs);
         entry->run_id = effect->run_id;
         const struct dag_expand_source *secrets = core->options.secrets.find ? &core->options.secrets : NULL;
-        entry->jobs = pool_run_jobs_new(core->jobs, effect->dag, effect->dag_id, effect->run_id, secrets);
+        const struct pool_run_facts facts = {effect->dag_id, effect->run_id, effect->scheduled_ms};
+        entry->jobs = pool_run_jobs_new(core->jobs, effect->dag, &facts, secrets);
         (void)map_set(&core->run_jobs, entry->run_id.bytes, sizeof entry->run_id.bytes, entry);
     }
     return entry->jobs;

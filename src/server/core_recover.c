@@ -1,4 +1,5 @@
-/* Recovery, from the store's side: every unfinished run with its DAG into the engine and the live view. */
+/* Recovery, from the store's side: every unfinished run with its DAG into the engine and the live view, and every
+ * schedule into the engine. */
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -27,29 +28,38 @@ static struct dag *known_version(const struct load *load, const struct record_ru
     return NULL;
 }
 
+static int read_source(const char *source, size_t len, struct dag **ret_dag, struct error *err)
+{
+    const struct dag_read_options options = {.tasks_max = LIMIT_DAG_LOCAL_TASKS_MAX,
+                                             .bytes_max = LIMIT_DAG_LOCAL_BYTES_MAX};
+    struct dag_problems problems = {0};
+    int code = source ? dag_read(source, len, &options, &problems, ret_dag) : ERROR_INTERNAL;
+    if (code) {
+        struct buf text = BUF_INIT;
+        dag_problems_summary(&problems, &text);
+        code = error_set(err, ERROR_INTERNAL, "a stored DAG cannot be read any more: %s", buf_text(&text));
+        buf_fini(&text);
+    }
+    dag_problems_fini(&problems);
+    return code;
+}
+
+static void keep_version(struct load *load, struct uuid dag_id, uint32_t number, struct dag *dag)
+{
+    load->versions = mem_grow(load->versions, &load->cap, load->count + 1, sizeof *load->versions);
+    load->versions[load->count++] = (struct version){dag_id, number, dag};
+}
+
 static int read_version(struct load *load, const struct store_active *active, struct dag **ret_dag,
                         struct error *err)
 {
     *ret_dag = known_version(load, &active->run);
     if (*ret_dag)
         return 0;
-    const struct dag_read_options options = {.tasks_max = LIMIT_DAG_LOCAL_TASKS_MAX,
-                                             .bytes_max = LIMIT_DAG_LOCAL_BYTES_MAX};
-    struct dag_problems problems = {0};
-    int code = active->source ? dag_read(active->source, active->source_len, &options, &problems, ret_dag)
-                              : ERROR_INTERNAL;
-    if (code) {
-        struct buf text = BUF_INIT;
-        dag_problems_summary(&problems, &text);
-        (void)error_set(err, ERROR_INTERNAL, "a stored DAG cannot be read any more: %s", buf_text(&text));
-        buf_fini(&text);
-        dag_problems_fini(&problems);
-        return ERROR_INTERNAL;
-    }
-    dag_problems_fini(&problems);
-    load->versions = mem_grow(load->versions, &load->cap, load->count + 1, sizeof *load->versions);
-    load->versions[load->count++] = (struct version){active->run.dag_id, active->run.dag_version, *ret_dag};
-    return 0;
+    int code = read_source(active->source, active->source_len, ret_dag, err);
+    if (!code)
+        keep_version(load, active->run.dag_id, active->run.dag_version, *ret_dag);
+    return code;
 }
 
 static int restore(void *context, const struct store_active *active, struct error *err)
@@ -69,10 +79,91 @@ static int restore(void *context, const struct store_active *active, struct erro
     return code;
 }
 
+/* ---- schedules ---- */
+
+/* All instants that wait, of all DAGs. */
+static int load_queued(struct core *core, struct buf *ret_fires, struct error *err)
+{
+    struct store_fire_query query = {.page.limit = LIMIT_PAGE_MAX, .by_outcome = true, .outcome = FIRE_QUEUED};
+    struct store_fires fires = {.count = LIMIT_PAGE_MAX};
+    int code = 0;
+    while (!code && fires.count == LIMIT_PAGE_MAX) {
+        struct arena arena = {0};
+        code = store_list_fires(core->store, &query, &arena, &fires, err);
+        if (!code && fires.count) {
+            buf_add(ret_fires, fires.items, fires.count * sizeof *fires.items);
+            query.page.before = fires.items[fires.count - 1].id;
+        }
+        arena_fini(&arena);
+    }
+    return code;
+}
+
+/* A DAG that cannot be read keeps its schedule from firing, not the daemon from starting. */
+static int load_schedule(struct load *load, const struct store_dag *row, const struct record_fire *queued,
+                         size_t queued_count, struct error *err)
+{
+    const struct record_run version = {.dag_id = row->id, .dag_version = row->version};
+    struct error why = {0};
+    struct buf source = BUF_INIT;
+    struct dag *dag = known_version(load, &version);
+    int code = 0, bad = 0;
+    if (dag) {
+        (void)dag_ref(dag);
+    } else {
+        code = store_get_source(load->core->store, row->id, row->version, &source, err);
+        bad = code ? 0 : read_source(buf_text(&source), source.len, &dag, &why);
+    }
+    if (!code && !bad) {
+        const struct engine_schedule schedule = {row->id,         dag,    row->version, row->paused,
+                                                 row->covered_ms, queued, queued_count};
+        bad = engine_restore_schedule(load->core->engine, &schedule, &why);
+    }
+    if (bad)
+        log_error("the schedule of DAG '%s' does not fire: %s", row->name, why.text);
+    buf_fini(&source);
+    return code;
+}
+
+static size_t queued_of(const struct buf *all, struct uuid dag_id, struct record_fire *ret_fires)
+{
+    const struct record_fire *fires = (const struct record_fire *)(const void *)all->bytes;
+    size_t count = 0;
+    for (size_t i = 0; i < all->len / sizeof *fires; i++)
+        if (uuid_equal(fires[i].dag_id, dag_id))
+            ret_fires[count++] = fires[i];
+    return count;
+}
+
+static int load_schedules(struct load *load, struct error *err)
+{
+    struct store_dag_query query = {.page.limit = LIMIT_PAGE_MAX};
+    struct store_dags dags = {.count = LIMIT_PAGE_MAX};
+    struct buf queued = BUF_INIT;
+    int code = load_queued(load->core, &queued, err);
+    struct record_fire *mine = mem_new_array(struct record_fire, queued.len / sizeof(struct record_fire) + 1);
+    while (!code && dags.count == LIMIT_PAGE_MAX) {
+        struct arena arena = {0};
+        code = store_list_dags(load->core->store, &query, &arena, &dags, err);
+        for (size_t i = 0; i < dags.count && !code; i++) {
+            size_t count = queued_of(&queued, dags.items[i].id, mine);
+            if (dags.items[i].cron || count)
+                code = load_schedule(load, &dags.items[i], mine, count, err);
+            query.page.before = dags.items[i].id;
+        }
+        arena_fini(&arena);
+    }
+    mem_free(mine);
+    buf_fini(&queued);
+    return code;
+}
+
 int core_load(struct core *core, struct error *err)
 {
     struct load load = {.core = core};
     int code = store_load_active(core->store, restore, &load, err);
+    if (!code && core->options.fires_schedules)
+        code = load_schedules(&load, err);
     for (size_t i = 0; i < load.count; i++)
         dag_unref(load.versions[i].dag);
     mem_free(load.versions);

@@ -204,6 +204,7 @@ static int start_core(struct daemon *daemon, struct error *err)
         .log_bytes_max = options->log_bytes_max,
         .files_max = (uint64_t)raise_files(options->connections_max),
         .die_with_parent = options->die_with_parent,
+        .fires_schedules = true,
         .secrets = {.find = server_secrets_find, .context = &daemon->secrets},
         .context = daemon,
         .on_ready = on_ready,

@@ -20,7 +20,7 @@ void rig_init(struct rig *rig, uint32_t claim_ahead_max)
     *rig = (struct rig){
         .now = {1700000000000, 5000},
         .options = {.claim_ahead_max = claim_ahead_max, .waiting_tasks_max = LIMIT_WAITING_TASKS_MAX,
-                    .active_runs_max = LIMIT_ACTIVE_RUNS_MAX},
+                    .active_runs_max = LIMIT_ACTIVE_RUNS_MAX, .fires_schedules = true},
     };
     rig->dag_id = model_add_dag(&rig->model);
     new_engine(rig);

@@ -50,7 +50,10 @@ void model_fini(struct model *model)
     mem_free(model->runs);
     mem_free(model->letters);
     mem_free(model->keys);
+    for (size_t i = 0; i < model->dag_count; i++)
+        dag_unref(model->dags[i].dag);
     mem_free(model->dags);
+    mem_free(model->fires);
     *model = (struct model){0};
 }
 
@@ -75,6 +78,17 @@ static struct model_dag *find_dag(const struct model *model, struct uuid id)
 void model_delete_dag(struct model *model, struct uuid id)
 {
     find_dag(model, id)->deleted = true;
+}
+
+const struct record_fire *model_fire(const struct model *model, struct uuid dag_id, int64_t time_ms)
+{
+    for (size_t i = 0; i < model->fire_count; i++) {
+        const struct record_fire *fire = &model->fires[i];
+        if (fire->trigger == TRIGGER_SCHEDULE && uuid_equal(fire->dag_id, dag_id) && fire->from_ms <= time_ms &&
+            fire->to_ms >= time_ms)
+            return fire;
+    }
+    return NULL;
 }
 
 struct model_run *model_find(const struct model *model, struct uuid id)
@@ -197,12 +211,40 @@ static void judge_dag(const struct model *model, const struct record *record, st
         }
 }
 
+static struct record_fire *find_fire(const struct model *model, struct uuid id)
+{
+    for (size_t i = 0; i < model->fire_count; i++)
+        if (uuid_equal(model->fires[i].id, id))
+            return &model->fires[i];
+    return NULL;
+}
+
+static void judge_fire(const struct model *model, const struct record *record, struct verdict *verdict)
+{
+    const struct record_fire *fire = &record->fire, *queued = find_fire(model, fire->id);
+    const struct model_dag *dag = find_dag(model, fire->dag_id);
+    bool covered = fire->trigger == TRIGGER_SCHEDULE && dag && fire->from_ms <= dag->covered_ms;
+    for (size_t i = 0; fire->trigger == TRIGGER_BACKFILL && i < model->fire_count; i++) {
+        const struct record_fire *row = &model->fires[i];
+        covered |= row->from_ms == fire->from_ms && uuid_equal(row->dag_id, fire->dag_id) &&
+                   (row->outcome == FIRE_QUEUED || (row->outcome == FIRE_FIRED && !fire->again));
+    }
+    if (record->kind == RECORD_FIRE_RELEASE)
+        covered = !queued || queued->outcome != FIRE_QUEUED;
+    if (!dag || dag->deleted || covered) {
+        verdict->refused = true;
+        verdict->code = !dag || dag->deleted ? ERROR_DAG_NOT_FOUND : ERROR_ALREADY_FIRED;
+    }
+}
+
 static void judge(struct model *model, const struct record *record, struct verdict *verdict)
 {
     if (verdict->refused)
         return;
     if (record->kind == RECORD_IDEMPOTENCY)
         judge_key(model, &record->idempotency, verdict);
+    else if (record->kind == RECORD_FIRE || record->kind == RECORD_FIRE_RELEASE)
+        judge_fire(model, record, verdict);
     else if (record->kind == RECORD_LETTER_RESOLVE)
         judge_letter(model, &record->letter_resolve, verdict);
     else if (record->kind == RECORD_RUN_CREATE || record->kind == RECORD_DAG_UPDATE ||
@@ -417,14 +459,51 @@ static void change_dag(struct model *model, const struct record *record, struct 
 {
     if (record->kind == RECORD_DAG_CREATE) {
         (void)model_add_dag(model);
-        model->dags[model->dag_count - 1].id = record->dag.id;
+        struct model_dag *made = &model->dags[model->dag_count - 1];
+        made->id = record->dag.id;
+        made->dag = dag_ref(record->dag.dag);
+        made->covered_ms = record->dag.time_ms;
         return;
     }
     struct model_dag *dag = find_dag(model, record->dag.id);
-    if (record->kind == RECORD_DAG_DELETE)
+    if (record->kind == RECORD_DAG_DELETE) {
         dag->deleted = true;
-    else if (record->kind == RECORD_DAG_UPDATE)
+        for (size_t i = 0; i < model->fire_count; i++)
+            if (model->fires[i].outcome == FIRE_QUEUED && uuid_equal(model->fires[i].dag_id, dag->id))
+                model->fires[i].outcome = FIRE_SKIPPED;
+    } else if (record->kind == RECORD_DAG_PAUSE) {
+        dag->paused = record->dag.paused;
+    } else {
         verdict->version = ++dag->version;
+        bool same = dag->dag && record->dag.dag && dag->dag->schedule.cron && record->dag.dag->schedule.cron &&
+                    strcmp(dag->dag->schedule.cron, record->dag.dag->schedule.cron) == 0;
+        if (!same && record->dag.time_ms > dag->covered_ms)
+            dag->covered_ms = record->dag.time_ms;
+        dag_unref(dag->dag);
+        dag->dag = dag_ref(record->dag.dag);
+    }
+}
+
+static void add_fire(struct model *model, const struct record *record)
+{
+    const struct record_fire *fire = &record->fire;
+    struct model_dag *dag = find_dag(model, fire->dag_id);
+    if (record->kind == RECORD_FIRE_RELEASE) {
+        struct record_fire *row = find_fire(model, fire->id);
+        row->outcome = FIRE_FIRED;
+        row->run_id = fire->run_id;
+        return;
+    }
+    MUST(!find_fire(model, fire->id), "two fires of one id");
+    MUST(fire->from_ms <= fire->to_ms && fire->count >= 1, "a fire that covers nothing");
+    MUST(fire->count == 1 || fire->outcome == FIRE_SKIPPED, "several instants are fired as one");
+    MUST(fire->from_ms <= fire->created_ms && fire->to_ms <= fire->created_ms, "an instant before its time");
+    MUST((fire->reason != FIRE_REASON_NONE) == (fire->outcome == FIRE_SKIPPED), "what is skipped says why, no other");
+    MUST((fire->outcome != FIRE_FIRED) || !uuid_is_zero(fire->run_id), "fired without a run");
+    model->fires = mem_grow(model->fires, &model->fire_cap, model->fire_count + 1, sizeof *model->fires);
+    model->fires[model->fire_count++] = *fire;
+    if (fire->trigger == TRIGGER_SCHEDULE)
+        dag->covered_ms = fire->to_ms;
 }
 
 static void apply(struct model *model, const struct record *record, struct verdict *verdict)
@@ -434,6 +513,8 @@ static void apply(struct model *model, const struct record *record, struct verdi
     case RECORD_DAG_UPDATE:
     case RECORD_DAG_DELETE:
     case RECORD_DAG_PAUSE: change_dag(model, record, verdict); return;
+    case RECORD_FIRE:
+    case RECORD_FIRE_RELEASE: add_fire(model, record); return;
     case RECORD_IDEMPOTENCY: add_key(model, &record->idempotency); return;
     case RECORD_RUN_CREATE: create_run(model, &record->run); return;
     case RECORD_LETTER_RESOLVE: resolve_letter(model, &record->letter_resolve); return;
@@ -472,6 +553,21 @@ static int by_task(const void *a, const void *b)
     return left->number < right->number ? -1 : left->number > right->number;
 }
 
+static void load_schedule(const struct model *model, const struct model_dag *dag, struct engine *engine)
+{
+    struct record_fire *queued = mem_new_array(struct record_fire, model->fire_count + 1);
+    size_t count = 0;
+    struct error err;
+    for (size_t i = 0; i < model->fire_count; i++)
+        if (model->fires[i].outcome == FIRE_QUEUED && uuid_equal(model->fires[i].dag_id, dag->id))
+            queued[count++] = model->fires[i];
+    const struct engine_schedule schedule = {dag->id,         dag_ref(dag->dag), dag->version, dag->paused,
+                                             dag->covered_ms, queued,            count};
+    int code = engine_restore_schedule(engine, &schedule, &err);
+    MUST(code == 0, "a schedule cannot be restored: %s", err.text);
+    mem_free(queued);
+}
+
 void model_load(struct model *model, struct engine *engine, struct live *live, struct engine_now now)
 {
     for (size_t i = 0; i < model->run_count; i++) {
@@ -493,4 +589,7 @@ void model_load(struct model *model, struct engine *engine, struct live *live, s
         MUST(code == 0, "a run cannot be restored: %s", err.text);
         mem_free(rows);
     }
+    for (size_t i = 0; i < model->dag_count; i++)
+        if (model->dags[i].dag && !model->dags[i].deleted)
+            load_schedule(model, &model->dags[i], engine);
 }

@@ -45,6 +45,9 @@ struct model_dag {
     struct uuid id;
     uint32_t version;
     bool deleted;
+    bool paused;
+    struct dag *dag;            /* the latest version, a reference; NULL: model_add_dag made it */
+    int64_t covered_ms;
 };
 
 struct model {
@@ -56,6 +59,8 @@ struct model {
     size_t key_count, key_cap;
     struct model_dag *dags;
     size_t dag_count, dag_cap;
+    struct record_fire *fires;
+    size_t fire_count, fire_cap;
     uint64_t fence_max;
     uint64_t claims, ends, withdrawals, lost;
 };
@@ -71,6 +76,8 @@ void model_commit(struct model *model, struct batch *batch);
 /* Every unfinished run into a new engine and a new live view (which may be NULL). */
 void model_load(struct model *model, struct engine *engine, struct live *live, struct engine_now now);
 
+/* The record that covers an instant for the DAG's schedule; NULL. */
+const struct record_fire *model_fire(const struct model *model, struct uuid dag_id, int64_t time_ms);
 struct model_run *model_find(const struct model *model, struct uuid id); /* NULL */
 struct model_letter *model_find_letter(const struct model *model, struct uuid run_id, uint32_t task); /* NULL */
 const struct record_attempt *model_last(const struct model_run *run, uint32_t task); /* NULL: no attempt */

@@ -20,6 +20,7 @@
 #define IDS "PAWL_RUN_ID=" RUN_TEXT "\nPAWL_DAG_ID=" DAG_TEXT "\n"
 
 static char *clean_environment[] = {"PATH=/bin", "EDITOR=vi", "HOME=/home/u", "LC_ALL=C", "LC=no", "PAWL_FENCE=7",
+                                    "PAWL_SCHEDULED_FOR=now",
                                     "noequals", "=hidden", "PATH=/second", NULL};
 
 struct fixture {
@@ -28,6 +29,7 @@ struct fixture {
     struct pool_run_jobs *run;
     struct job job;
     struct error err;
+    int64_t scheduled_ms;
 };
 
 static struct dag *read_dag(const char *source)
@@ -56,16 +58,16 @@ static const struct dag_expand_source secrets = {.find = find_secret, .context =
 
 static void setup(struct fixture *f, const struct pool_jobs_options *options, const char *source)
 {
-    *f = (struct fixture){0};
-    struct uuid run_id, dag_id;
-    assert_true(uuid_parse(RUN_TEXT, &run_id));
-    assert_true(uuid_parse(DAG_TEXT, &dag_id));
+    *f = (struct fixture){.scheduled_ms = f->scheduled_ms};
+    struct pool_run_facts facts = {.scheduled_ms = f->scheduled_ms};
+    assert_true(uuid_parse(RUN_TEXT, &facts.run_id));
+    assert_true(uuid_parse(DAG_TEXT, &facts.dag_id));
     char **before = environ;
     environ = clean_environment;
     assert_int_equal(pool_jobs_new(options, &f->jobs, &f->err), 0);
     environ = before;
     f->dag = read_dag(source);
-    f->run = pool_run_jobs_new(f->jobs, f->dag, dag_id, run_id, &secrets);
+    f->run = pool_run_jobs_new(f->jobs, f->dag, &facts, &secrets);
 }
 
 static const struct pool_jobs_options base = {.data_dir = "/data", .base_dir = "/base"};
@@ -113,7 +115,7 @@ static void assert_fails(struct fixture *f, const char *task, int code, const ch
 static void test_plain(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct fixture f = {0};
     setup(&f, &base, "name: d\ntasks:\n  - {id: a, type: shell, command: 'echo ${HOME}', timeout: none}\n"
                      "  - {id: b, type: shell, command: x, workdir: sub, timeout: 5s}\n"
                      "  - {id: c, type: shell, command: x, workdir: /abs}\n");
@@ -137,11 +139,26 @@ static void test_plain(void **state)
     teardown(&f);
 }
 
+/* The instant of a schedule; and one of the process's own is not passed on. */
+static void test_scheduled_for(void **state)
+{
+    (void)state;
+    struct fixture f = {.scheduled_ms = 1774749600000};
+    setup(&f, &base, "name: d\ntasks:\n  - {id: a, type: shell, command: x}\n");
+    assert_env(&f, "a",
+               "PATH=/bin\nHOME=/home/u\nLC_ALL=C\n" IDS "PAWL_SCHEDULED_FOR=2026-03-29T02:00:00.000Z\n" OWN("a"));
+    teardown(&f);
+    f.scheduled_ms = 0;
+    setup(&f, &base, "name: d\ntasks:\n  - {id: a, type: shell, command: x}\n");
+    assert_env(&f, "a", "PATH=/bin\nHOME=/home/u\nLC_ALL=C\n" IDS OWN("a"));
+    teardown(&f);
+}
+
 /* Each name once, the task's over the DAG's over the process's; a PAWL_FENCE of the process's is not passed on. */
 static void test_layers(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct fixture f = {0};
     setup(&f, &base,
           "name: d\nenv: {HOME: /dag, A: dag, B: '${env.A}-b'}\ntasks:\n"
           "  - {id: a, type: shell, command: x, env: {A: 'task ${env.A}', C: '${env.B}', PATH: /p}}\n"
@@ -157,7 +174,7 @@ static void test_layers(void **state)
 static void test_secrets(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct fixture f = {0};
     setup(&f, &base,
           "name: d\nsecrets: [TOKEN]\nenv: {AUTH: 'Bearer ${env.TOKEN}', PLAIN: x}\ntasks:\n"
           "  - {id: a, type: shell, command: x}\n"
@@ -181,7 +198,7 @@ static void test_secret_missing(void **state)
     (void)state;
     static const char source[] = "name: d\nsecrets: [HOME]\ntasks:\n  - {id: a, type: shell, command: x}\n"
                                  "  - {id: h, type: http, url: 'http://h/${env.HOME}'}\n";
-    struct fixture f;
+    struct fixture f = {0};
     setup(&f, &base, source);
     assert_fails(&f, "a", ERROR_BAD_REQUEST, "the secret 'HOME' is not configured");
     assert_fails(&f, "h", ERROR_BAD_REQUEST, "url: the secret 'HOME' is not configured");
@@ -200,7 +217,7 @@ static void test_inherited(void **state)
     struct pool_jobs_options inherit = base;
     inherit.inherit_env = true;
     inherit.log_bytes_max = 5;
-    struct fixture f;
+    struct fixture f = {0};
     setup(&f, &inherit, "name: d\nenv: {EDITOR: ed}\ntasks:\n  - {id: a, type: shell, command: x}\n");
     assert_env(&f, "a", "PATH=/bin\nEDITOR=ed\nHOME=/home/u\nLC_ALL=C\nLC=no\n" IDS OWN("a"));
     assert_int_equal(f.job.log_bytes_max, 5);
@@ -210,7 +227,7 @@ static void test_inherited(void **state)
 static void test_python(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct fixture f = {0};
     setup(&f, &base,
           "name: d\ntasks:\n"
           "  - {id: a, type: python, script: t.py, args: [--fast, '${env.X}'], env: {X: y z}, virtualEnv: v/e}\n"
@@ -234,7 +251,7 @@ static void test_python(void **state)
 static void test_http(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct fixture f = {0};
     setup(&f, &base,
           "name: d\nsecrets: [TOKEN]\nenv: {HOST: h.example, Q: 'a\"b', NL: \"a\\nb\"}\ntasks:\n"
           "  - {id: get, type: http, url: 'http://${env.HOST}/x', timeout: 3s, follow: 2}\n"
@@ -301,7 +318,7 @@ static void test_limits(void **state)
     for (int i = 0; i < 9; i++)
         buf_printf(&source, "V%d: 'x${env.BIG}', ", i);
     buf_add_text(&source, "Z: z}}\n");
-    struct fixture f;
+    struct fixture f = {0};
     setup(&f, &base, buf_text(&source));
     assert_int_equal(build(&f, "most"), 0);
     assert_int_equal(f.job.argv.len, MOST + 1);
@@ -331,7 +348,7 @@ static void test_no_path(void **state)
     assert_int_equal(pool_jobs_new(&base, &jobs, &err), 0);
     environ = before;
     struct dag *dag = read_dag("name: d\ntasks:\n  - {id: a, type: shell, command: x}\n");
-    struct pool_run_jobs *run = pool_run_jobs_new(jobs, dag, (struct uuid){0}, (struct uuid){0}, NULL);
+    struct pool_run_jobs *run = pool_run_jobs_new(jobs, dag, &(const struct pool_run_facts){0}, NULL);
     struct job job;
     assert_int_equal(pool_job_build(run, 0, 1, 1, &job, &err), 0);
     assert_non_null(strstr(job.env.bytes, "PATH=/usr/local/sbin:"));
@@ -365,6 +382,7 @@ static void test_work_folder(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_scheduled_for),
         cmocka_unit_test(test_plain),     cmocka_unit_test(test_layers),   cmocka_unit_test(test_secrets),
         cmocka_unit_test(test_secret_missing), cmocka_unit_test(test_inherited), cmocka_unit_test(test_python),
         cmocka_unit_test(test_http),      cmocka_unit_test(test_limits),   cmocka_unit_test(test_no_path),

@@ -4,7 +4,8 @@
 #include "base/mem.h"
 
 static const struct conformance_test *const parts[] = {
-    conformance_catalog, conformance_runs, conformance_attempts, conformance_letters, conformance_whole,
+    conformance_catalog, conformance_runs,  conformance_attempts,
+    conformance_letters, conformance_fires, conformance_whole,
 };
 
 int main(void)

@@ -1,0 +1,604 @@
+/* Schedules (G9): which instants fire, what becomes of the others, and that each is covered once whatever happens. The
+ * model store refuses nothing it should not and ends the test when an instant is covered twice. */
+#include "support/check.h"
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "rig.h"
+
+enum { MINUTE = 60000, HOUR = 60 * MINUTE };
+
+/* The rig's clock starts at 22:13:20 UTC. */
+#define START_MS 1700000000000
+#define NEXT_MINUTE (START_MS + 40000)
+
+struct scene {
+    struct rig rig;
+    struct uuid dag;
+};
+
+static struct dag *new_dag(const char *cron, const char *zone, enum dag_overlap overlap, enum dag_catchup catchup)
+{
+    struct dag *dag = graph_new(1, NULL, 0);
+    dag->schedule = (struct dag_schedule){cron, zone, overlap, catchup};
+    return dag;
+}
+
+static struct command_result ask(struct scene *scene, struct command command)
+{
+    struct rig_answer answer;
+    command.dag_id = scene->dag;
+    rig_command(&scene->rig, &command, &answer);
+    rig_settle(&scene->rig);
+    assert_true(answer.done);
+    return answer.result;
+}
+
+static void setup(struct scene *scene, const char *cron, enum dag_overlap overlap, enum dag_catchup catchup)
+{
+    *scene = (struct scene){0};
+    rig_init(&scene->rig, 0);
+    const struct command create = {
+        .kind = COMMAND_DAG_CREATE, .name = "s", .dag = new_dag(cron, "UTC", overlap, catchup)};
+    scene->dag = ask(scene, create).dag_id;
+}
+
+static void pause_dag(struct scene *scene, bool paused)
+{
+    assert_int_equal(ask(scene, (struct command){.kind = COMMAND_DAG_PAUSE, .paused = paused}).error.code, 0);
+}
+
+static const struct record_fire *fire_at(const struct scene *scene, int64_t time_ms)
+{
+    return model_fire(&scene->rig.model, scene->dag, time_ms);
+}
+
+static size_t count_fires(const struct scene *scene, enum fire_outcome outcome)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < scene->rig.model.fire_count; i++)
+        count += scene->rig.model.fires[i].outcome == outcome;
+    return count;
+}
+
+static void assert_fired(const struct scene *scene, int64_t time_ms)
+{
+    const struct record_fire *fire = fire_at(scene, time_ms);
+    assert_non_null(fire);
+    assert_int_equal(fire->outcome, FIRE_FIRED);
+    const struct model_run *run = model_find(&scene->rig.model, fire->run_id);
+    assert_non_null(run);
+    assert_int_equal(run->run.scheduled_ms, time_ms);
+    assert_int_equal(run->run.trigger, TRIGGER_SCHEDULE);
+}
+
+static void assert_skipped(const struct scene *scene, int64_t time_ms, enum fire_reason reason)
+{
+    const struct record_fire *fire = fire_at(scene, time_ms);
+    assert_non_null(fire);
+    assert_int_equal(fire->outcome, FIRE_SKIPPED);
+    assert_int_equal(fire->reason, reason);
+}
+
+static void end_run_of(struct scene *scene, int64_t time_ms)
+{
+    rig_end(&scene->rig, fire_at(scene, time_ms)->run_id, 0, ATTEMPT_SUCCEEDED);
+}
+
+static void test_fires_in_time(void **state)
+{
+    (void)state;
+    struct scene s;
+    setup(&s, "* * * * *", DAG_OVERLAP_ALLOW, DAG_CATCHUP_NONE);
+    assert_int_equal(s.rig.model.fire_count, 0);
+    int64_t due = engine_next_due(s.rig.engine);
+    assert_in_range(due, s.rig.now.boot_ms + 1, s.rig.now.boot_ms + 40000);
+    rig_pass(&s.rig, 39999);
+    assert_int_equal(s.rig.model.fire_count, 0);
+    assert_int_equal(engine_next_due(s.rig.engine), s.rig.now.boot_ms + 1);
+    rig_pass(&s.rig, 1);
+    assert_fired(&s, NEXT_MINUTE);
+    rig_pass(&s.rig, 1);
+    rig_pass(&s.rig, MINUTE - 2);
+    assert_int_equal(s.rig.model.fire_count, 1);
+    rig_pass(&s.rig, 1);
+    assert_fired(&s, NEXT_MINUTE + MINUTE);
+    rig_fini(&s.rig);
+}
+
+/* Nothing before the DAG came is due, whatever catchup says. */
+static void test_begins_with_the_dag(void **state)
+{
+    (void)state;
+    struct scene s;
+    setup(&s, "0 * * * *", DAG_OVERLAP_ALLOW, DAG_CATCHUP_ALL);
+    rig_crash(&s.rig);
+    (void)rig_reconcile(&s.rig, false);
+    assert_int_equal(s.rig.model.fire_count, 0);
+    rig_fini(&s.rig);
+}
+
+static void test_overlap_skip(void **state)
+{
+    (void)state;
+    struct scene s;
+    setup(&s, "* * * * *", DAG_OVERLAP_SKIP, DAG_CATCHUP_NONE);
+    (void)rig_worker(&s.rig, 2);
+    rig_pass(&s.rig, 40000);
+    assert_fired(&s, NEXT_MINUTE);
+    rig_pass(&s.rig, MINUTE);
+    assert_skipped(&s, NEXT_MINUTE + MINUTE, FIRE_OVERLAP);
+    assert_memory_equal(&fire_at(&s, NEXT_MINUTE + MINUTE)->run_id, &fire_at(&s, NEXT_MINUTE)->run_id,
+                        sizeof(struct uuid));
+    end_run_of(&s, NEXT_MINUTE);
+    rig_pass(&s.rig, MINUTE);
+    assert_fired(&s, NEXT_MINUTE + 2 * MINUTE);
+    /* the run outlives the daemon: it still counts */
+    rig_crash(&s.rig);
+    (void)rig_reconcile(&s.rig, false);
+    rig_pass(&s.rig, MINUTE);
+    assert_skipped(&s, NEXT_MINUTE + 3 * MINUTE, FIRE_OVERLAP);
+    rig_fini(&s.rig);
+}
+
+/* A trigger by hand is no run of the schedule. */
+static void test_overlap_minds_its_own(void **state)
+{
+    (void)state;
+    struct scene s;
+    setup(&s, "* * * * *", DAG_OVERLAP_SKIP, DAG_CATCHUP_NONE);
+    const struct command trigger = {.kind = COMMAND_RUN_TRIGGER, .dag = graph_new(1, NULL, 0), .dag_version = 1};
+    assert_int_equal(ask(&s, trigger).error.code, 0);
+    rig_pass(&s.rig, 40000);
+    assert_fired(&s, NEXT_MINUTE);
+    rig_fini(&s.rig);
+}
+
+static void test_overlap_queue(void **state)
+{
+    (void)state;
+    struct scene s;
+    setup(&s, "* * * * *", DAG_OVERLAP_QUEUE, DAG_CATCHUP_NONE);
+    (void)rig_worker(&s.rig, 2);
+    rig_pass(&s.rig, 40000);
+    rig_pass(&s.rig, MINUTE);
+    rig_pass(&s.rig, MINUTE);
+    assert_int_equal(count_fires(&s, FIRE_QUEUED), 2);
+    end_run_of(&s, NEXT_MINUTE);
+    assert_fired(&s, NEXT_MINUTE + MINUTE);
+    assert_int_equal(count_fires(&s, FIRE_QUEUED), 1);
+    /* what waits survives a restart */
+    rig_crash(&s.rig);
+    (void)rig_reconcile(&s.rig, false);
+    (void)rig_worker(&s.rig, 2);
+    assert_int_equal(count_fires(&s, FIRE_QUEUED), 1);
+    end_run_of(&s, NEXT_MINUTE + MINUTE);
+    assert_fired(&s, NEXT_MINUTE + 2 * MINUTE);
+    assert_int_equal(count_fires(&s, FIRE_QUEUED), 0);
+    rig_fini(&s.rig);
+}
+
+static void test_queue_is_bounded(void **state)
+{
+    (void)state;
+    struct scene s;
+    setup(&s, "* * * * *", DAG_OVERLAP_QUEUE, DAG_CATCHUP_NONE);
+    rig_pass(&s.rig, 40000);
+    for (int i = 0; i < LIMIT_FIRE_QUEUE_MAX; i++)
+        rig_pass(&s.rig, MINUTE);
+    assert_int_equal(count_fires(&s, FIRE_QUEUED), LIMIT_FIRE_QUEUE_MAX);
+    assert_int_equal(count_fires(&s, FIRE_SKIPPED), 0);
+    rig_pass(&s.rig, MINUTE);
+    assert_skipped(&s, NEXT_MINUTE + (LIMIT_FIRE_QUEUE_MAX + 1LL) * MINUTE, FIRE_QUEUE_FULL);
+    rig_fini(&s.rig);
+}
+
+/* A long sleep: both clocks go on, and nothing was done meanwhile. */
+static void test_catchup_none(void **state)
+{
+    (void)state;
+    struct scene s;
+    setup(&s, "* * * * *", DAG_OVERLAP_ALLOW, DAG_CATCHUP_NONE);
+    rig_pass(&s.rig, 40000 + 10 * MINUTE + 30000);
+    assert_int_equal(s.rig.model.fire_count, 2);
+    const struct record_fire *missed = fire_at(&s, NEXT_MINUTE);
+    assert_skipped(&s, NEXT_MINUTE + 9 * MINUTE, FIRE_MISSED);
+    assert_int_equal(missed->count, 10);
+    assert_int_equal(missed->to_ms, NEXT_MINUTE + 9 * MINUTE);
+    assert_fired(&s, NEXT_MINUTE + 10 * MINUTE); /* half a minute late is in time */
+    rig_fini(&s.rig);
+}
+
+/* An hour too late for the last of three. */
+static void test_catchup_latest(void **state)
+{
+    (void)state;
+    struct scene s;
+    setup(&s, "0 * * * *", DAG_OVERLAP_SKIP, DAG_CATCHUP_LATEST);
+    int64_t first = (START_MS / HOUR + 1) * HOUR;
+    rig_pass(&s.rig, first - START_MS + 2 * HOUR + HOUR / 2);
+    assert_int_equal(s.rig.model.fire_count, 2);
+    assert_skipped(&s, first, FIRE_MISSED);
+    assert_skipped(&s, first + HOUR, FIRE_MISSED);
+    assert_fired(&s, first + 2 * HOUR);
+    rig_fini(&s.rig);
+}
+
+/* When one is just in time, that is the latest. */
+static void test_catchup_latest_is_in_time(void **state)
+{
+    (void)state;
+    struct scene s;
+    setup(&s, "0 * * * *", DAG_OVERLAP_ALLOW, DAG_CATCHUP_LATEST);
+    int64_t first = (START_MS / HOUR + 1) * HOUR;
+    rig_pass(&s.rig, first - START_MS + 2 * HOUR);
+    assert_int_equal(count_fires(&s, FIRE_FIRED), 1);
+    assert_fired(&s, first + 2 * HOUR);
+    assert_int_equal(fire_at(&s, first)->count, 2);
+    rig_fini(&s.rig);
+}
+
+/* Oldest first; one after the other, since they may not overlap. */
+static void test_catchup_all(void **state)
+{
+    (void)state;
+    struct scene s;
+    setup(&s, "0 * * * *", DAG_OVERLAP_SKIP, DAG_CATCHUP_ALL);
+    int64_t first = (START_MS / HOUR + 1) * HOUR;
+    (void)rig_worker(&s.rig, 2);
+    rig_crash(&s.rig);
+    s.rig.now.wall_ms = first + 2 * HOUR + HOUR / 2;
+    (void)rig_reconcile(&s.rig, false);
+    (void)rig_worker(&s.rig, 2);
+    assert_int_equal(count_fires(&s, FIRE_QUEUED), 2);
+    for (int i = 0; i < 3; i++) {
+        assert_fired(&s, first + i * HOUR);
+        end_run_of(&s, first + i * HOUR);
+    }
+    assert_int_equal(count_fires(&s, FIRE_FIRED), 3);
+    assert_int_equal(s.rig.model.fire_count, 3);
+    rig_fini(&s.rig);
+}
+
+/* Two weeks of minutes in turns of a bounded length: all but the last hundred are skipped. */
+static void test_catchup_all_is_bounded(void **state)
+{
+    (void)state;
+    struct scene s;
+    setup(&s, "* * * * *", DAG_OVERLAP_ALLOW, DAG_CATCHUP_ALL);
+    rig_pass(&s.rig, 40000 + 20000LL * MINUTE + 30000); /* the last one is in time */
+    assert_int_equal(count_fires(&s, FIRE_FIRED), LIMIT_CATCHUP_MAX + 1);
+    int64_t oldest = NEXT_MINUTE + (20000LL - LIMIT_CATCHUP_MAX) * MINUTE;
+    assert_fired(&s, oldest);
+    assert_skipped(&s, oldest - MINUTE, FIRE_MISSED);
+    assert_skipped(&s, NEXT_MINUTE, FIRE_MISSED);
+    uint64_t covered = 0;
+    for (size_t i = 0; i < s.rig.model.fire_count; i++)
+        covered += s.rig.model.fires[i].count;
+    assert_int_equal(covered, 20001);
+    rig_fini(&s.rig);
+}
+
+static void test_clock_set_back(void **state)
+{
+    (void)state;
+    struct scene s;
+    setup(&s, "* * * * *", DAG_OVERLAP_ALLOW, DAG_CATCHUP_ALL);
+    rig_pass(&s.rig, 40000);
+    rig_pass(&s.rig, MINUTE);
+    assert_int_equal(count_fires(&s, FIRE_FIRED), 2);
+    s.rig.now.wall_ms -= HOUR;
+    for (int i = 0; i < 60; i++)
+        rig_pass(&s.rig, MINUTE);
+    assert_int_equal(s.rig.model.fire_count, 2); /* all these minutes had been */
+    rig_pass(&s.rig, MINUTE);
+    assert_fired(&s, NEXT_MINUTE + 2 * MINUTE);
+    rig_fini(&s.rig);
+}
+
+/* Noticed though the boot clock says that there is time: at the latest half a minute later. */
+static void test_clock_set_forward(void **state)
+{
+    (void)state;
+    struct scene s;
+    setup(&s, "0 * * * *", DAG_OVERLAP_ALLOW, DAG_CATCHUP_LATEST);
+    assert_in_range(engine_next_due(s.rig.engine), s.rig.now.boot_ms, s.rig.now.boot_ms + 30000);
+    int64_t first = (START_MS / HOUR + 1) * HOUR;
+    s.rig.now.wall_ms += 5 * HOUR;
+    rig_settle(&s.rig);
+    assert_int_equal(fire_at(&s, first)->count, 4);
+    assert_fired(&s, first + 4 * HOUR);
+    s.rig.now.wall_ms -= 5 * HOUR;
+    rig_pass(&s.rig, 4 * HOUR);
+    assert_int_equal(s.rig.model.fire_count, 2);
+    rig_fini(&s.rig);
+}
+
+static void test_pause(void **state)
+{
+    (void)state;
+    struct scene s;
+    setup(&s, "* * * * *", DAG_OVERLAP_ALLOW, DAG_CATCHUP_ALL);
+    pause_dag(&s, true);
+    rig_pass(&s.rig, 40000);
+    rig_pass(&s.rig, 5 * MINUTE);
+    assert_int_equal(s.rig.model.fire_count, 0);
+    rig_crash(&s.rig); /* paused it stays */
+    (void)rig_reconcile(&s.rig, false);
+    rig_pass(&s.rig, 5 * MINUTE);
+    assert_int_equal(s.rig.model.fire_count, 0);
+    pause_dag(&s, false);
+    assert_int_equal(s.rig.model.fire_count, 1);
+    assert_skipped(&s, NEXT_MINUTE, FIRE_PAUSED);
+    assert_int_equal(fire_at(&s, NEXT_MINUTE)->count, 11);
+    rig_pass(&s.rig, MINUTE);
+    assert_fired(&s, NEXT_MINUTE + 11 * MINUTE);
+    rig_fini(&s.rig);
+}
+
+/* What was due before the pause fires by the rules of before. */
+static void test_pause_comes_after_what_is_due(void **state)
+{
+    (void)state;
+    struct scene s;
+    setup(&s, "* * * * *", DAG_OVERLAP_ALLOW, DAG_CATCHUP_NONE);
+    s.rig.now.wall_ms += 41000;
+    s.rig.now.boot_ms += 41000;
+    pause_dag(&s, true);
+    assert_fired(&s, NEXT_MINUTE);
+    rig_fini(&s.rig);
+}
+
+static void test_update(void **state)
+{
+    (void)state;
+    struct scene s;
+    setup(&s, "* * * * *", DAG_OVERLAP_ALLOW, DAG_CATCHUP_ALL);
+    struct command update = {.kind = COMMAND_DAG_UPDATE,
+                             .dag = new_dag("*/30 * * * *", "UTC", DAG_OVERLAP_ALLOW, DAG_CATCHUP_ALL)};
+    assert_int_equal(ask(&s, update).dag_version, 2);
+    rig_pass(&s.rig, 40000);
+    assert_int_equal(s.rig.model.fire_count, 0);
+    int64_t next = (START_MS / (30 * MINUTE) + 1) * 30 * MINUTE;
+    rig_pass(&s.rig, next - s.rig.now.wall_ms);
+    assert_fired(&s, next);
+    assert_int_equal(model_find(&s.rig.model, fire_at(&s, next)->run_id)->run.dag_version, 2);
+    update.dag = graph_new(1, NULL, 0); /* no schedule any more */
+    (void)ask(&s, update);
+    rig_pass(&s.rig, HOUR);
+    assert_int_equal(s.rig.model.fire_count, 1);
+    update.dag = new_dag("*/30 * * * *", "UTC", DAG_OVERLAP_ALLOW, DAG_CATCHUP_ALL);
+    (void)ask(&s, update);
+    assert_int_equal(s.rig.model.fire_count, 1); /* nothing was missed meanwhile */
+    rig_fini(&s.rig);
+}
+
+static void test_delete(void **state)
+{
+    (void)state;
+    struct scene s;
+    setup(&s, "* * * * *", DAG_OVERLAP_ALLOW, DAG_CATCHUP_ALL);
+    assert_int_equal(ask(&s, (struct command){.kind = COMMAND_DAG_DELETE}).error.code, 0);
+    rig_pass(&s.rig, 5 * MINUTE);
+    assert_int_equal(s.rig.model.fire_count, 0);
+    assert_int_equal(engine_next_due(s.rig.engine), -1);
+    rig_fini(&s.rig);
+}
+
+/* While it stops nothing fires; the next start makes up for it by catchup. */
+static void test_draining(void **state)
+{
+    (void)state;
+    struct scene s;
+    setup(&s, "* * * * *", DAG_OVERLAP_ALLOW, DAG_CATCHUP_LATEST);
+    engine_set_draining(s.rig.engine, true);
+    rig_pass(&s.rig, 10 * MINUTE);
+    assert_int_equal(s.rig.model.fire_count, 0);
+    assert_true(engine_next_due(s.rig.engine) > s.rig.now.boot_ms); /* it does not turn in circles */
+    rig_crash(&s.rig);
+    (void)rig_reconcile(&s.rig, false);
+    assert_int_equal(count_fires(&s, FIRE_FIRED), 1);
+    rig_fini(&s.rig);
+}
+
+/* The instant is decided and the daemon dies before that is durable: it is decided again. */
+static void test_crash_before_commit(void **state)
+{
+    (void)state;
+    struct scene s;
+    setup(&s, "* * * * *", DAG_OVERLAP_ALLOW, DAG_CATCHUP_NONE);
+    s.rig.now.wall_ms += 40000;
+    rig_dispatch(&s.rig);
+    record_batch_free(rig_take(&s.rig));
+    rig_crash(&s.rig);
+    assert_int_equal(s.rig.model.fire_count, 0);
+    (void)rig_reconcile(&s.rig, false);
+    assert_int_equal(s.rig.model.fire_count, 1);
+    assert_fired(&s, NEXT_MINUTE);
+    rig_fini(&s.rig);
+}
+
+/* No room in the store: taken back and tried again, neither lost nor doubled. */
+static void test_store_full(void **state)
+{
+    (void)state;
+    struct scene s;
+    setup(&s, "* * * * *", DAG_OVERLAP_ALLOW, DAG_CATCHUP_ALL);
+    s.rig.now.wall_ms += 40000 + 3 * MINUTE;
+    rig_dispatch(&s.rig);
+    struct batch *batch = rig_take(&s.rig);
+    assert_int_equal(batch->group_count, 4);
+    for (uint32_t i = 0; i < batch->group_count; i++) {
+        batch->verdicts[i].refused = true;
+        batch->verdicts[i].code = ERROR_STORE_FULL;
+    }
+    engine_committed(s.rig.engine, batch, s.rig.now);
+    record_batch_free(batch);
+    engine_check(s.rig.engine);
+    rig_settle(&s.rig);
+    assert_int_equal(s.rig.model.fire_count, 0); /* not at once */
+    s.rig.now.boot_ms += 10000;
+    rig_settle(&s.rig);
+    assert_int_equal(count_fires(&s, FIRE_FIRED), 4);
+    rig_fini(&s.rig);
+}
+
+/* Somebody else has covered the instant: the store refuses, and no run is made. */
+static void test_already_fired(void **state)
+{
+    (void)state;
+    struct scene s;
+    setup(&s, "* * * * *", DAG_OVERLAP_SKIP, DAG_CATCHUP_ALL);
+    s.rig.model.dags[s.rig.model.dag_count - 1].covered_ms = NEXT_MINUTE;
+    rig_pass(&s.rig, 40000);
+    assert_int_equal(s.rig.model.fire_count, 0);
+    assert_int_equal(s.rig.model.run_count, 0);
+    rig_pass(&s.rig, MINUTE);
+    assert_fired(&s, NEXT_MINUTE + MINUTE);
+    rig_fini(&s.rig);
+}
+
+static void test_engine_is_full(void **state)
+{
+    (void)state;
+    struct scene s;
+    setup(&s, "* * * * *", DAG_OVERLAP_ALLOW, DAG_CATCHUP_NONE);
+    s.rig.options.active_runs_max = 1;
+    rig_crash(&s.rig);
+    (void)rig_reconcile(&s.rig, false);
+    (void)rig_worker(&s.rig, 1);
+    rig_pass(&s.rig, 40000);
+    rig_pass(&s.rig, MINUTE);
+    assert_int_equal(s.rig.model.fire_count, 1);
+    end_run_of(&s, NEXT_MINUTE);
+    rig_pass(&s.rig, 1000);
+    assert_fired(&s, NEXT_MINUTE + MINUTE);
+    rig_fini(&s.rig);
+}
+
+/* 2026-03-29 in Berlin has no 02:30, 2026-10-25 has it twice. */
+static void test_daylight_saving(void **state)
+{
+    (void)state;
+    struct scene s = {0};
+    rig_init(&s.rig, 0);
+    const int64_t spring = 1774746000000, autumn = 1792886400000; /* 01:00 UTC; midnight UTC */
+    s.rig.now.wall_ms = spring - 2 * HOUR;
+    const struct command create = {.kind = COMMAND_DAG_CREATE, .name = "s",
+                                   .dag = new_dag("30 2 * * *", "Europe/Berlin", DAG_OVERLAP_ALLOW, DAG_CATCHUP_NONE)};
+    s.dag = ask(&s, create).dag_id;
+    for (int i = 0; i < 6 * 60; i++)
+        rig_pass(&s.rig, MINUTE);
+    assert_int_equal(s.rig.model.fire_count, 1);
+    assert_fired(&s, spring); /* 03:00, right after the gap */
+    pause_dag(&s, true);
+    s.rig.now.wall_ms = autumn - HOUR;
+    pause_dag(&s, false);
+    size_t before = count_fires(&s, FIRE_FIRED);
+    for (int i = 0; i < 6 * 60; i++)
+        rig_pass(&s.rig, MINUTE);
+    assert_int_equal(count_fires(&s, FIRE_FIRED), before + 1);
+    assert_fired(&s, autumn + HOUR / 2); /* the first 02:30 */
+    rig_fini(&s.rig);
+}
+
+static void test_backfill(void **state)
+{
+    (void)state;
+    struct scene s;
+    setup(&s, "0 0 * * *", DAG_OVERLAP_ALLOW, DAG_CATCHUP_NONE);
+    (void)rig_worker(&s.rig, 8);
+    int64_t instants[7];
+    for (int i = 0; i < 7; i++)
+        instants[i] = START_MS - (10 - i) * 24LL * HOUR;
+    struct command backfill = {.kind = COMMAND_BACKFILL, .instants = instants, .instant_count = 7};
+    assert_int_equal(ask(&s, backfill).accepted, 7);
+    assert_int_equal(count_fires(&s, FIRE_FIRED), LIMIT_BACKFILL_ACTIVE_MAX);
+    assert_int_equal(ask(&s, backfill).accepted, 0); /* fired, or waiting to be */
+    rig_crash(&s.rig);
+    (void)rig_reconcile(&s.rig, false);
+    (void)rig_worker(&s.rig, 8);
+    for (size_t i = 0; i < 7; i++)
+        rig_end(&s.rig, s.rig.model.runs[i]->run.id, 0, ATTEMPT_SUCCEEDED);
+    assert_int_equal(count_fires(&s, FIRE_FIRED), 7);
+    assert_int_equal(s.rig.model.run_count, 7);
+    for (size_t i = 0; i < 7; i++) {
+        assert_int_equal(s.rig.model.runs[i]->run.trigger, TRIGGER_BACKFILL);
+        assert_int_equal(s.rig.model.runs[i]->run.scheduled_ms, instants[i]);
+    }
+    assert_int_equal(ask(&s, backfill).accepted, 0);
+    backfill.again = true;
+    assert_int_equal(ask(&s, backfill).accepted, 7);
+    rig_fini(&s.rig);
+}
+
+/* Runs that may not overlap come one by one, and a scheduled instant meets them. */
+static void test_backfill_one_by_one(void **state)
+{
+    (void)state;
+    struct scene s;
+    setup(&s, "* * * * *", DAG_OVERLAP_SKIP, DAG_CATCHUP_NONE);
+    const int64_t instants[2] = {NEXT_MINUTE - 9 * MINUTE, NEXT_MINUTE - 8 * MINUTE};
+    (void)rig_worker(&s.rig, 8);
+    assert_int_equal(
+        ask(&s, (struct command){.kind = COMMAND_BACKFILL, .instants = instants, .instant_count = 2}).accepted, 2);
+    assert_int_equal(s.rig.model.run_count, 1);
+    rig_pass(&s.rig, 40000);
+    assert_skipped(&s, NEXT_MINUTE, FIRE_OVERLAP);
+    pause_dag(&s, true); /* stops schedules, not what a person asked for */
+    rig_end(&s.rig, s.rig.model.runs[0]->run.id, 0, ATTEMPT_SUCCEEDED);
+    assert_int_equal(s.rig.model.run_count, 2);
+    rig_fini(&s.rig);
+}
+
+static void test_backfill_limits(void **state)
+{
+    (void)state;
+    struct scene s;
+    setup(&s, "* * * * *", DAG_OVERLAP_SKIP, DAG_CATCHUP_NONE);
+    int64_t *instants = mem_new_array(int64_t, LIMIT_BACKFILL_MAX + 1);
+    for (int i = 0; i <= LIMIT_BACKFILL_MAX; i++)
+        instants[i] = NEXT_MINUTE - (i + 2LL) * MINUTE;
+    struct command backfill = {
+        .kind = COMMAND_BACKFILL, .instants = instants, .instant_count = LIMIT_BACKFILL_MAX + 1};
+    assert_int_equal(ask(&s, backfill).error.code, ERROR_FULL);
+    backfill.instant_count = LIMIT_BACKFILL_MAX;
+    assert_int_equal(ask(&s, backfill).accepted, LIMIT_BACKFILL_MAX);
+    s.dag = s.rig.dag_id;
+    assert_int_equal(ask(&s, backfill).error.code, ERROR_NO_SCHEDULE);
+    mem_free(instants);
+    rig_fini(&s.rig);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_fires_in_time),
+        cmocka_unit_test(test_begins_with_the_dag),
+        cmocka_unit_test(test_overlap_skip),
+        cmocka_unit_test(test_overlap_minds_its_own),
+        cmocka_unit_test(test_overlap_queue),
+        cmocka_unit_test(test_queue_is_bounded),
+        cmocka_unit_test(test_catchup_none),
+        cmocka_unit_test(test_catchup_latest),
+        cmocka_unit_test(test_catchup_latest_is_in_time),
+        cmocka_unit_test(test_catchup_all),
+        cmocka_unit_test(test_catchup_all_is_bounded),
+        cmocka_unit_test(test_clock_set_back),
+        cmocka_unit_test(test_clock_set_forward),
+        cmocka_unit_test(test_pause),
+        cmocka_unit_test(test_pause_comes_after_what_is_due),
+        cmocka_unit_test(test_update),
+        cmocka_unit_test(test_delete),
+        cmocka_unit_test(test_draining),
+        cmocka_unit_test(test_crash_before_commit),
+        cmocka_unit_test(test_store_full),
+        cmocka_unit_test(test_already_fired),
+        cmocka_unit_test(test_engine_is_full),
+        cmocka_unit_test(test_daylight_saving),
+        cmocka_unit_test(test_backfill),
+        cmocka_unit_test(test_backfill_one_by_one),
+        cmocka_unit_test(test_backfill_limits),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
