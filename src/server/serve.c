@@ -154,6 +154,7 @@ static int take_signals(struct daemon *daemon, struct error *err)
     (void)pthread_sigmask(SIG_BLOCK, &mine, NULL);
     const struct sigaction ignore = {.sa_handler = SIG_IGN};
     (void)sigaction(SIGPIPE, &ignore, NULL);
+    (void)sigaction(SIGXFSZ, &ignore, NULL); /* a limit of file sizes then looks like a full disk */
     daemon->signal_fd = signalfd(-1, &mine, SFD_CLOEXEC | SFD_NONBLOCK);
     if (daemon->signal_fd < 0)
         return error_set(err, ERROR_IO, "cannot take signals: %s", strerror(errno));
