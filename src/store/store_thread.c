@@ -228,7 +228,6 @@ static void *run(void *context)
 {
     struct store_thread *thread = context;
     bool committed = true; /* the first quiet moment is for what an earlier life left to do */
-    (void)sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){0}); /* it never preempts: fewer switches */
     (void)pthread_setname_np(pthread_self(), "store");
     (void)pthread_mutex_lock(&thread->lock);
     for (;;) {

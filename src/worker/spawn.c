@@ -115,7 +115,6 @@ static CHILD_CODE void child_main(void *context)
     struct worker_spawn_area *area = context;
     const struct worker_spawn_request *request = &area->request;
     const uint64_t no_signals = 0;
-    const int no_priority = 0;
     if (!request->program)
         give_up(area, SPAWN_STEP_NONE, 0);
     long result = call_kernel(SYS_setsid, 0, 0, 0, 0);
@@ -130,7 +129,6 @@ static CHILD_CODE void child_main(void *context)
         if (result < 0)
             give_up(area, SPAWN_STEP_OUTPUT, result);
     }
-    (void)call_kernel(SYS_sched_setscheduler, 0, SCHED_OTHER, (long)&no_priority, 0);
     (void)call_kernel(SYS_close_range, STDERR_FILENO + 1, UINT_MAX, 0, 0);
     result = call_kernel(SYS_chdir, (long)request->workdir, 0, 0, 0);
     if (result < 0)
@@ -203,10 +201,8 @@ static int set_attributes(posix_spawnattr_t *attributes)
     if (!code)
         code = posix_spawnattr_setsigdefault(attributes, &all);
     if (!code)
-        code = posix_spawnattr_setschedpolicy(attributes, SCHED_OTHER);
-    if (!code)
         code = posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK
-                                                        | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSCHEDULER);
+                                                        | POSIX_SPAWN_SETSIGDEF);
     return code;
 }
 

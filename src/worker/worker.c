@@ -152,8 +152,6 @@ static void take_process(const struct worker_options *options)
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
     if (options->die_with_parent)
         (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
-    const struct sched_param param = {0};
-    (void)sched_setscheduler(0, SCHED_BATCH, &param);
 }
 
 static int open_loop(struct worker *worker, struct error *err)
