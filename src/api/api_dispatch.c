@@ -219,10 +219,31 @@ void api_dispatch_head(struct api_call *call)
         api_fail(call, ERROR_STORE_FAILED, "The store is not open");
 }
 
-static bool parse_field(struct api_call *call, const char *key, json_t *item)
+static bool parse_object(struct api_call *call, const struct api_body *body, json_t *object);
+
+/* A member that is no text: true when it was taken, else *ret_want is what it must be. */
+static bool take_plain(const struct api_param *param, json_t *item, struct api_value *value, const char **ret_want)
 {
-    const struct api_body *body = call->route->body;
-    const char *words[API_BODY_FIELDS_MAX];
+    switch (param->type) {
+    case API_INTEGER:
+        *ret_want = "a whole number";
+        value->number = json_is_integer(item) ? json_integer_value(item) : 0;
+        return json_is_integer(item);
+    case API_BOOLEAN:
+        *ret_want = "true or false";
+        value->number = json_is_true(item);
+        return json_is_boolean(item);
+    default:
+        *ret_want = "a string";
+        value->text = json_string_value(item);
+        value->len = json_string_length(item);
+        return json_is_string(item);
+    }
+}
+
+static bool parse_field(struct api_call *call, const struct api_body *body, const char *key, json_t *item)
+{
+    const char *words[API_BODY_FIELDS_MAX], *want;
     size_t count = 0, at = API_BODY_FIELDS_MAX;
     for (; count < API_BODY_FIELDS_MAX && body->fields[count]; count++) {
         words[count] = api_table_fields[body->fields[count]].name;
@@ -235,23 +256,28 @@ static bool parse_field(struct api_call *call, const char *key, json_t *item)
     struct api_value *value = &call->body[body->fields[at]];
     if (json_is_null(item))
         return true;
-    if (!json_is_string(item)) {
-        api_fail(call, ERROR_BAD_REQUEST, "%s must be a string", param->name);
+    value->given = true;
+    const struct api_body *object = api_table_object(param);
+    if (object && json_is_object(item))
+        return parse_object(call, object, item);
+    if (object || !take_plain(param, item, value, &want)) {
+        api_fail(call, ERROR_BAD_REQUEST, "%s must be %s", param->name, object ? "an object" : want);
         return false;
     }
-    value->given = true;
-    value->text = json_string_value(item);
-    value->len = json_string_length(item);
-    return check_value(call, param, value);
+    if (param->type == API_INTEGER && (value->number < param->min || value->number > param->max)) {
+        api_fail(call, ERROR_BAD_REQUEST, "%s must be from %" PRId64 " to %" PRId64, param->name, param->min,
+                 param->max);
+        return false;
+    }
+    return param->type == API_INTEGER || param->type == API_BOOLEAN || check_value(call, param, value);
 }
 
-static bool parse_object(struct api_call *call)
+static bool parse_object(struct api_call *call, const struct api_body *body, json_t *object)
 {
-    const struct api_body *body = call->route->body;
     const char *key;
     json_t *item;
-    json_object_foreach (call->root, key, item)
-        if (!parse_field(call, key, item))
+    json_object_foreach (object, key, item)
+        if (!parse_field(call, body, key, item))
             return false;
     for (int i = 0; i < API_BODY_FIELDS_MAX && body->fields[i]; i++) {
         if ((body->required & 1u << body->fields[i]) && !call->body[body->fields[i]].given) {
@@ -288,7 +314,7 @@ bool api_dispatch_body(struct api_call *call)
         api_fail(call, ERROR_BAD_REQUEST, "The body must be a JSON object");
         return false;
     }
-    return parse_object(call);
+    return parse_object(call, body, call->root);
 }
 
 void api_dispatch_run(struct api_call *call)

@@ -62,6 +62,10 @@ void api_list_letters(struct api_call *call);
 void api_get_letter(struct api_call *call);
 void api_get_letter_stats(struct api_call *call);
 
+/* api_bulk.c */
+void api_get_letter_groups(struct api_call *call);
+void api_bulk_letters(struct api_call *call);
+
 /* api_health.c, api_metrics.c */
 void api_get_health(struct api_call *call);
 void api_get_ready(struct api_call *call);

@@ -337,6 +337,10 @@ static void put_body_schema(struct buf *out, const struct api_body *body)
     for (int i = 0; i < API_BODY_FIELDS_MAX && body->fields[i]; i++) {
         const struct api_param *param = &api_table_fields[body->fields[i]];
         buf_printf(out, "        %s:\n", param->name);
+        if (api_table_object(param)) {
+            put_reference(out, 5, api_table_object(param)->name); /* nothing may stand beside a reference */
+            continue;
+        }
         put_line(out, 5, "description", param->summary);
         if (!(body->required & 1u << body->fields[i]) && !param->values)
             put(out, 5, "nullable: true");
@@ -360,8 +364,12 @@ static void put_components(struct buf *out)
         bool seen = !body;
         for (size_t k = 0; k < i && !seen; k++)
             seen = api_table_routes[k].body == body;
-        if (!seen)
-            put_body_schema(out, body);
+        if (seen)
+            continue;
+        put_body_schema(out, body);
+        for (int k = 0; k < API_BODY_FIELDS_MAX && body->fields[k]; k++)
+            if (api_table_object(&api_table_fields[body->fields[k]]))
+                put_body_schema(out, api_table_object(&api_table_fields[body->fields[k]]));
     }
 }
 

@@ -32,6 +32,14 @@ static void put_param(struct buf *out, const struct api_param *param, const char
     buf_add_text(out, " |\n");
 }
 
+static void put_member(struct buf *out, const struct api_body *body, const struct api_param *param, unsigned field)
+{
+    put_param(out, param, body->required & 1u << field ? "body, required" : "body");
+    const struct api_body *object = api_table_object(param);
+    for (int i = 0; object && i < API_BODY_FIELDS_MAX && object->fields[i]; i++)
+        put_param(out, &api_table_fields[object->fields[i]], "its `filter`");
+}
+
 static void put_inputs(struct buf *out, const struct api_route *route)
 {
     const struct api_body *body = route->body;
@@ -45,8 +53,7 @@ static void put_inputs(struct buf *out, const struct api_route *route)
             buf_printf(out, "| `%s` | header | %s |\n", api_table_header_name((enum api_header)bit),
                        api_table_header_text((enum api_header)bit));
     for (int i = 0; body && i < API_BODY_FIELDS_MAX && body->fields[i]; i++)
-        put_param(out, &api_table_fields[body->fields[i]],
-                  body->required & 1u << body->fields[i] ? "body, required" : "body");
+        put_member(out, body, &api_table_fields[body->fields[i]], body->fields[i]);
 }
 
 static void put_outputs(struct buf *out, const struct api_route *route)

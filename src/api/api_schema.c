@@ -112,6 +112,19 @@ static const struct api_field dead_letter[] = {
     {"resolutionRunId", API_UUID, .nullable = true, .summary = "The run that was made for it"},
     {"createdAt", API_TIME, .summary = "When the task failed"},
 };
+static const struct api_field dead_letter_bulk_result[] = {
+    {"matched", API_INTEGER, .summary = "Letters that fit the filter, at most `max`"},
+    {"done", API_INTEGER, .summary = "Of those: done"},
+    {"skipped", API_INTEGER, .summary = "Of those: not done"},
+};
+static const struct api_field dead_letter_group[] = {
+    {"error", API_STRING, .summary = "The error, with `N` for numbers, `ID` for ids and `PATH` for paths"},
+    {"errorType", API_STRING, .values = api_names_failures, .summary = "The same for programs"},
+    {"count", API_INTEGER, .summary = "How many letters have it"},
+    {"oldestAt", API_TIME, .summary = "When the oldest of them was made"},
+    {"newestAt", API_TIME, .summary = "When the newest of them was made"},
+    {"newestId", API_UUID, .summary = "The newest of them"},
+};
 static const struct api_field dead_letter_stats[] = {
     {"pending", API_INTEGER, .summary = "Nothing was done yet"},
     {"retried", API_INTEGER, .summary = "Retried"},
@@ -275,6 +288,8 @@ const struct api_schema api_table_schemas[] = {
     SCHEMA("DagProblem", dag_problem, "Something wrong in a DAG file, with its place"),
     SCHEMA("DagVersion", dag_version, "One version of a DAG"),
     SCHEMA("DeadLetter", dead_letter, "A failed task kept for a person"),
+    SCHEMA("DeadLetterBulkResult", dead_letter_bulk_result, "What came of a bulk action"),
+    SCHEMA("DeadLetterGroup", dead_letter_group, "Dead letters with the same error"),
     SCHEMA("DeadLetterStats", dead_letter_stats, "Dead letters by status"),
     SCHEMA("Error", error, "Why a request was refused"),
     SCHEMA("Health", health, "How everything is"),

@@ -34,6 +34,9 @@ const struct api_param api_table_queries[API_QUERY_COUNT] = {
                           "Only dead letters with this resolution status"},
 };
 
+static const struct api_body body_filter = {
+    "DeadLetterFilter", "Which dead letters", {API_FIELD_DAG_ID, API_FIELD_ERROR}, 0, false};
+
 const struct api_param api_table_fields[API_FIELD_COUNT] = {
     [API_FIELD_NAME] = {"name", API_STRING, 1, LIMIT_DAG_NAME_BYTES_MAX, -1, NULL,
                         "The DAG's name; it wins over the file's"},
@@ -47,6 +50,13 @@ const struct api_param api_table_fields[API_FIELD_COUNT] = {
     [API_FIELD_REASON] = {"reason", API_STRING, 0, LIMIT_DESCRIPTION_BYTES_MAX, -1, NULL, "Why; kept as the notes"},
     [API_FIELD_NOTES] = {"notes", API_STRING, 0, LIMIT_DESCRIPTION_BYTES_MAX, -1, NULL, "What was done about it"},
     [API_FIELD_RESOLVED_BY] = {"resolvedBy", API_STRING, 0, LIMIT_NAME_BYTES_MAX, -1, NULL, "Who resolved it"},
+    [API_FIELD_ACTION] = {"action", API_STRING, 0, 0, -1, api_names_bulk_actions, "What is done with each"},
+    [API_FIELD_FILTER] = {"filter", API_REF, 0, 0, -1, NULL, "Which; without it all that are pending"},
+    [API_FIELD_DAG_ID] = {"dagId", API_UUID, 0, 0, -1, NULL, "Only what belongs to this DAG"},
+    [API_FIELD_ERROR] = {"error", API_STRING, 0, LIMIT_DESCRIPTION_BYTES_MAX, -1, NULL,
+                         "Only those of a group: its `error`, as `GET /api/v1/dlq/groups` gives it"},
+    [API_FIELD_MAX] = {"max", API_INTEGER, 1, LIMIT_PAGE_MAX, 100, NULL, "How many at most, newest first"},
+    [API_FIELD_DRY_RUN] = {"dryRun", API_BOOLEAN, 0, 1, 0, NULL, "Count only, do nothing"},
 };
 
 #define FIELD(id) (1u << API_FIELD_##id)
@@ -62,9 +72,19 @@ static const struct api_body body_skip = {"DeadLetterSkip", "Why a task is skipp
 static const struct api_body body_resolve = {
     "DeadLetterResolve", "How a dead letter was settled", {API_FIELD_NOTES, API_FIELD_RESOLVED_BY}, 0, false};
 
+static const struct api_body body_bulk = {
+    "DeadLetterBulk", "What to do with many dead letters",
+    {API_FIELD_ACTION, API_FIELD_FILTER, API_FIELD_MAX, API_FIELD_DRY_RUN, API_FIELD_REASON, API_FIELD_NOTES,
+     API_FIELD_RESOLVED_BY}, FIELD(ACTION), false};
+
 #define RUN_MAKING_TEXT                                                                                          \
     "The answer comes when the run is durable. The same `Idempotency-Key` within 24 hours gives the same run "   \
     "again, as it is then. "
+
+const struct api_body *api_table_object(const struct api_param *field)
+{
+    return field == &api_table_fields[API_FIELD_FILTER] ? &body_filter : NULL;
+}
 
 const struct api_tag api_table_tags[] = {
     {"cluster", "Workers and nodes"},
@@ -190,6 +210,16 @@ const struct api_route api_table_routes[] = {
     {HTTP_GET, "/api/v1/dlq/stats", "getDeadLetterStats", "dlq", "How many dead letters there are", NULL,
      API_ROLE_VIEWER, .status = 200, .schema = "DeadLetterStats", .needs_store = true,
      .handler = api_get_letter_stats},
+    {HTTP_GET, "/api/v1/dlq/groups", "listDeadLetterGroups", "dlq", "Dead letters by what went wrong, most first",
+     "Errors that differ only in numbers, ids and paths are one group. The newest 20000 letters are looked at. Without "
+     "`status` those that are pending.", API_ROLE_VIEWER, {API_QUERY_LIMIT, API_QUERY_STATUS, API_QUERY_DAG_ID},
+     .status = 200, .schema = "DeadLetterGroup", .is_list = true, .needs_store = true,
+     .handler = api_get_letter_groups},
+    {HTTP_POST, "/api/v1/dlq/bulk", "bulkDeadLetters", "dlq", "Retries, skips or resolves many pending dead letters",
+     "Each of its own: `skipped` counts those that could not be done, because somebody else was faster, their DAG is "
+     "gone or no more runs are taken; they stay pending. The answer comes when all of it is durable.",
+     API_ROLE_OPERATOR, .body = &body_bulk, .status = 200, .schema = "DeadLetterBulkResult", .needs_store = true,
+     .handler = api_bulk_letters},
     {HTTP_GET, "/api/v1/dlq/{id}", "getDeadLetter", "dlq", "One dead letter", NULL, API_ROLE_VIEWER, .status = 200,
      .schema = "DeadLetter", .needs_store = true, .errors = {ERROR_DEAD_LETTER_NOT_FOUND},
      .handler = api_get_letter},

@@ -51,6 +51,8 @@ enum api_query {
     API_QUERY_COUNT
 };
 
+struct api_body;
+
 struct api_param {
     const char *name;
     enum api_type type;
@@ -61,7 +63,7 @@ struct api_param {
 };
 extern const struct api_param api_table_queries[API_QUERY_COUNT];
 
-/* Members of request bodies; all are strings. */
+/* Members of request bodies: strings, whole numbers, booleans, and one object of such (API_REF). */
 enum api_field_id {
     API_FIELD_NONE,
     API_FIELD_NAME,
@@ -72,11 +74,19 @@ enum api_field_id {
     API_FIELD_REASON,
     API_FIELD_NOTES,
     API_FIELD_RESOLVED_BY,
+    API_FIELD_ACTION,
+    API_FIELD_FILTER,
+    API_FIELD_DAG_ID,
+    API_FIELD_ERROR,
+    API_FIELD_MAX,
+    API_FIELD_DRY_RUN,
     API_FIELD_COUNT
 };
 extern const struct api_param api_table_fields[API_FIELD_COUNT];
+/* The members of a field that is an object; NULL of any other. */
+const struct api_body *api_table_object(const struct api_param *field);
 
-enum { API_BODY_FIELDS_MAX = 4, API_ROUTE_QUERIES_MAX = 8, API_ROUTE_ERRORS_MAX = 8 };
+enum { API_BODY_FIELDS_MAX = 8, API_ROUTE_QUERIES_MAX = 8, API_ROUTE_ERRORS_MAX = 8 };
 
 struct api_body {
     const char *name;       /* of its schema */
@@ -157,6 +167,6 @@ size_t api_table_errors(const struct api_route *route, enum error_code *codes);
 /* Sets of names */
 api_names api_names_run_states, api_names_task_states, api_names_attempt_states, api_names_worker_states,
     api_names_failures, api_names_triggers, api_names_resolutions, api_names_errors, api_names_rerun_from,
-    api_names_rerun_version, api_names_health, api_names_waits, api_names_rooms;
+    api_names_rerun_version, api_names_bulk_actions, api_names_health, api_names_waits, api_names_rooms;
 
 #endif

@@ -3,6 +3,8 @@
  * What can change between looking and doing (the DAG was deleted, the letter resolved) is judged by the store, in
  * the run's own transaction and after the Idempotency-Key: a known key gives its run even when no other could be made.
  */
+#include "api/api_trigger.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -112,11 +114,10 @@ static int load_states(struct api_run *run, struct arena *arena, const uint8_t *
     return 0;
 }
 
-/* Fills the command with a run made of `run` by a plan, and posts it; takes the run. false: err. */
-static int post_rerun(struct api_call *call, struct api_run *run, struct dag *dag, uint32_t version,
-                      struct engine_rerun *rerun, struct error *err)
+/* Fills a command with a run made of `run` by a plan. */
+static int fill_rerun(struct api_call *call, struct api_run *run, struct dag *dag, uint32_t version,
+                      struct engine_rerun *rerun, struct command *command, struct error *err)
 {
-    struct command *command = &call->command;
     uint8_t *plan = arena_zalloc(api_arena(call), dag->task_count);
     rerun->source = run->dag;
     rerun->dag = dag;
@@ -130,7 +131,17 @@ static int post_rerun(struct api_call *call, struct api_run *run, struct dag *da
     command->dag_id = run->run.dag_id;
     command->dag_version = version;
     command->run_id = run->run.id;
-    command->idempotency_key = call->idempotency_key;
+    return 0;
+}
+
+/* The same for the call's own command, which is posted. */
+static int post_rerun(struct api_call *call, struct api_run *run, struct dag *dag, uint32_t version,
+                      struct engine_rerun *rerun, struct error *err)
+{
+    int rc = fill_rerun(call, run, dag, version, rerun, &call->command, err);
+    if (rc)
+        return rc;
+    call->command.idempotency_key = call->idempotency_key;
     api_command_post(call, reply_run);
     return 0;
 }
@@ -197,39 +208,53 @@ void api_rerun_run(struct api_call *call)
     api_run_fini(&run);
 }
 
-/* Whether the letter is resolved already is the store's to say, in the same transaction. */
-static void rerun_letter(struct api_call *call, enum command_kind kind, enum engine_rerun_from from, const char *what)
+int api_trigger_fill_letter(struct api_call *call, const struct store_letter *letter, bool skips, uint64_t tasks_max,
+                            struct command *command, struct error *err)
 {
-    struct engine_rerun rerun = {.from = from};
-    struct store_letter letter;
+    struct engine_rerun rerun = {.from = skips ? ENGINE_RERUN_LETTER_SKIP : ENGINE_RERUN_LETTER,
+                                 .task = letter->letter.task};
     struct api_run run = {0};
+    int rc = api_run_find(call->api, letter->letter.run_id, api_arena(call), &run, err);
+    if (!rc)
+        rc = api_run_load(call->api, &run, err);
+    if (!rc && run.dag->task_count > tasks_max)
+        rc = error_set(err, ERROR_FULL, "The runs asked for at once have too many tasks");
+    command->trigger = TRIGGER_DLQ;
+    if (!rc)
+        rc = fill_rerun(call, &run, run.dag, run.run.dag_version, &rerun, command, err);
+    api_run_fini(&run);
+    return rc;
+}
+
+/* Whether the letter is resolved already is the store's to say, in the same transaction. */
+static void rerun_letter(struct api_call *call, enum command_kind kind, bool skips, const char *what)
+{
+    struct command *command = &call->command;
+    struct store_letter letter;
     struct error err;
+    command->kind = kind;
+    command->letter = call->id;
+    command->notes = call->body[API_FIELD_REASON].text;
+    command->digest = digest(call, what, call->id);
     int rc = store_get_letter(call->api->backend.store, call->id, api_arena(call), &letter, &err);
     if (!rc)
-        rc = api_run_find(call->api, letter.letter.run_id, api_arena(call), &run, &err);
-    if (!rc)
-        rc = api_run_load(call->api, &run, &err);
-    rerun.task = rc ? 0 : letter.letter.task;
-    call->command.kind = kind;
-    call->command.trigger = TRIGGER_DLQ;
-    call->command.letter = call->id;
-    call->command.notes = call->body[API_FIELD_REASON].text;
-    call->command.digest = digest(call, what, call->id);
-    if (!rc)
-        rc = post_rerun(call, &run, run.dag, run.run.dag_version, &rerun, &err);
-    if (rc)
+        rc = api_trigger_fill_letter(call, &letter, skips, UINT64_MAX, command, &err);
+    if (rc) {
         api_fail_error(call, &err);
-    api_run_fini(&run);
+        return;
+    }
+    command->idempotency_key = call->idempotency_key;
+    api_command_post(call, reply_run);
 }
 
 void api_retry_letter(struct api_call *call)
 {
-    rerun_letter(call, COMMAND_LETTER_RETRY, ENGINE_RERUN_LETTER, "retry");
+    rerun_letter(call, COMMAND_LETTER_RETRY, false, "retry");
 }
 
 void api_skip_letter(struct api_call *call)
 {
-    rerun_letter(call, COMMAND_LETTER_SKIP, ENGINE_RERUN_LETTER_SKIP, "skip");
+    rerun_letter(call, COMMAND_LETTER_SKIP, true, "skip");
 }
 
 void api_resolve_letter(struct api_call *call)

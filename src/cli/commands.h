@@ -29,6 +29,7 @@ int cli_cluster(struct cli *cli, struct error *err);
 int cli_dlq_list(struct cli *cli, struct error *err);
 int cli_dlq_show(struct cli *cli, struct error *err);
 int cli_dlq_stats(struct cli *cli, struct error *err);
+int cli_dlq_groups(struct cli *cli, struct error *err);
 int cli_dlq_retry(struct cli *cli, struct error *err);
 int cli_dlq_skip(struct cli *cli, struct error *err);
 int cli_dlq_resolve(struct cli *cli, struct error *err);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/limits.h"
 #include "cli/commands.h"
 #include "cli/remote.h"
 #include "cli/report.h"
@@ -115,13 +116,140 @@ static int make_run(struct cli *cli, const char *path, const char *key, const ch
     return rc;
 }
 
+/* One letter or --all: an error when it is neither or both. */
+static int check_choice(struct cli *cli, struct error *err)
+{
+    static const enum cli_option_id only_all[] = {CLI_BY_DAG, CLI_LETTER_ERROR, CLI_MAX_LETTERS, CLI_DRY_RUN};
+    bool all = cli_flag(cli, CLI_ALL_LETTERS), one = cli_operand(cli, 0) != NULL;
+    if (all == one)
+        return error_set(err, ERROR_USAGE, all ? "give a LETTER or --all, not both" : "give a LETTER, or --all");
+    for (size_t i = 0; one && i < sizeof only_all / sizeof *only_all; i++)
+        if (cli_given(cli, only_all[i]))
+            return error_set(err, ERROR_USAGE, "--%s belongs to --all", cli_options[only_all[i]].name);
+    if (all && (cli_flag(cli, CLI_WAIT) || cli_given(cli, CLI_IDEMPOTENCY_KEY)))
+        return error_set(err, ERROR_USAGE, "--wait and --idempotency-key belong to one LETTER");
+    return 0;
+}
+
+static void put_text(struct json *json, struct cli *cli, const char *key, enum cli_option_id id)
+{
+    if (cli_given(cli, id))
+        json_kv_string(json, key, cli_text(cli, id));
+}
+
+static void put_bulk(struct json *json, struct cli *cli, const char *action, const char *dag_id)
+{
+    json_begin_object(json);
+    json_kv_string(json, "action", action);
+    json_key(json, "filter");
+    json_begin_object(json);
+    if (dag_id[0])
+        json_kv_string(json, "dagId", dag_id);
+    put_text(json, cli, "error", CLI_LETTER_ERROR);
+    json_end_object(json);
+    if (cli_given(cli, CLI_MAX_LETTERS))
+        json_kv_int(json, "max", cli_number(cli, CLI_MAX_LETTERS));
+    json_kv_bool(json, "dryRun", cli_flag(cli, CLI_DRY_RUN));
+    put_text(json, cli, "reason", CLI_REASON);
+    put_text(json, cli, "notes", CLI_NOTES);
+    put_text(json, cli, "resolvedBy", CLI_RESOLVED_BY);
+    json_end_object(json);
+}
+
+/* Exit status 1 when some could not be done. */
+static int show_bulk(struct cli *cli, const struct buf *answer, struct error *err)
+{
+    json_t *result = NULL;
+    int rc = cli_remote_parse(answer, &result, err);
+    if (rc)
+        return rc;
+    int64_t skipped = cli_json_int(result, "skipped");
+    if (cli_wants_json(cli))
+        cli_show_body(cli, answer);
+    else if (cli_flag(cli, CLI_DRY_RUN))
+        cli_say(cli, "%lld would be asked for", (long long)cli_json_int(result, "matched"));
+    else
+        cli_say(cli, "%lld of %lld done, %lld skipped", (long long)cli_json_int(result, "done"),
+                (long long)cli_json_int(result, "matched"), (long long)skipped);
+    cli->exit_status = skipped > 0;
+    json_decref(result);
+    return 0;
+}
+
+static int do_all(struct cli *cli, const char *action, struct error *err)
+{
+    struct cli_remote remote;
+    struct buf body = BUF_INIT, answer = BUF_INIT;
+    struct json json;
+    char dag_id[UUID_TEXT_LEN + 1] = "";
+    int rc = cli_remote_open(cli, CLI_NEED_DAEMON, &remote, err);
+    if (rc)
+        return rc;
+    if (cli_given(cli, CLI_BY_DAG))
+        rc = cli_resolve_dag(&remote, cli_text(cli, CLI_BY_DAG), dag_id, err);
+    json_init(&json, &body);
+    put_bulk(&json, cli, action, dag_id);
+    if (rc == 0)
+        rc = cli_remote_call(&remote, "POST", "/api/v1/dlq/bulk", NULL, &body, &answer, err);
+    if (rc == 0)
+        rc = show_bulk(cli, &answer, err);
+    buf_fini(&body);
+    buf_fini(&answer);
+    cli_remote_close(&remote);
+    return rc;
+}
+
+int cli_dlq_groups(struct cli *cli, struct error *err)
+{
+    static const char *const titles[] = {">LETTERS", "TYPE", "NEWEST", "ERROR", NULL};
+    long long limit = cli_given(cli, CLI_LIMIT) ? (long long)cli_number(cli, CLI_LIMIT) : LIMIT_USUAL;
+    const char *status = cli_text(cli, CLI_LETTER_STATUS), *dag = cli_text(cli, CLI_BY_DAG);
+    char dag_id[UUID_TEXT_LEN + 1] = "";
+    struct cli_remote remote;
+    struct cli_grid grid;
+    json_t *groups = NULL, *group;
+    size_t index;
+    int rc = cli_remote_open(cli, CLI_NEED_DAEMON, &remote, err);
+    if (rc)
+        return rc;
+    if (dag)
+        rc = cli_resolve_dag(&remote, dag, dag_id, err);
+    if (rc == 0)
+        rc = cli_remote_get_json(&remote,
+                                 arena_printf(&cli->arena, "/api/v1/dlq/groups?limit=%lld%s%s%s%s",
+                                              limit < LIMIT_PAGE_MAX ? limit : LIMIT_PAGE_MAX, status ? "&status=" : "",
+                                              status ? status : "", dag ? "&dagId=" : "", dag_id),
+                                 &groups, err);
+    cli_grid_init(&grid, titles);
+    json_array_foreach(groups, index, group) {
+        cli_grid_add_number(&grid, cli_json_int(group, "count"));
+        cli_grid_add(&grid, cli_json_text(group, "errorType"));
+        cli_grid_add(&grid, cli_show_time(cli, cli_json_time(group, "newestAt")));
+        cli_grid_add(&grid, cli_json_text(group, "error"));
+    }
+    if (rc == 0 && cli_wants_json(cli))
+        cli_show_json(cli, groups);
+    else if (rc == 0)
+        cli_show_grid(cli, &grid);
+    cli_grid_fini(&grid);
+    json_decref(groups);
+    cli_remote_close(&remote);
+    return rc;
+}
+
 int cli_dlq_retry(struct cli *cli, struct error *err)
 {
+    int rc = check_choice(cli, err);
+    if (rc || cli_flag(cli, CLI_ALL_LETTERS))
+        return rc ? rc : do_all(cli, "retry", err);
     return make_run(cli, "/retry", NULL, NULL, err);
 }
 
 int cli_dlq_skip(struct cli *cli, struct error *err)
 {
+    int rc = check_choice(cli, err);
+    if (rc || cli_flag(cli, CLI_ALL_LETTERS))
+        return rc ? rc : do_all(cli, "skip", err);
     return make_run(cli, "/skip", "reason", cli_text(cli, CLI_REASON), err);
 }
 
@@ -131,7 +259,10 @@ int cli_dlq_resolve(struct cli *cli, struct error *err)
     const char *target;
     struct buf body = BUF_INIT;
     struct json json;
-    int rc = open_letter(cli, &remote, "/resolve", &target, err);
+    int rc = check_choice(cli, err);
+    if (rc || cli_flag(cli, CLI_ALL_LETTERS))
+        return rc ? rc : do_all(cli, "resolve", err);
+    rc = open_letter(cli, &remote, "/resolve", &target, err);
     if (rc)
         return rc;
     json_init(&json, &body);

@@ -13,6 +13,8 @@
 #define ONE_TASK {.name = "TASK", .kind = CLI_OPERAND_TASK}
 #define ONE_WORKER {.name = "WORKER", .kind = CLI_OPERAND_WORKER}
 #define ONE_TOKEN {.name = "TOKEN", .kind = CLI_OPERAND_TOKEN}
+#define BULK CLI_ALL_LETTERS, CLI_BY_DAG, CLI_LETTER_ERROR, CLI_MAX_LETTERS, CLI_DRY_RUN
+#define MAYBE_LETTER {.name = "LETTER", .kind = CLI_OPERAND_LETTER, .optional = true}
 #define ONE_LETTER {.name = "LETTER", .kind = CLI_OPERAND_LETTER}
 
 const struct cli_family cli_families[] = {
@@ -214,24 +216,32 @@ const struct cli_command cli_commands[] = {
      .options = OPTIONS(CLI_OUTPUT, REMOTE),
      .examples = {{"dlq stats", "and how long the oldest waits"}},
      .run = cli_dlq_stats},
+    {.name = "dlq groups",
+     .summary = "list dead letters by what went wrong",
+     .text = "Errors that differ only in numbers, ids and paths are one group. --error of 'pawl dlq retry --all' and "
+             "the like takes the error as it is shown here.",
+     .options = OPTIONS(CLI_LETTER_STATUS, CLI_BY_DAG, CLI_LIMIT, CLI_OUTPUT, REMOTE),
+     .examples = {{"dlq groups", "what is pending, the most frequent first"}},
+     .run = cli_dlq_groups},
     {.name = "dlq retry",
      .summary = "run the task of a dead letter again",
      .text = "Makes a new run of the task and of what was skipped because of it, and prints its id.",
-     .operands = {ONE_LETTER},
-     .options = OPTIONS(CLI_WAIT, CLI_TIMEOUT, CLI_IDEMPOTENCY_KEY, CLI_OUTPUT, REMOTE),
-     .examples = {{"dlq retry 5e6f7a8b --wait", "and see what comes of it"}},
+     .operands = {MAYBE_LETTER},
+     .options = OPTIONS(BULK, CLI_WAIT, CLI_TIMEOUT, CLI_IDEMPOTENCY_KEY, CLI_OUTPUT, REMOTE),
+     .examples = {{"dlq retry 5e6f7a8b --wait", "and see what comes of it"},
+                  {"dlq retry --all --dag nightly --dry-run", "how many it would be"}},
      .run = cli_dlq_retry},
     {.name = "dlq skip",
      .summary = "go on without the task of a dead letter",
      .text = "Makes a new run in which the task is skipped on purpose and its dependents run, and prints its id.",
-     .operands = {ONE_LETTER},
-     .options = OPTIONS(CLI_REASON, CLI_WAIT, CLI_TIMEOUT, CLI_IDEMPOTENCY_KEY, CLI_OUTPUT, REMOTE),
+     .operands = {MAYBE_LETTER},
+     .options = OPTIONS(BULK, CLI_REASON, CLI_WAIT, CLI_TIMEOUT, CLI_IDEMPOTENCY_KEY, CLI_OUTPUT, REMOTE),
      .examples = {{"dlq skip 5e6f7a8b --reason 'loaded by hand'", "the reason is kept"}},
      .run = cli_dlq_skip},
     {.name = "dlq resolve",
      .summary = "close a dead letter without a run",
-     .operands = {ONE_LETTER},
-     .options = OPTIONS(CLI_NOTES, CLI_RESOLVED_BY, REMOTE),
+     .operands = {MAYBE_LETTER},
+     .options = OPTIONS(BULK, CLI_NOTES, CLI_RESOLVED_BY, REMOTE),
      .examples = {{"dlq resolve 5e6f7a8b --notes 'not needed any more'", "the notes are kept"}},
      .run = cli_dlq_resolve},
     {.name = "health",
