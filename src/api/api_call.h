@@ -56,6 +56,7 @@ struct api_call {
     struct dag *dag;                /* a reference that ends with the call; NULL */
     struct command command;
     api_resume_fn *resume;
+    const void *backfill;           /* api_schedule.c: what was planned, in the arena */
 
     bool offline;                   /* api_get */
     struct buf offline_body;

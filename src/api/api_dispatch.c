@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "api/api_auth.h"
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/str.h"
 #include "dag/dag.h"
@@ -104,6 +105,9 @@ static bool check_value(struct api_call *call, const struct api_param *param, st
         value->number = strcmp(value->text, "true") == 0;
         return value->number || strcmp(value->text, "false") == 0
                || refuse_value(call, param, value->text, "true or false");
+    case API_TIME:
+        return clock_parse_rfc3339(value->text, &value->number)
+               || refuse_value(call, param, value->text, "a time such as 2026-03-29T02:30:00Z");
     case API_UUID:
         return uuid_parse_len(value->text, value->len, &value->id)
                || refuse_value(call, param, value->text, "a UUID");

@@ -57,6 +57,11 @@ void api_drain_worker(struct api_call *call);
 void api_resume_worker(struct api_call *call);
 void api_get_cluster(struct api_call *call);
 
+/* api_schedule.c */
+void api_list_dag_fires(struct api_call *call);
+void api_backfill_dag(struct api_call *call);
+void api_preview_schedule(struct api_call *call);
+
 /* api_letter.c */
 void api_list_letters(struct api_call *call);
 void api_get_letter(struct api_call *call);

@@ -8,6 +8,7 @@
 #include "api/api_call.h"
 #include "api/api_handlers.h"
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/mem.h"
 #include "state/record.h"
 
@@ -24,6 +25,9 @@ struct api_metrics {
     atomic_ullong attempts[ATTEMPT_STATE_COUNT];
     atomic_ullong attempt_cpu_us;
     atomic_ullong letters;
+    atomic_ullong fired;        /* instants of schedules */
+    atomic_ullong skipped[FIRE_REASON_COUNT];
+    atomic_ullong lag_ms;       /* of the last that fired in time: from its instant to its record */
     struct route_counts routes[]; /* of api_table_routes; the last: no route */
 };
 
@@ -57,6 +61,18 @@ void api_metrics_count(struct api_metrics *metrics, const struct api_route *rout
     add(&metrics->routes[at].took_us, took_us > 0 ? (uint64_t)took_us : 0);
 }
 
+static void count_fire(struct api_metrics *metrics, const struct record_fire *fire)
+{
+    if (fire->outcome == FIRE_SKIPPED) {
+        add(&metrics->skipped[fire->reason], fire->count);
+    } else if (fire->outcome == FIRE_FIRED) {
+        int64_t lag_ms = fire->created_ms - fire->from_ms;
+        add(&metrics->fired, 1);
+        if (fire->trigger == TRIGGER_SCHEDULE && lag_ms >= 0 && lag_ms <= LIMIT_LATE_MS)
+            atomic_store_explicit(&metrics->lag_ms, (uint64_t)lag_ms, memory_order_relaxed);
+    }
+}
+
 void api_metrics_publish(struct api_metrics *metrics, const struct batch *batch)
 {
     for (size_t i = 0; i < batch->count; i++) {
@@ -72,6 +88,8 @@ void api_metrics_publish(struct api_metrics *metrics, const struct batch *batch)
             add(&metrics->attempt_cpu_us, record->attempt.cpu_us > 0 ? (uint64_t)record->attempt.cpu_us : 0);
         } else if (record->kind == RECORD_LETTER) {
             add(&metrics->letters, 1);
+        } else if (record->kind == RECORD_FIRE || record->kind == RECORD_FIRE_RELEASE) {
+            count_fire(metrics, &record->fire);
         }
     }
 }
@@ -108,6 +126,14 @@ static void put_events(struct buf *out, const struct api_metrics *metrics)
                        state_attempt_name((enum attempt_state)i), get(&metrics->attempts[i]));
     put_seconds(out, "attempt_cpu_seconds_total", "counter", "CPU time of the attempts that ended since the start.",
                 get(&metrics->attempt_cpu_us));
+    put(out, "schedule_fired_total", "counter", "Instants of schedules that made a run since the start.",
+        (int64_t)get(&metrics->fired));
+    head(out, "schedule_skipped_total", "counter", "Instants of schedules that were skipped, by reason.");
+    for (int i = FIRE_REASON_NONE + 1; i < FIRE_REASON_COUNT; i++)
+        buf_printf(out, "scheduler_schedule_skipped_total{reason=\"%s\"} %" PRIu64 "\n",
+                   state_fire_reason_name((enum fire_reason)i), get(&metrics->skipped[i]));
+    put_seconds(out, "schedule_lag_seconds", "gauge", "How late the last instant that fired in time was.",
+                get(&metrics->lag_ms) * 1000);
     put(out, "dead_letters_created_total", "counter", "Dead letters made since the start.",
         (int64_t)get(&metrics->letters));
 }

@@ -2,6 +2,7 @@
  * them; tests/unit/api compares the two. */
 #include "api/api_table.h"
 
+#include "cron/cron.h"
 #include "state/state.h"
 #include "store/store.h"
 
@@ -18,7 +19,14 @@ NAMES(api_names_attempt_states, state_attempt_name, enum attempt_state, ATTEMPT_
 NAMES(api_names_worker_states, state_worker_name, enum worker_state, WORKER_STATE_COUNT)
 NAMES(api_names_triggers, state_trigger_name, enum trigger, TRIGGER_COUNT)
 NAMES(api_names_resolutions, state_resolution_name, enum resolution, RESOLUTION_COUNT)
+NAMES(api_names_fires, state_fire_name, enum fire_outcome, FIRE_OUTCOME_COUNT)
+NAMES(api_names_fire_whys, cron_reason_name, enum cron_reason, CRON_REPEATED_HOUR + 1)
 NAMES(api_names_rooms, store_room_name, enum store_room, STORE_ROOM_NONE + 1)
+
+const char *api_names_fire_reasons(unsigned index)
+{
+    return index + 1 < FIRE_REASON_COUNT ? state_fire_reason_name((enum fire_reason)(index + 1)) : NULL;
+}
 
 const char *api_names_failures(unsigned index)
 {
@@ -55,6 +63,36 @@ LITERAL_NAMES(api_names_rerun_version, "same", "latest")
 LITERAL_NAMES(api_names_health, "ok", "degraded", "failed")
 LITERAL_NAMES(api_names_waits, "dependencies", "slot", "retry", "running", "ended")
 
+static const struct api_field backfill[] = {
+    {"dryRun", API_BOOLEAN, .summary = "Nothing was done"},
+    {"instants", API_TIME, .is_list = true, .summary = "What is fired, oldest first"},
+    {"accepted", API_INTEGER, .summary = "How many wait to be fired now"},
+    {"firedBefore", API_INTEGER, .summary = "How many were left out since they were fired before"},
+    {"more", API_BOOLEAN, .summary = "There are more instants than `max`"},
+};
+static const struct api_field fire[] = {
+    {"id", API_UUID, .summary = "The record's id"},
+    {"dagId", API_UUID, .summary = "The DAG"},
+    {"triggeredBy", API_STRING, .values = api_names_triggers, .summary = "`schedule` or `backfill`"},
+    {"from", API_TIME, .summary = "The first instant it covers"},
+    {"to", API_TIME, .summary = "The last"},
+    {"count", API_INTEGER, .summary = "How many there are from the first to the last"},
+    {"outcome", API_STRING, .values = api_names_fires, .summary = "What became of them"},
+    {"reason", API_STRING, .nullable = true, .values = api_names_fire_reasons, .summary = "Why they were skipped"},
+    {"runId", API_UUID, .nullable = true,
+     .summary = "The run that was made; of one that was skipped the run that was active"},
+    {"createdAt", API_TIME, .summary = "When it was decided"},
+};
+static const struct api_field preview[] = {
+    {"expr", API_STRING, .summary = "The cron expression"},
+    {"timezone", API_STRING, .summary = "The time zone it is read in"},
+    {"next", API_REF, .is_list = true, .ref = "PreviewFire", .summary = "The next instants"},
+};
+static const struct api_field preview_fire[] = {
+    {"local", API_TIME, .summary = "In local time, with its offset"},
+    {"utc", API_TIME, .summary = "The same in UTC"},
+    {"why", API_STRING, .values = api_names_fire_whys, .summary = "What daylight saving has to do with it"},
+};
 static const struct api_field cluster[] = {
     {"leaderId", API_UUID, .summary = "The node that leads"},
     {"leaderSince", API_TIME, .summary = "Since when it leads"},
@@ -204,6 +242,7 @@ static const struct api_field run[] = {
     {"startedAt", API_TIME, .nullable = true, .summary = "When its first attempt started"},
     {"completedAt", API_TIME, .nullable = true, .summary = "When it ended"},
     {"version", API_INTEGER, .summary = "The DAG version it runs"},
+    {"scheduledFor", API_TIME, .nullable = true, .summary = "The instant of the schedule it stands for"},
 };
 static const struct api_field run_status[] = {
     {"runId", API_UUID, .summary = "The run's id"},
@@ -214,6 +253,7 @@ static const struct api_field run_status[] = {
     {"startedAt", API_TIME, .nullable = true, .summary = "When its first attempt started"},
     {"completedAt", API_TIME, .nullable = true, .summary = "When it ended"},
     {"version", API_INTEGER, .summary = "The DAG version it runs"},
+    {"scheduledFor", API_TIME, .nullable = true, .summary = "The instant of the schedule it stands for"},
     {"error", API_STRING, .nullable = true, .summary = "Why it failed"},
     {"cancelRequestedAt", API_TIME, .nullable = true, .summary = "When it was first asked to cancel"},
     {"counts", API_REF, .ref = "TaskCounts", .summary = "Tasks by state, all of them"},
@@ -282,6 +322,7 @@ static const struct api_field worker[] = {
 #define SCHEMA(name, fields, summary) {name, summary, fields, sizeof fields / sizeof *fields}
 
 const struct api_schema api_table_schemas[] = {
+    SCHEMA("Backfill", backfill, "Instants of the past that are made up for"),
     SCHEMA("Cluster", cluster, "All nodes that work together"),
     SCHEMA("ClusterNode", cluster_node, "One `pawl serve` process"),
     SCHEMA("Dag", dag, "A named, versioned definition"),
@@ -292,12 +333,15 @@ const struct api_schema api_table_schemas[] = {
     SCHEMA("DeadLetterGroup", dead_letter_group, "Dead letters with the same error"),
     SCHEMA("DeadLetterStats", dead_letter_stats, "Dead letters by status"),
     SCHEMA("Error", error, "Why a request was refused"),
+    SCHEMA("Fire", fire, "What became of an instant of a schedule, or of a stretch of them"),
     SCHEMA("Health", health, "How everything is"),
     SCHEMA("HealthComponents", health_components, "Each part of the daemon"),
     SCHEMA("HealthEngine", health_engine, "The thread that drives all runs"),
     SCHEMA("HealthIsolation", health_isolation, "How tasks are kept together"),
     SCHEMA("HealthStore", health_store, "Where state is kept"),
     SCHEMA("HealthWorkers", health_workers, "The processes that run tasks"),
+    SCHEMA("Preview", preview, "When a schedule fires next"),
+    SCHEMA("PreviewFire", preview_fire, "One instant"),
     SCHEMA("Probe", probe, "The answer of a probe"),
     SCHEMA("Run", run, "One execution of one DAG version"),
     SCHEMA("RunStatus", run_status, "A run and its tasks"),

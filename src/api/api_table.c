@@ -6,6 +6,7 @@
 
 #include "api/api_handlers.h"
 #include "base/limits.h"
+#include "cron/cron.h"
 
 const struct api_param api_table_queries[API_QUERY_COUNT] = {
     [API_QUERY_LIMIT] = {"limit", API_INTEGER, 1, LIMIT_PAGE_MAX, LIMIT_PAGE_DEFAULT, NULL, "How many at most"},
@@ -32,6 +33,11 @@ const struct api_param api_table_queries[API_QUERY_COUNT] = {
     [API_QUERY_FOLLOW] = {"follow", API_BOOLEAN, 0, 1, 0, NULL, "Stay and send what is written until the attempt ends"},
     [API_QUERY_STATUS] = {"status", API_STRING, 0, 0, -1, api_names_resolutions,
                           "Only dead letters with this resolution status"},
+    [API_QUERY_EXPR] = {"expr", API_STRING, 1, CRON_TEXT_MAX, -1, NULL, "A cron expression; or give `dagId`"},
+    [API_QUERY_TZ] = {"tz", API_STRING, 1, 100, -1, NULL, "A time zone; the DAG's, or the daemon's, if absent"},
+    [API_QUERY_FROM] = {"from", API_TIME, 0, 0, -1, NULL, "Only what comes after it; now if absent"},
+    [API_QUERY_N] = {"n", API_INTEGER, 1, LIMIT_PREVIEW_MAX, 5, NULL, "How many instants"},
+    [API_QUERY_OUTCOME] = {"outcome", API_STRING, 0, 0, -1, api_names_fires, "Only records with this outcome"},
 };
 
 static const struct api_body body_filter = {
@@ -56,7 +62,12 @@ const struct api_param api_table_fields[API_FIELD_COUNT] = {
     [API_FIELD_ERROR] = {"error", API_STRING, 0, LIMIT_DESCRIPTION_BYTES_MAX, -1, NULL,
                          "Only those of a group: its `error`, as `GET /api/v1/dlq/groups` gives it"},
     [API_FIELD_MAX] = {"max", API_INTEGER, 1, LIMIT_PAGE_MAX, 100, NULL, "How many at most, newest first"},
-    [API_FIELD_DRY_RUN] = {"dryRun", API_BOOLEAN, 0, 1, 0, NULL, "Count only, do nothing"},
+    [API_FIELD_DRY_RUN] = {"dryRun", API_BOOLEAN, 0, 1, 0, NULL, "Only say what there is, do nothing"},
+    [API_FIELD_BACKFILL_FROM] = {"from", API_TIME, 0, 0, -1, NULL, "The first instant is not before it"},
+    [API_FIELD_TO] = {"to", API_TIME, 0, 0, -1, NULL, "The last instant is not after it; not in the future"},
+    [API_FIELD_BACKFILL_MAX] = {"max", API_INTEGER, 1, LIMIT_BACKFILL_MAX, LIMIT_BACKFILL_MAX, NULL,
+                                "At most so many instants, oldest first"},
+    [API_FIELD_AGAIN] = {"again", API_BOOLEAN, 0, 1, 0, NULL, "Those that were fired before too"},
 };
 
 #define FIELD(id) (1u << API_FIELD_##id)
@@ -76,6 +87,10 @@ static const struct api_body body_bulk = {
     "DeadLetterBulk", "What to do with many dead letters",
     {API_FIELD_ACTION, API_FIELD_FILTER, API_FIELD_MAX, API_FIELD_DRY_RUN, API_FIELD_REASON, API_FIELD_NOTES,
      API_FIELD_RESOLVED_BY}, FIELD(ACTION), false};
+static const struct api_body body_backfill = {
+    "BackfillRequest", "What of the past to make up for",
+    {API_FIELD_BACKFILL_FROM, API_FIELD_TO, API_FIELD_BACKFILL_MAX, API_FIELD_DRY_RUN, API_FIELD_AGAIN},
+    FIELD(BACKFILL_FROM) | FIELD(TO), false};
 
 #define RUN_MAKING_TEXT                                                                                          \
     "The answer comes when the run is durable. The same `Idempotency-Key` within 24 hours gives the same run "   \
@@ -94,6 +109,7 @@ const struct api_tag api_table_tags[] = {
     {"events", "What changes, as it changes"},
     {"health", "Health, probes and metrics"},
     {"runs", "Runs and their tasks"},
+    {"schedules", "When DAGs fire by themselves"},
 };
 const size_t api_table_tag_count = sizeof api_table_tags / sizeof *api_table_tags;
 
@@ -132,6 +148,24 @@ const struct api_route api_table_routes[] = {
     {HTTP_POST, "/api/v1/dags/{dagId}/resume", "resumeDag", "dags", "Lets a DAG's schedule go on", NULL,
      API_ROLE_OPERATOR, .body = &body_empty, .status = 204, .needs_store = true, .errors = {ERROR_DAG_NOT_FOUND},
      .handler = api_resume_dag},
+
+    {HTTP_GET, "/api/v1/dags/{dagId}/fires", "listDagFires", "schedules",
+     "What became of the instants of a DAG's schedule, newest first",
+     "Each instant is covered by one record; a stretch of skipped ones shares one. Also of a DAG that was deleted.",
+     API_ROLE_VIEWER, {API_QUERY_LIMIT, API_QUERY_OFFSET, API_QUERY_BEFORE, API_QUERY_OUTCOME}, .status = 200,
+     .schema = "Fire", .is_list = true, .needs_store = true, .errors = {ERROR_DAG_NOT_FOUND},
+     .handler = api_list_dag_fires},
+    {HTTP_POST, "/api/v1/dags/{dagId}/backfill", "backfillDag", "schedules",
+     "Fires instants of the schedule that have passed",
+     "202 when they wait to be fired, 200 for a dry run. What was fired before is left out unless `again` is true.",
+     API_ROLE_OPERATOR, .body = &body_backfill, .status = 202, .also = 200, .schema = "Backfill",
+     .needs_store = true, .errors = {ERROR_DAG_NOT_FOUND, ERROR_NO_SCHEDULE, ERROR_FULL},
+     .handler = api_backfill_dag},
+    {HTTP_GET, "/api/v1/schedule/preview", "previewSchedule", "schedules", "When a schedule fires next",
+     "Of an expression or of a DAG: the local time, UTC, and why then.", API_ROLE_VIEWER,
+     {API_QUERY_EXPR, API_QUERY_DAG_ID, API_QUERY_TZ, API_QUERY_FROM, API_QUERY_N}, .status = 200,
+     .schema = "Preview", .needs_store = true, .errors = {ERROR_DAG_NOT_FOUND, ERROR_NO_SCHEDULE},
+     .handler = api_preview_schedule},
 
     /* runs */
     {HTTP_POST, "/api/v1/dags/{dagId}/runs", "triggerDag", "runs", "Starts a run of a DAG's latest version",

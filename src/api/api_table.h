@@ -48,6 +48,11 @@ enum api_query {
     API_QUERY_LOG_LIMIT,    /* "limit" of a log */
     API_QUERY_FOLLOW,
     API_QUERY_STATUS,
+    API_QUERY_EXPR,
+    API_QUERY_TZ,
+    API_QUERY_FROM,
+    API_QUERY_N,
+    API_QUERY_OUTCOME,
     API_QUERY_COUNT
 };
 
@@ -80,6 +85,10 @@ enum api_field_id {
     API_FIELD_ERROR,
     API_FIELD_MAX,
     API_FIELD_DRY_RUN,
+    API_FIELD_BACKFILL_FROM,    /* "from" of a backfill */
+    API_FIELD_TO,
+    API_FIELD_BACKFILL_MAX,     /* "max" of a backfill */
+    API_FIELD_AGAIN,
     API_FIELD_COUNT
 };
 extern const struct api_param api_table_fields[API_FIELD_COUNT];
@@ -167,6 +176,7 @@ size_t api_table_errors(const struct api_route *route, enum error_code *codes);
 /* Sets of names */
 api_names api_names_run_states, api_names_task_states, api_names_attempt_states, api_names_worker_states,
     api_names_failures, api_names_triggers, api_names_resolutions, api_names_errors, api_names_rerun_from,
-    api_names_rerun_version, api_names_bulk_actions, api_names_health, api_names_waits, api_names_rooms;
+    api_names_rerun_version, api_names_bulk_actions, api_names_health, api_names_waits, api_names_rooms,
+    api_names_fires, api_names_fire_reasons, api_names_fire_whys;
 
 #endif

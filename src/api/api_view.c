@@ -45,6 +45,7 @@ static void add_run(struct json *json, const struct record_run *run)
     json_kv_time(json, "startedAt", run->started_ms);
     json_kv_time(json, "completedAt", run->completed_ms);
     json_kv_int(json, "version", run->dag_version);
+    json_kv_time(json, "scheduledFor", run->scheduled_ms);
 }
 
 void api_view_run(struct json *json, const struct record_run *run)
