@@ -86,6 +86,13 @@ enum cli_option_id {
     CLI_ROLE,
     CLI_TOKEN_NAME,
     CLI_EXPIRES,
+    CLI_TZ,
+    CLI_SINCE,
+    CLI_TO,
+    CLI_COUNT,
+    CLI_MAX,
+    CLI_DRY_RUN,
+    CLI_AGAIN,
     CLI_OPTION_COUNT
 };
 

@@ -15,6 +15,8 @@ int cli_dags_delete(struct cli *cli, struct error *err);
 int cli_dags_pause(struct cli *cli, struct error *err);
 int cli_dags_resume(struct cli *cli, struct error *err);
 int cli_trigger(struct cli *cli, struct error *err);
+int cli_cron_preview(struct cli *cli, struct error *err);
+int cli_backfill(struct cli *cli, struct error *err);
 int cli_runs_list(struct cli *cli, struct error *err);
 int cli_runs_show(struct cli *cli, struct error *err);
 int cli_runs_watch(struct cli *cli, struct error *err);

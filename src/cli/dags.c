@@ -69,6 +69,17 @@ static int show_latest_runs(struct cli *cli, struct cli_remote *remote, const ch
     return rc;
 }
 
+/* Best effort: a daemon of an older version does not know. */
+static void show_next_fire(struct cli *cli, struct cli_remote *remote, const char *id)
+{
+    json_t *answer = NULL;
+    if (cli_remote_get_json(remote, arena_printf(&cli->arena, "/api/v1/schedule/preview?n=1&dagId=%s", id), &answer,
+                            NULL) == 0)
+        buf_printf(&cli->out, "next fire  %s\n",
+                   cli_json_text(json_array_get(json_object_get(answer, "next"), 0), "local"));
+    json_decref(answer);
+}
+
 int cli_dags_show(struct cli *cli, struct error *err)
 {
     char id[UUID_TEXT_LEN + 1];
@@ -92,6 +103,8 @@ int cli_dags_show(struct cli *cli, struct error *err)
         cli_show_body(cli, &body);
     else if ((rc = cli_remote_parse(&body, &dag, err)) == 0) {
         cli_show_object(cli, dag);
+        if (cli_json_text(dag, "schedule")[0] && !json_is_true(json_object_get(dag, "paused")))
+            show_next_fire(cli, &remote, id);
         rc = show_latest_runs(cli, &remote, id, err);
     }
 out:
