@@ -85,15 +85,16 @@ static void check_integer(const char *path, const struct api_param *param)
 
 static void check_parameter(const char *path, const struct api_param *param)
 {
-    char target[1000], longer[400];
+    char target[1500], longer[1100];
     if (param->type == API_INTEGER) {
         check_integer(path, param);
         return;
     }
-    if (param->type == API_UUID || param->type == API_BOOLEAN || param->values) {
+    if (param->type == API_UUID || param->type == API_BOOLEAN || param->type == API_TIME || param->values) {
         (void)snprintf(target, sizeof target, "%s?%s=perhaps", path, param->name);
         expect("GET", target, "", NULL, 400, "BAD_REQUEST", "perhaps");
     } else {
+        assert_true((size_t)param->max + 2 <= sizeof longer);
         memset(longer, 'a', sizeof longer - 1);
         longer[param->max + 1] = '\0';
         (void)snprintf(target, sizeof target, "%s?%s=%s", path, param->name, longer);
