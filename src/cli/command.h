@@ -90,8 +90,7 @@ enum cli_option_id {
     CLI_SINCE,
     CLI_TO,
     CLI_COUNT,
-    CLI_MAX,
-    CLI_DRY_RUN,
+    CLI_MAX_INSTANTS,
     CLI_AGAIN,
     CLI_OPTION_COUNT
 };

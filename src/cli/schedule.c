@@ -115,8 +115,8 @@ static void add_request(struct buf *out, const struct cli *cli, int64_t from_ms,
     json_begin_object(&json);
     json_kv_time(&json, "from", from_ms);
     json_kv_time(&json, "to", to_ms);
-    if (cli_given(cli, CLI_MAX))
-        json_kv_int(&json, "max", cli_number(cli, CLI_MAX));
+    if (cli_given(cli, CLI_MAX_INSTANTS))
+        json_kv_int(&json, "max", cli_number(cli, CLI_MAX_INSTANTS));
     json_kv_bool(&json, "dryRun", cli_flag(cli, CLI_DRY_RUN));
     json_kv_bool(&json, "again", cli_flag(cli, CLI_AGAIN));
     json_end_object(&json);

@@ -141,7 +141,7 @@ const struct cli_command cli_commands[] = {
              "schedule's runs may overlap). What was fired before is left out unless --again is given. The command "
              "ends when the instants are on disk; the runs have 'backfill' as what made them.",
      .operands = {ONE_DAG},
-     .options = OPTIONS(CLI_SINCE, CLI_TO, CLI_MAX, CLI_DRY_RUN, CLI_AGAIN, CLI_OUTPUT, REMOTE),
+     .options = OPTIONS(CLI_SINCE, CLI_TO, CLI_MAX_INSTANTS, CLI_DRY_RUN, CLI_AGAIN, CLI_OUTPUT, REMOTE),
      .examples = {{"backfill nightly --from 2026-11-01T00:00:00Z --dry-run", "what would be fired"},
                   {"backfill nightly --from 2026-11-01T00:00:00Z --to 2026-11-08T00:00:00Z", "a week"}},
      .run = cli_backfill},
