@@ -19,13 +19,9 @@ foreach(module IN LISTS PAWL_MODULES)
 endforeach()
 
 # Files for the program itself, compiled in: src/<module>/embed/NAME is there as
-# `const unsigned char <module>_embed_NAME[]` and `const size_t <module>_embed_NAME_len`. Those of web are in ui/dist.
+# `const unsigned char <module>_embed_NAME[]` and `const size_t <module>_embed_NAME_len`.
 foreach(module IN LISTS PAWL_MODULES)
-    set(folder ${PROJECT_SOURCE_DIR}/src/${module}/embed)
-    if(module STREQUAL "web")
-        set(folder ${PROJECT_SOURCE_DIR}/ui/dist)
-    endif()
-    file(GLOB files CONFIGURE_DEPENDS ${folder}/*)
+    file(GLOB files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${module}/embed/*)
     foreach(path IN LISTS files)
         get_filename_component(name ${path} NAME)
         string(MAKE_C_IDENTIFIER "${module}_embed_${name}" symbol)
@@ -37,6 +33,15 @@ foreach(module IN LISTS PAWL_MODULES)
         target_sources(pawl_${module} PRIVATE ${out})
     endforeach()
 endforeach()
+
+# The web UI's files, whatever they are called.
+file(GLOB web_files CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/ui/dist/*)
+set(out ${CMAKE_CURRENT_BINARY_DIR}/embed/web_files.c)
+add_custom_command(OUTPUT ${out}
+    COMMAND ${PROJECT_SOURCE_DIR}/tools/embed-web ${out} ${web_files}
+    DEPENDS ${web_files} ${PROJECT_SOURCE_DIR}/tools/embed-web
+    COMMENT "Embedding the web UI" VERBATIM)
+target_sources(pawl_web PRIVATE ${out})
 
 file(STRINGS ${PROJECT_SOURCE_DIR}/tools/layers lines REGEX "^uses ")
 foreach(line IN LISTS lines)

@@ -44,6 +44,7 @@ struct api_call {
     const struct api_route *route;  /* NULL when no route was found */
     struct uuid id;                 /* the one UUID of the path: {dagId}, {runId}, {workerId}, {id} */
     struct http_text task_id;       /* {taskId}, decoded; .text NULL without */
+    struct http_text file;          /* {file}, decoded; .text NULL without */
     struct api_value query[API_QUERY_COUNT];
     struct api_value body[API_FIELD_COUNT];
     const char *idempotency_key;    /* NULL: none */
@@ -74,6 +75,9 @@ void api_reply(struct api_call *call, unsigned status, const char *content_type,
 /* `len` bytes of a file from `offset`; the descriptor becomes the reply's. */
 void api_reply_file(struct api_call *call, unsigned status, const char *content_type, int take_fd, uint64_t offset,
                     uint64_t len);
+/* Bytes that live as long as the process. */
+void api_reply_static(struct api_call *call, unsigned status, const char *content_type,
+                      const struct http_static *bytes);
 void api_reply_empty(struct api_call *call, unsigned status);
 void api_reply_header(struct api_call *call, const char *name, const char *value); /* name is a literal */
 /* Sets ETag (quotes are added); true: the client has it, 304 was answered and the handler is done. */

@@ -38,6 +38,8 @@ static bool check_path(struct api_call *call, const struct http_match *match)
         const struct http_text *value = &match->values[i];
         if (len == strlen("taskId") && memcmp(name, "taskId", len) == 0) {
             call->task_id = *value;
+        } else if (len == strlen("file") && memcmp(name, "file", len) == 0) {
+            call->file = *value;
         } else if (!uuid_parse_len(value->text, value->len, &call->id)) {
             api_fail(call, ERROR_BAD_REQUEST, "%.*s must be a UUID, not '%.60s'", (int)len, name, value->text);
             return false;

@@ -157,13 +157,13 @@ static void put_page_head(struct buf *out, const char *title)
 {
     buf_printf(out, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>%s</title>"
                "<meta name=\"viewport\" content=\"width=device-width\">"
-               "<link rel=\"stylesheet\" href=\"/docs/style.css\"></head><body>\n<h1>%s</h1>\n", title, title);
+               "<link rel=\"stylesheet\" href=\"docs/style.css\"></head><body>\n<h1>%s</h1>\n", title, title);
 }
 
 static void put_docs(struct buf *out)
 {
     put_page_head(out, "pawl " PAWL_VERSION ": REST API");
-    buf_add_text(out, "<p>The same for programs: <a href=\"/docs/openapi.yaml\">openapi.yaml</a>. Any request can be "
+    buf_add_text(out, "<p>The same for programs: <a href=\"docs/openapi.yaml\">openapi.yaml</a>. Any request can be "
                  "refused with 400, 403, 414, 431 or 500; what an operation adds to these stands with it.</p>\n");
     for (size_t i = 0; i < api_table_tag_count; i++) {
         buf_printf(out, "<h2 id=\"tag-%s\">%s</h2>\n", api_table_tags[i].name, api_table_tags[i].summary);
@@ -185,13 +185,13 @@ static void put_docs(struct buf *out)
 }
 
 /* Bytes that are made of the program alone: their hash is their tag. */
-static void reply_document(struct api_call *call, const char *policy, struct buf *take_body)
+static void reply_document(struct api_call *call, struct buf *take_body)
 {
     char tag[20];
     (void)snprintf(tag, sizeof tag, "%016" PRIx64, map_hash_stable(take_body->bytes, take_body->len));
     if (!api_reply_etag(call, tag)) {
         if (strncmp(call->route->content_type, "text/html", 9) == 0)
-            api_reply_header(call, "Content-Security-Policy", policy);
+            api_reply_header(call, "Content-Security-Policy", page_policy);
         api_reply(call, 200, call->route->content_type, take_body);
     }
     buf_fini(take_body);
@@ -201,48 +201,52 @@ void api_get_openapi(struct api_call *call)
 {
     struct buf body = BUF_INIT;
     api_openapi(&body);
-    reply_document(call, page_policy, &body);
+    reply_document(call, &body);
 }
 
 void api_get_docs(struct api_call *call)
 {
     struct buf body = BUF_INIT;
     put_docs(&body);
-    reply_document(call, page_policy, &body);
+    reply_document(call, &body);
 }
 
 void api_get_docs_style(struct api_call *call)
 {
     struct buf body = BUF_INIT;
     buf_add_text(&body, style);
-    reply_document(call, page_policy, &body);
+    reply_document(call, &body);
 }
 
-/* The UI's page may load its own script and style and talk to this server, nothing else; strings never become
- * markup. */
-static const char ui_policy[] = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-                                "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-                                "require-trusted-types-for 'script'; trusted-types 'none'";
+/* The UI's page may load its own files and talk to this server, nothing else; strings never become markup. */
+static const char ui_policy[] =
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data: blob:; "
+    "font-src 'self'; worker-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
-static void reply_ui(struct api_call *call, enum web_file file)
+static void reply_ui(struct api_call *call, const char *name)
 {
-    struct web_bytes web = web_get(file);
-    struct buf body = BUF_INIT;
-    buf_add(&body, web.bytes, web.len);
-    reply_document(call, ui_policy, &body);
+    const struct web_file *file = web_find(name);
+    if (!file) {
+        api_fail(call, ERROR_NOT_FOUND, "The web UI has no file of this name");
+        return;
+    }
+    if (file->is_hashed)
+        api_reply_header(call, "Cache-Control", "public, max-age=31536000, immutable");
+    if (api_reply_etag(call, file->tag))
+        return;
+    if (strncmp(file->content_type, "text/html", 9) == 0)
+        api_reply_header(call, "Content-Security-Policy", ui_policy);
+    api_reply_static(call, 200, file->content_type,
+                     &(struct http_static){file->bytes, file->len, file->packed, file->packed_len});
 }
 
 void api_get_ui_page(struct api_call *call)
 {
-    reply_ui(call, WEB_PAGE);
+    reply_ui(call, "index.html");
 }
 
-void api_get_ui_script(struct api_call *call)
+void api_get_ui_file(struct api_call *call)
 {
-    reply_ui(call, WEB_SCRIPT);
-}
-
-void api_get_ui_style(struct api_call *call)
-{
-    reply_ui(call, WEB_STYLE);
+    reply_ui(call, call->file.text);
 }

@@ -82,7 +82,6 @@ void api_get_openapi(struct api_call *call);
 void api_get_docs(struct api_call *call);
 void api_get_docs_style(struct api_call *call);
 void api_get_ui_page(struct api_call *call);
-void api_get_ui_script(struct api_call *call);
-void api_get_ui_style(struct api_call *call);
+void api_get_ui_file(struct api_call *call);
 
 #endif

@@ -30,6 +30,18 @@ void api_reply_json(struct api_call *call, unsigned status, struct buf *take_bod
     api_reply(call, status, json_media_type, take_body);
 }
 
+void api_reply_static(struct api_call *call, unsigned status, const char *content_type,
+                      const struct http_static *bytes)
+{
+    if (!call->offline) {
+        http_reply_static(call->request, status, content_type, bytes);
+        return;
+    }
+    struct buf body = BUF_INIT;
+    buf_add(&body, bytes->bytes, bytes->len);
+    api_reply(call, status, content_type, &body);
+}
+
 static int read_whole(int fd, uint64_t offset, uint64_t len, struct buf *out)
 {
     while (len > 0) {

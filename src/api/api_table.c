@@ -296,10 +296,9 @@ const struct api_route api_table_routes[] = {
      .handler = api_get_docs_style},
     {HTTP_GET, "/", "getHome", "documents", "The web UI", NULL, API_ROLE_NONE, .status = 200,
      .content_type = "text/html; charset=utf-8", .etag = true, .handler = api_get_ui_page},
-    {HTTP_GET, "/ui/app.js", "getUiScript", "documents", "The web UI's script", NULL, API_ROLE_NONE, .status = 200,
-     .content_type = "text/javascript; charset=utf-8", .etag = true, .hidden = true, .handler = api_get_ui_script},
-    {HTTP_GET, "/ui/app.css", "getUiStyle", "documents", "How the web UI looks", NULL, API_ROLE_NONE, .status = 200,
-     .content_type = "text/css; charset=utf-8", .etag = true, .hidden = true, .handler = api_get_ui_style},
+    {HTTP_GET, "/ui/{file}", "getUiFile", "documents", "What the web UI loads",
+     "Names that hold a hash of their content may be kept for ever.", API_ROLE_NONE, .status = 200, .etag = true,
+     .hidden = true, .errors = {ERROR_NOT_FOUND}, .handler = api_get_ui_file},
 };
 const size_t api_table_route_count = sizeof api_table_routes / sizeof *api_table_routes;
 
@@ -346,6 +345,7 @@ const char *api_table_parameter_text(const char *name, size_t len)
         {"taskId", "A task's id in its DAG; `/` is sent as `%2F`"},
         {"workerId", "A worker's id"},
         {"id", "The id"},
+        {"file", "A file's name"},
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (strlen(texts[i].name) == len && memcmp(texts[i].name, name, len) == 0)

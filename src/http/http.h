@@ -98,9 +98,15 @@ const char *http_query(const struct http_request *request, const char *name);
 
 /* Replies. One of these once per request. Bodies over a few KiB are compressed when the client takes gzip. */
 void http_reply(struct http_request *request, unsigned status, const char *content_type, struct buf *take_body);
-/* `bytes` live as long as the process. */
-void http_reply_static(struct http_request *request, unsigned status, const char *content_type, const void *bytes,
-                       size_t len);
+/* Bytes that live as long as the process. */
+struct http_static {
+    const void *bytes;
+    size_t len;
+    const void *packed;             /* the same as gzip; NULL: not there, and not worth while */
+    size_t packed_len;
+};
+void http_reply_static(struct http_request *request, unsigned status, const char *content_type,
+                       const struct http_static *body);
 /* `len` bytes of a file from `offset`, sent without being read into memory; the descriptor becomes the reply's. */
 void http_reply_file(struct http_request *request, unsigned status, const char *content_type, int take_fd,
                      uint64_t offset, uint64_t len);

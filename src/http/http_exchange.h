@@ -73,8 +73,7 @@ struct http_reply {
     unsigned status;
     const char *content_type;
     struct buf body;
-    const void *static_bytes;
-    size_t static_len;
+    struct http_static fixed;       /* when is_static */
     int file_fd;                    /* when has_file */
     bool has_file;
     uint64_t file_offset;

@@ -27,13 +27,12 @@ void http_reply(struct http_request *request, unsigned status, const char *conte
     *take_body = BUF_INIT;
 }
 
-void http_reply_static(struct http_request *request, unsigned status, const char *content_type, const void *bytes,
-                       size_t len)
+void http_reply_static(struct http_request *request, unsigned status, const char *content_type,
+                       const struct http_static *body)
 {
     struct http_reply *reply = begin(request, status, content_type);
     reply->is_static = true;
-    reply->static_bytes = bytes;
-    reply->static_len = len;
+    reply->fixed = *body;
 }
 
 void http_reply_file(struct http_request *request, unsigned status, const char *content_type, int take_fd,
@@ -98,7 +97,7 @@ bool http_replied(const struct http_request *request)
 static bool is_compressible(const char *type)
 {
     return type && (strncmp(type, "text/", 5) == 0 || strncmp(type, "application/json", 16) == 0
-                    || strncmp(type, "application/yaml", 16) == 0);
+                    || strncmp(type, "application/yaml", 16) == 0 || strncmp(type, "image/svg+xml", 13) == 0);
 }
 
 /* Level 1: on a fast network more costs longer than it saves. */
@@ -153,32 +152,39 @@ static void add_headers(struct http_exchange *exchange, struct MHD_Response *res
     }
     if (compressed)
         add_header(response, "Content-Encoding", "gzip");
-    if (is_compressible(reply->content_type) && may_compress)
+    if ((is_compressible(reply->content_type) && may_compress) || reply->fixed.packed)
         add_header(response, "Vary", "Accept-Encoding");
     if (atomic_load(&exchange->server->stopping))
         add_header(response, "Connection", "close");
 }
 
+static struct MHD_Response *static_response(struct http_exchange *exchange, bool *ret_compressed)
+{
+    const struct http_static *fixed = &exchange->reply.fixed;
+    *ret_compressed = fixed->packed && exchange->head.accepts_gzip;
+    const void *bytes = *ret_compressed ? fixed->packed : fixed->bytes;
+    size_t len = *ret_compressed ? fixed->packed_len : fixed->len;
+    exchange->sent_bytes = len;
+    return MHD_create_response_from_buffer(len, len ? (void *)(uintptr_t)bytes : NULL, MHD_RESPMEM_PERSISTENT);
+}
+
 static struct MHD_Response *body_response(struct http_exchange *exchange, bool *ret_compressed)
 {
     struct http_reply *reply = &exchange->reply;
-    const void *bytes = reply->is_static ? reply->static_bytes : reply->body.bytes;
-    size_t len = reply->is_static ? reply->static_len : reply->body.len;
+    const void *bytes = reply->body.bytes;
+    size_t len = reply->body.len;
     struct buf packed = BUF_INIT;
     if (len >= HTTP_GZIP_MIN && exchange->head.accepts_gzip && is_compressible(reply->content_type)
         && compress_body(bytes, len, &packed)) {
         *ret_compressed = true;
         buf_fini(&reply->body);
         reply->body = packed;
-        reply->is_static = false;
         bytes = packed.bytes;
         len = packed.len;
     }
     exchange->sent_bytes = len;
     if (len == 0)
         return MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
-    if (reply->is_static)
-        return MHD_create_response_from_buffer(len, (void *)(uintptr_t)bytes, MHD_RESPMEM_PERSISTENT);
     struct MHD_Response *response =
         MHD_create_response_from_buffer_with_free_callback(len, reply->body.bytes, mem_free);
     if (response)
@@ -207,7 +213,7 @@ enum MHD_Result http_reply_send(struct http_exchange *exchange)
         response = http_stream_response(reply->stream);
         reply->stream = NULL; /* the response's now, also when it could not be made */
     } else {
-        response = body_response(exchange, &compressed);
+        response = reply->is_static ? static_response(exchange, &compressed) : body_response(exchange, &compressed);
         set_patience(exchange);
     }
     if (!response)

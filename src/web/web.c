@@ -1,23 +1,11 @@
 #include "web/web.h"
 
-#include <assert.h>
-#include <stdbool.h>
+#include <string.h>
 
-extern const unsigned char web_embed_index_html[], web_embed_app_js[], web_embed_app_css[];
-extern const size_t web_embed_index_html_len, web_embed_app_js_len, web_embed_app_css_len;
-
-struct web_bytes web_get(enum web_file file)
+const struct web_file *web_find(const char *name)
 {
-    switch (file) {
-    case WEB_PAGE:
-        return (struct web_bytes){web_embed_index_html, web_embed_index_html_len};
-    case WEB_SCRIPT:
-        return (struct web_bytes){web_embed_app_js, web_embed_app_js_len};
-    case WEB_STYLE:
-        return (struct web_bytes){web_embed_app_css, web_embed_app_css_len};
-    case WEB_FILE_COUNT:
-        break;
-    }
-    assert(false);
-    return (struct web_bytes){0};
+    for (size_t i = 0; i < web_file_count; i++)
+        if (strcmp(web_files[i].name, name) == 0)
+            return &web_files[i];
+    return NULL;
 }

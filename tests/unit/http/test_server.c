@@ -146,7 +146,7 @@ static void on_request(void *cls, struct http_request *request)
     } else if (path_is(request, "tag")) {
         if (http_reply_etag(request, "t1"))
             return;
-        http_reply_static(request, 200, "text/plain", "tagged", 6);
+        http_reply_static(request, 200, "text/plain", &(struct http_static){"tagged", 6, "packed-", 7});
     } else if (path_is(request, "big")) {
         memset(buf_extend(&body, BIG), 'x', BIG);
         http_reply(request, 200, "text/plain", &body);
@@ -160,7 +160,7 @@ static void on_request(void *cls, struct http_request *request)
 static void on_resume(void *cls, struct http_request *request)
 {
     (void)cls;
-    http_reply_static(request, 201, "text/plain", "resumed", 7);
+    http_reply_static(request, 201, "text/plain", &(struct http_static){.bytes = "resumed", .len = 7});
 }
 
 static void on_done(void *cls, struct http_request *request, unsigned status, uint64_t sent)
