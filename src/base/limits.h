@@ -46,6 +46,8 @@ enum {
     LIMIT_LOG_INLINE_BYTES_MAX = 1024,               /* a log so short, of an attempt so brief, becomes no file */
     LIMIT_LOG_INLINE_MS = 200,                       /* but is kept with the attempt's row */
     LIMIT_ERROR_TEXT_BYTES_MAX = 1000,               /* the error text kept with an attempt */
+    LIMIT_SECRET_BYTES_MIN = 4,                      /* a shorter value cannot be hidden in a log */
+    LIMIT_SECRET_BYTES_MAX = 64 * 1024,
 
     /* workers */
     LIMIT_WORKERS_MAX = 1024,

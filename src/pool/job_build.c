@@ -317,10 +317,13 @@ int pool_job_build(struct pool_run_jobs *run, uint32_t task_index, uint32_t numb
     };
     state_log_path(&jobs->log_path, jobs->data_dir, run->run_id, task_index, number);
     job.log_path = buf_text(&jobs->log_path);
-    int code = task->type == DAG_TASK_HTTP ? build_request(run, task, &job, err)
+    int code = pool_run_env_load_secrets(&run->env, err);
+    if (!code)
+        code = task->type == DAG_TASK_HTTP ? build_request(run, task, &job, err)
                                            : build_process(run, task, number, &job, err);
     if (code)
         return code;
+    job.secrets = list_of(&run->env.secret_values, run->env.secret_count);
     job.env = list_of(&jobs->env, job.env.count);
     job.argv = list_of(&jobs->argv, job.argv.count);
     job.headers = list_of(&jobs->headers, job.headers.count);

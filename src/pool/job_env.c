@@ -108,11 +108,39 @@ void pool_env_add_process(struct pool_env *env, char *const *environment, bool i
 static const char *find_secret(void *context, const char *name)
 {
     struct pool_run_env *env = context;
+    const struct dag_words *names = &env->dag->secrets;
     env->asked_secret = true;
+    for (uint32_t i = 0; i < names->count; i++)
+        if (strcmp(names->items[i], name) == 0 && env->secret_at[i] != POOL_SECRET_UNKNOWN)
+            return env->secret_values.bytes + env->secret_at[i];
+    return NULL;
+}
+
+static const char *read_secret(struct pool_run_env *env, const char *name)
+{
     const char *value = env->secrets.find ? env->secrets.find(env->secrets.context, name) : NULL;
-    if (!value && env->inherit)
-        value = pool_env_get(env->process, name, strlen(name));
-    return value;
+    return !value && env->inherit ? pool_env_get(env->process, name, strlen(name)) : value;
+}
+
+int pool_run_env_load_secrets(struct pool_run_env *env, struct error *err)
+{
+    const struct dag_words *names = &env->dag->secrets;
+    buf_clear(&env->secret_values);
+    env->secret_count = 0;
+    for (uint32_t i = 0; i < names->count; i++) {
+        const char *value = read_secret(env, names->items[i]);
+        env->secret_at[i] = POOL_SECRET_UNKNOWN;
+        if (!value)
+            continue;
+        size_t len = strlen(value);
+        if (len < LIMIT_SECRET_BYTES_MIN || len > LIMIT_SECRET_BYTES_MAX)
+            return error_set(err, ERROR_BAD_REQUEST, "the secret '%.100s' has %zu bytes: what is to be hidden in logs "
+                             "has %d to %d", names->items[i], len, LIMIT_SECRET_BYTES_MIN, LIMIT_SECRET_BYTES_MAX);
+        env->secret_at[i] = env->secret_values.len;
+        env->secret_count++;
+        buf_add(&env->secret_values, value, len + 1);
+    }
+    return 0;
 }
 
 static const struct dag_var *find_dag_var(const struct dag_vars *vars, const char *name)
@@ -153,6 +181,9 @@ void pool_run_env_init(struct pool_run_env *env, const struct pool_env *process,
     env->source = (struct dag_expand_source){.find = find_secret, .context = env};
     for (size_t i = 0; i < process->count; i++)
         put(&env->fixed, process->vars[i].text, process->vars[i].name_len, process->vars[i].len);
+    env->secret_at = mem_new_array(size_t, dag->secrets.count);
+    for (uint32_t i = 0; i < dag->secrets.count; i++)
+        env->secret_at[i] = POOL_SECRET_UNKNOWN;
     env->late = mem_new_array(uint32_t, dag->env.count);
     for (uint32_t i = 0; i < dag->env.count; i++) {
         const struct dag_var *var = &dag->env.items[i];
@@ -173,6 +204,10 @@ void pool_run_env_fini(struct pool_run_env *env)
 {
     pool_env_fini(&env->fixed);
     mem_free(env->late);
+    mem_free(env->secret_at);
+    if (env->secret_values.bytes)
+        explicit_bzero(env->secret_values.bytes, env->secret_values.cap);
+    buf_fini(&env->secret_values);
     buf_fini(&env->over);
     buf_fini(&env->value);
 }

@@ -19,6 +19,8 @@
 /* Linux takes no longer string into an execve (MAX_ARG_STRLEN with 4 KiB pages), its NUL not counted. */
 enum { POOL_STRING_BYTES_MAX = 128 * 1024 - 1 };
 
+#define POOL_SECRET_UNKNOWN SIZE_MAX
+
 struct pool_env_var {
     const char *text;       /* NAME=value, terminated */
     size_t name_len;
@@ -57,6 +59,9 @@ struct pool_run_env {
     uint32_t late_count;
     uint64_t builds;
     bool asked_secret;                  /* set by the source below */
+    struct buf secret_values;           /* of the attempt being made, each with its NUL; the DAG's order */
+    size_t *secret_at;                  /* where each of the DAG's begins there; POOL_SECRET_UNKNOWN */
+    uint32_t secret_count;              /* in secret_values */
     struct dag_expand_source source;    /* what dag_expand gets for this run; its context is this struct */
     struct buf over, value;             /* scratch */
 };
@@ -65,6 +70,10 @@ struct pool_run_env {
 void pool_run_env_init(struct pool_run_env *env, const struct pool_env *process, bool inherit, struct dag *dag,
                        const struct pool_run_facts *facts, const struct dag_expand_source *secrets);
 void pool_run_env_fini(struct pool_run_env *env);
+
+/* Before the texts of each attempt are made: its secrets, read once, so that what a task gets is what is hidden. One
+ * that is not configured is an error of whoever asks for it. ERROR_BAD_REQUEST for one that cannot be hidden. */
+int pool_run_env_load_secrets(struct pool_run_env *env, struct error *err);
 
 /* Appends the environment of one attempt to out. `virtual_env` (absolute) is NULL when there is none. ERROR_BAD_REQUEST
  * or ERROR_TOO_BIG with a sentence. */

@@ -4,13 +4,12 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/buf.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
-
-enum { SECRET_BYTES_MAX = 64 * 1024 };
 
 void server_secrets_clear(struct server_secrets *secrets)
 {
@@ -22,16 +21,21 @@ void server_secrets_clear(struct server_secrets *secrets)
 
 static char *read_file(const char *name, const char *path)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* nobody may write to a pipe of that name */
     if (fd < 0) {
         log_error("secret %s: its file cannot be opened: %s", name, strerror(errno));
         return NULL;
     }
-    char *text = mem_zalloc(SECRET_BYTES_MAX + 1);
-    ssize_t len = read(fd, text, SECRET_BYTES_MAX);
+    char *text = mem_zalloc(LIMIT_SECRET_BYTES_MAX + 3);
+    ssize_t len = read(fd, text, LIMIT_SECRET_BYTES_MAX + 2);
+    const char *problem = len < 0 ? strerror(errno)
+                        : fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) ? "it is no file"
+                        : memchr(text, '\0', (size_t)len) ? "a secret may not hold a NUL byte" : NULL;
     (void)close(fd);
-    if (len < 0) {
-        log_error("secret %s: its file cannot be read: %s", name, strerror(errno));
+    if (problem) {
+        log_error("secret %s: its file cannot be read: %s", name, problem);
+        explicit_bzero(text, LIMIT_SECRET_BYTES_MAX + 3);
         mem_free(text);
         return NULL;
     }

@@ -54,6 +54,7 @@ void worker_attempt_free_gone(struct worker *worker)
         mem_free(attempt->frame);
         mem_free(attempt->error);
         worker_output_free(&attempt->output);
+        worker_mask_free(attempt->mask);
         mem_free(attempt);
     }
     worker->gone = NULL;
@@ -127,6 +128,25 @@ void worker_attempt_began(struct worker *worker, struct worker_attempt *attempt)
     tell_started(worker, attempt, MESSAGE_STARTED);
 }
 
+/* Most attempts with secrets say nothing. */
+static bool has_mask(struct worker_attempt *attempt)
+{
+    if (attempt->job.secrets.count && !attempt->mask)
+        attempt->mask = worker_mask_new(&attempt->job.secrets);
+    return attempt->mask;
+}
+
+bool worker_attempt_hides(struct worker_attempt *attempt, const char *text)
+{
+    if (!has_mask(attempt))
+        return false;
+    struct buf shown = BUF_INIT;
+    worker_mask_text(attempt->mask, text, &shown);
+    bool hides = strcmp(buf_text(&shown), text) != 0;
+    buf_fini(&shown);
+    return hides;
+}
+
 void worker_attempt_fail(struct worker_attempt *attempt, enum error_type type, const char *format, ...)
 {
     if (attempt->error)
@@ -136,7 +156,13 @@ void worker_attempt_fail(struct worker_attempt *attempt, enum error_type type, c
     va_start(args, format);
     (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    attempt->error = mem_strdup(text);
+    if (has_mask(attempt)) {
+        struct buf shown = BUF_INIT;
+        worker_mask_text(attempt->mask, text, &shown);
+        attempt->error = buf_take(&shown);
+    } else {
+        attempt->error = mem_strdup(text);
+    }
     attempt->result.error_type = type;
     attempt->result.outcome = ATTEMPT_FAILED;
 }
@@ -171,9 +197,27 @@ static void free_slot(struct worker *worker, struct worker_attempt *attempt)
 
 void worker_attempt_output(struct worker *worker, struct worker_attempt *attempt, const char *bytes, size_t len)
 {
-    worker_output_add(&attempt->output, bytes, len, clock_boot_ms());
+    if (has_mask(attempt)) {
+        struct buf shown = BUF_INIT;
+        worker_mask_feed(attempt->mask, bytes, len, &shown);
+        worker_output_add(&attempt->output, shown.bytes, shown.len, clock_boot_ms());
+        buf_fini(&shown);
+    } else {
+        worker_output_add(&attempt->output, bytes, len, clock_boot_ms());
+    }
     if (attempt->output.due_ms)
         worker_wake_at(worker, attempt->output.due_ms);
+}
+
+static void end_output(struct worker_attempt *attempt)
+{
+    if (attempt->mask) {
+        struct buf shown = BUF_INIT;
+        worker_mask_end(attempt->mask, &shown);
+        worker_output_add(&attempt->output, shown.bytes, shown.len, clock_boot_ms());
+        buf_fini(&shown);
+    }
+    worker_output_close(&attempt->output);
 }
 
 static void tell_result(struct worker *worker, const struct worker_attempt *attempt)
@@ -185,7 +229,7 @@ void worker_attempt_finish(struct worker *worker, struct worker_attempt *attempt
 {
     struct job_result *result = &attempt->result;
     judge(attempt);
-    worker_output_close(&attempt->output);
+    end_output(attempt);
     if (attempt->code_path) {
         (void)unlink(attempt->code_path);
         attempt->code_path = NULL;

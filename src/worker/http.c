@@ -272,6 +272,13 @@ static bool cannot_help(long status, CURLcode code)
     return status >= 400 && status < 500 && status != 408 && status != 429;
 }
 
+/* libcurl's words name parts of the address, and part of a secret would not be recognised. */
+static const char *words_of(const struct worker_curl *curl, const struct request *request, CURLcode code)
+{
+    bool is_open = request->problem[0] && !worker_attempt_hides(request->attempt, request->attempt->job.url);
+    return is_open ? request->problem : curl->easy_strerror(code);
+}
+
 static void note_end(const struct worker_curl *curl, const struct request *request, CURLcode code)
 {
     struct worker_attempt *attempt = request->attempt;
@@ -282,7 +289,7 @@ static void note_end(const struct worker_curl *curl, const struct request *reque
         worker_attempt_fail(attempt, FAILURE_HTTP, "HTTP %ld: more than %u redirects", status, attempt->job.follow);
     else if (code != CURLE_OK)
         worker_attempt_fail(attempt, FAILURE_HTTP, "the request failed: %s",
-                            request->problem[0] ? request->problem : curl->easy_strerror(code));
+                            words_of(curl, request, code));
     else if (status < 200 || status > 299)
         worker_attempt_fail(attempt, FAILURE_HTTP, "HTTP %ld", status);
     if (attempt->error && cannot_help(status, code))

@@ -39,6 +39,7 @@ struct job {
     int64_t timeout_ms;        /* of the attempt, from its start; 0: none */
     const char *log_path;      /* absolute; made, with its folders, at the first byte of output */
     int64_t log_bytes_max;     /* what is beyond it is dropped and the log says so */
+    struct job_list secrets;   /* values that must not be seen in log and error */
     /* processes */
     const char *workdir;       /* absolute */
     struct job_list env;       /* NAME=value, complete, each name once */

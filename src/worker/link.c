@@ -123,6 +123,7 @@ static void greet(struct worker *worker)
                                  .type = MESSAGE_HELLO,
                                  .hello = {
                                      .version = PROTOCOL_VERSION,
+                                     .level = PROTOCOL_LEVEL,
                                      .worker_id = worker->options->id,
                                      .boot_id = worker->boot_id,
                                      .start_ticks = worker->start_ticks,

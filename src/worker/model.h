@@ -19,6 +19,7 @@
 #include "base/buf.h"
 #include "worker/cgroup.h"
 #include "worker/job.h"
+#include "worker/mask.h"
 #include "worker/output.h"
 #include "worker/plan.h"
 #include "worker/protocol.h"
@@ -61,6 +62,7 @@ struct worker_attempt {
     enum worker_phase phase;
     enum worker_end end;              /* why it is being ended, once it is */
     struct worker_slot *slot;         /* until PHASE_ENDED; NULL when it never had one */
+    struct worker_mask *mask;         /* made when something is said first; NULL: nothing to hide */
     struct worker_output output;
     int64_t started_ms;               /* wall; 0: nothing was started */
     int64_t started_boot_ms;
@@ -160,6 +162,8 @@ void worker_attempt_began(struct worker *worker, struct worker_attempt *attempt)
 /* Notes a failure's words in the result; the first one stays. */
 void worker_attempt_fail(struct worker_attempt *attempt, enum error_type type, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* Whether there is a secret in the text. */
+bool worker_attempt_hides(struct worker_attempt *attempt, const char *text);
 /* Nothing of it is left: completes the result, gives back the slot, tells the daemon. */
 void worker_attempt_finish(struct worker *worker, struct worker_attempt *attempt);
 

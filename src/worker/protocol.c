@@ -87,6 +87,7 @@ static void put_job(struct buf *out, const struct job *job)
     put_list(out, &job->headers);
     put_bytes(out, job->body, job->body_len);
     put_u32(out, job->follow);
+    put_list(out, &job->secrets);
 }
 
 static void put_result(struct buf *out, const struct job_result *result)
@@ -116,6 +117,7 @@ static void put_hello(struct buf *out, const struct message_hello *hello)
     put_i32(out, hello->pid);
     put_u32(out, hello->slots);
     put_u32(out, (uint32_t)hello->isolation);
+    put_u32(out, hello->level);
 }
 
 static size_t begin_frame(struct buf *out, enum message_type type)
@@ -140,7 +142,7 @@ static size_t job_size(const struct job *job)
 {
     const char *const texts[] = {job->log_path, job->workdir, job->command, job->method, job->url};
     size_t size = PROTOCOL_HEAD_BYTES + 256 + job->code_len + job->body_len;
-    size += job->env.len + job->argv.len + job->headers.len;
+    size += job->env.len + job->argv.len + job->headers.len + job->secrets.len;
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         size += texts[i] ? strlen(texts[i]) : 0;
     return size;
@@ -373,6 +375,7 @@ static void get_job(struct cursor *in, struct job *job)
     job->headers = get_list(in);
     job->body = get_bytes(in, &job->body_len);
     job->follow = get_u32(in);
+    job->secrets = get_list(in);
     check_job(in, job);
 }
 
@@ -412,6 +415,7 @@ static void get_hello(struct cursor *in, struct message_hello *hello)
     hello->pid = get_i32(in);
     hello->slots = get_u32(in);
     hello->isolation = (enum isolation)get_enum(in, ISOLATION_COUNT);
+    hello->level = in->left ? get_u32(in) : 0;
     if (hello->pid <= 0 || hello->slots == 0 || hello->slots > LIMIT_SLOTS_MAX)
         fail(in, "a worker has no pid or no slots");
 }

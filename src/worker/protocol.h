@@ -27,7 +27,8 @@
 #include "base/error.h"
 #include "worker/job.h"
 
-enum { PROTOCOL_VERSION = 1, PROTOCOL_HEAD_BYTES = 8 };
+/* PROTOCOL_LEVEL grows when a worker learns what a job may not do without: a worker of a lower one gets no such job. */
+enum { PROTOCOL_VERSION = 1, PROTOCOL_LEVEL = 1, PROTOCOL_HEAD_BYTES = 8 };
 
 enum message_type {
     MESSAGE_NONE,
@@ -57,6 +58,7 @@ struct message_hello {
     int32_t pid;
     uint32_t slots;
     enum isolation isolation;
+    uint32_t level;              /* 1: it hides secrets */
 };
 
 struct message_started {
