@@ -1,4 +1,6 @@
 /* DAGs and their versions. */
+#include "api/api_dag.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -42,8 +44,7 @@ static int read_yaml(const struct api_call *call, const char *name, struct dag_p
     return dag_read(yaml->text, yaml->len, &options, problems, ret_dag);
 }
 
-/* Reads the body's YAML into call->dag; false: answered. */
-static bool take_yaml(struct api_call *call, const char *name)
+bool api_dag_take_yaml(struct api_call *call, const char *name)
 {
     struct dag_problems problems = {0};
     int rc = read_yaml(call, name, &problems, &call->dag);
@@ -71,8 +72,7 @@ void api_validate_dag(struct api_call *call)
     dag_problems_fini(&problems);
 }
 
-/* A DAG that is there, deleted ones only if `deleted`; false: answered. */
-static bool find_dag(struct api_call *call, bool deleted, struct store_dag *ret_dag)
+bool api_dag_find(struct api_call *call, bool deleted, struct store_dag *ret_dag)
 {
     struct error err;
     int rc = store_get_dag(call->api->backend.store, call->id, api_arena(call), ret_dag, &err);
@@ -100,7 +100,7 @@ static void reply_dag(struct api_call *call, unsigned status, const struct store
 void api_get_dag(struct api_call *call)
 {
     struct store_dag dag;
-    if (find_dag(call, false, &dag))
+    if (api_dag_find(call, false, &dag))
         reply_dag(call, 200, &dag);
 }
 
@@ -128,7 +128,7 @@ static void reply_made(struct api_call *call, unsigned status)
     struct store_dag dag;
     call->id = call->result.dag_id;
     api_source_put(call->api, call->id, call->result.dag_version, call->dag);
-    if (find_dag(call, true, &dag))
+    if (api_dag_find(call, true, &dag))
         reply_dag(call, status, &dag);
 }
 
@@ -156,7 +156,7 @@ static void post_source(struct api_call *call, enum command_kind kind, api_resum
 
 void api_create_dag(struct api_call *call)
 {
-    if (!take_yaml(call, call->body[API_FIELD_NAME].text))
+    if (!api_dag_take_yaml(call, call->body[API_FIELD_NAME].text))
         return;
     call->command.name = call->body[API_FIELD_NAME].text;
     post_source(call, COMMAND_DAG_CREATE, reply_created);
@@ -209,13 +209,13 @@ static bool is_same_source(struct api_call *call, const struct store_dag *dag)
 void api_update_dag(struct api_call *call)
 {
     struct store_dag dag;
-    if (!find_dag(call, false, &dag) || !check_if_match(call, dag.version))
+    if (!api_dag_find(call, false, &dag) || !check_if_match(call, dag.version))
         return;
     if (is_same_source(call, &dag)) {
         reply_dag(call, 200, &dag);
         return;
     }
-    if (!take_yaml(call, dag.name))
+    if (!api_dag_take_yaml(call, dag.name))
         return;
     call->command.dag_id = call->id;
     post_source(call, COMMAND_DAG_UPDATE, reply_updated);
@@ -252,7 +252,7 @@ void api_get_dag_source(struct api_call *call)
     struct buf source = BUF_INIT;
     struct error err;
     char tag[24];
-    if (!find_dag(call, true, &dag))
+    if (!api_dag_find(call, true, &dag))
         return;
     const struct api_value *wanted = &call->query[API_QUERY_VERSION];
     uint32_t version = wanted->given ? (uint32_t)wanted->number : dag.version;
@@ -276,7 +276,7 @@ void api_list_dag_versions(struct api_call *call)
     struct store_versions versions;
     struct error err;
     const struct store_page page = api_list_page(call);
-    if (!find_dag(call, true, &dag))
+    if (!api_dag_find(call, true, &dag))
         return;
     if (store_list_versions(call->api->backend.store, call->id, &page, api_arena(call), &versions, &err)) {
         api_fail_error(call, &err);

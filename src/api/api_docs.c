@@ -108,6 +108,8 @@ static void put_outputs(struct buf *out, const struct api_route *route)
                    route->schema);
     else if (route->content_type)
         buf_printf(out, " <code>%s</code>", route->content_type);
+    for (size_t i = 0; route->other_types && route->other_types[i]; i++)
+        buf_printf(out, " or <code>%s</code>", route->other_types[i]);
     bool first = true;
     for (size_t i = 0; i < count; i++) {
         if (api_table_is_common(codes[i]))
@@ -139,7 +141,7 @@ static void put_operation(struct buf *out, const struct api_route *route)
 static void put_field(struct buf *out, const struct api_field *field)
 {
     static const char *const types[API_TYPE_COUNT] = {"string", "integer", "number", "boolean",
-                                                      "UUID",   "time",    "any",    NULL};
+                                                      "UUID",   "time",    "any",    "[integer]", NULL};
     const char *open = field->is_list ? "[" : "", *close = field->is_list ? "]" : "";
     buf_printf(out, "<tr><td><code>%s</code></td><td>%s", field->name, open);
     if (field->type == API_REF)

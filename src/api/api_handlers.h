@@ -22,6 +22,11 @@ void api_get_dag_source(struct api_call *call);
 void api_list_dag_versions(struct api_call *call);
 void api_validate_dag(struct api_call *call);
 
+/* api_graph.c */
+void api_get_dag_graph(struct api_call *call);
+void api_get_run_graph(struct api_call *call);
+void api_draw_dag(struct api_call *call);
+
 /* api_trigger.c: what makes and ends runs */
 void api_trigger_dag(struct api_call *call);
 void api_cancel_run(struct api_call *call);

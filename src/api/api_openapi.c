@@ -53,6 +53,10 @@ static void put_type(struct buf *out, int depth, enum api_type type)
     };
     static const char *const formats[API_TYPE_COUNT] = {
         [API_INTEGER] = "int64", [API_NUMBER] = "double", [API_UUID] = "uuid", [API_TIME] = "date-time"};
+    if (type == API_INTEGERS) {
+        put(out, depth, "type: array");
+        put(out, depth, "items: {type: integer}");
+    }
     if (types[type])
         put_line(out, depth, "type", types[type]);
     if (formats[type])
@@ -184,6 +188,11 @@ static void put_success(struct buf *out, const struct api_route *route, unsigned
         put_reference(out, 9, route->schema);
     } else {
         put_reference(out, 8, route->schema);
+    }
+    for (size_t i = 0; route->other_types && route->other_types[i]; i++) {
+        buf_printf(out, "            \"%s\":\n", route->other_types[i]);
+        put(out, 7, "schema:");
+        put_type(out, 8, API_STRING);
     }
 }
 

@@ -65,6 +65,8 @@ static void put_outputs(struct buf *out, const struct api_route *route)
         buf_printf(out, route->is_list ? " [%s]" : " %s", route->schema);
     else if (route->content_type)
         buf_printf(out, " `%s`", route->content_type);
+    for (size_t i = 0; route->other_types && route->other_types[i]; i++)
+        buf_printf(out, " or `%s`", route->other_types[i]);
     if (route->also)
         buf_printf(out, ", %u with the same", route->also);
     if (route->etag)
@@ -100,7 +102,7 @@ static void put_operation(struct buf *out, const struct api_route *route)
 static void put_field(struct buf *out, const struct api_field *field)
 {
     static const char *const types[API_TYPE_COUNT] = {"string", "integer", "number", "boolean",
-                                                      "UUID",   "time",    "any",    NULL};
+                                                      "UUID",   "time",    "any",    "[integer]", NULL};
     buf_printf(out, "| `%s` | %s%s%s%s%s | ", field->name, field->is_list ? "[" : "",
                field->type == API_REF ? field->ref : types[field->type], field->is_list ? "]" : "",
                field->nullable ? " or null" : "", field->optional ? ", optional" : "");

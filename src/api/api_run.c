@@ -222,6 +222,15 @@ int api_run_task(struct api_run *run, uint32_t task, struct live_task *ret_task,
     return 0;
 }
 
+enum task_state api_run_state(const struct api_run *run, uint32_t task)
+{
+    struct live_task state;
+    if (!run->live)
+        return (enum task_state)run->states[task];
+    live_run_task(run->live, task, &state);
+    return state.state;
+}
+
 int api_run_find_task(const struct api_run *run, const char *id, size_t len, uint32_t *ret_task, struct error *err)
 {
     int64_t at = dag_find_task(run->dag, id, len);

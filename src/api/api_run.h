@@ -37,6 +37,8 @@ int api_run_find_instance(struct api *api, struct uuid instance, struct arena *a
 int api_run_load(struct api *api, struct api_run *run, struct error *err);
 /* One task, after api_run_load; cheapest in ascending order. Its texts live until the next call. */
 int api_run_task(struct api_run *run, uint32_t task, struct live_task *ret_task, struct error *err);
+/* The state alone, after api_run_load. */
+enum task_state api_run_state(const struct api_run *run, uint32_t task);
 /* The index of a task id, after api_run_load. ERROR_TASK_NOT_FOUND. */
 int api_run_find_task(const struct api_run *run, const char *id, size_t len, uint32_t *ret_task, struct error *err);
 void api_run_fini(struct api_run *run);

@@ -3,6 +3,7 @@
 #include "api/api_table.h"
 
 #include "cron/cron.h"
+#include "dag/dag.h"
 #include "state/state.h"
 #include "store/store.h"
 
@@ -13,6 +14,7 @@
         return index < (unsigned)(count) ? name_of((type)index) : NULL;                                         \
     }
 
+NAMES(api_names_task_types, dag_task_type_name, enum dag_task_type, DAG_TASK_TYPE_COUNT)
 NAMES(api_names_run_states, state_run_name, enum run_state, RUN_STATE_COUNT)
 NAMES(api_names_task_states, state_task_name, enum task_state, TASK_STATE_COUNT)
 NAMES(api_names_attempt_states, state_attempt_name, enum attempt_state, ATTEMPT_STATE_COUNT)
@@ -179,6 +181,45 @@ static const struct api_field error[] = {
     {"errors", API_REF, .is_list = true, .optional = true, .ref = "DagProblem",
      .summary = "What is wrong in a DAG file"},
 };
+static const struct api_field graph[] = {
+    {"dagId", API_UUID, .nullable = true, .summary = "The DAG"},
+    {"dagName", API_STRING, .summary = "Its name"},
+    {"version", API_INTEGER, .nullable = true, .summary = "The version that is drawn"},
+    {"runId", API_UUID, .nullable = true, .summary = "The run whose states the nodes have"},
+    {"taskCount", API_INTEGER, .summary = "How many tasks there are"},
+    {"edgeCount", API_INTEGER, .summary = "How many dependencies"},
+    {"collapsed", API_BOOLEAN, .summary = "It is too large to be drawn: there are `groups` instead of `nodes`"},
+    {"layers", API_INTEGER, .summary = "The longest path, in tasks"},
+    {"width", API_INTEGER, .summary = "Of the drawing, in pixels"},
+    {"height", API_INTEGER, .summary = "Of the drawing, in pixels"},
+    {"nodeWidth", API_INTEGER, .summary = "Of each node and group"},
+    {"nodeHeight", API_INTEGER, .summary = "Of each node and group"},
+    {"nodes", API_REF, .nullable = true, .is_list = true, .ref = "GraphNode",
+     .summary = "In the order of the DAG file"},
+    {"edges", API_INTEGERS, .nullable = true, .is_list = true,
+     .summary = "Each: the indexes of the dependency and of the task that needs it, then x and "
+                "y of each point between the right side of the one and the left side of the other"},
+    {"groups", API_REF, .nullable = true, .is_list = true, .ref = "GraphGroup", .summary = "From left to right"},
+    {"groupEdges", API_INTEGERS, .nullable = true, .is_list = true,
+     .summary = "Each: the indexes of two groups and how many dependencies join them"},
+};
+static const struct api_field graph_group[] = {
+    {"layer", API_INTEGER, .summary = "The first layer it stands for"},
+    {"lastLayer", API_INTEGER, .summary = "The last one"},
+    {"taskCount", API_INTEGER, .summary = "How many tasks are in these layers"},
+    {"firstTaskId", API_STRING, .summary = "The first of them in the DAG file"},
+    {"x", API_INTEGER, .summary = "Its left side"},
+    {"y", API_INTEGER, .summary = "Its upper side"},
+};
+static const struct api_field graph_node[] = {
+    {"taskId", API_STRING, .summary = "The task's id in the DAG"},
+    {"name", API_STRING, .summary = "Its name"},
+    {"type", API_STRING, .values = api_names_task_types, .summary = "What it runs"},
+    {"layer", API_INTEGER, .summary = "From 0, left"},
+    {"x", API_INTEGER, .summary = "Its left side"},
+    {"y", API_INTEGER, .summary = "Its upper side"},
+    {"state", API_STRING, .optional = true, .values = api_names_task_states, .summary = "Its state; of a run only"},
+};
 static const struct api_field health[] = {
     {"status", API_STRING, .values = api_names_health, .summary = "The worst of its parts"},
     {"version", API_STRING, .summary = "pawl's version"},
@@ -334,6 +375,9 @@ const struct api_schema api_table_schemas[] = {
     SCHEMA("DeadLetterStats", dead_letter_stats, "Dead letters by status"),
     SCHEMA("Error", error, "Why a request was refused"),
     SCHEMA("Fire", fire, "What became of an instant of a schedule, or of a stretch of them"),
+    SCHEMA("Graph", graph, "Tasks as they are drawn"),
+    SCHEMA("GraphGroup", graph_group, "Layers that are drawn as one"),
+    SCHEMA("GraphNode", graph_node, "A task in a drawing"),
     SCHEMA("Health", health, "How everything is"),
     SCHEMA("HealthComponents", health_components, "Each part of the daemon"),
     SCHEMA("HealthEngine", health_engine, "The thread that drives all runs"),

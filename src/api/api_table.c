@@ -37,6 +37,8 @@ const struct api_param api_table_queries[API_QUERY_COUNT] = {
     [API_QUERY_TZ] = {"tz", API_STRING, 1, 100, -1, NULL, "A time zone; the DAG's, or the daemon's, if absent"},
     [API_QUERY_FROM] = {"from", API_TIME, 0, 0, -1, NULL, "Only what comes after it; now if absent"},
     [API_QUERY_N] = {"n", API_INTEGER, 1, LIMIT_PREVIEW_MAX, 5, NULL, "How many instants"},
+    [API_QUERY_FORMAT] = {"format", API_STRING, 0, 0, 0, api_names_graph_formats,
+                          "JSON, Graphviz's language or a picture; JSON if absent"},
     [API_QUERY_OUTCOME] = {"outcome", API_STRING, 0, 0, -1, api_names_fires, "Only records with this outcome"},
 };
 
@@ -96,6 +98,12 @@ static const struct api_body body_backfill = {
     "The answer comes when the run is durable. The same `Idempotency-Key` within 24 hours gives the same run "   \
     "again, as it is then. "
 
+#define GRAPH_TEXT                                                                                               \
+    "Layers go from left to right; a task stands right of all it needs, one without any edge in a grid below. "  \
+    "With more than 20000 tasks or 100000 edges `collapsed` is true and whole layers are given as groups. "
+
+static const char *const graph_types[] = {"text/vnd.graphviz", "image/svg+xml", NULL};
+
 const struct api_body *api_table_object(const struct api_param *field)
 {
     return field == &api_table_fields[API_FIELD_FILTER] ? &body_filter : NULL;
@@ -123,7 +131,12 @@ const struct api_route api_table_routes[] = {
      API_ROLE_ADMIN, .body = &body_dag_create, .status = 201, .schema = "Dag", .needs_store = true,
      .errors = {ERROR_PARSE_ERROR, ERROR_VALIDATION_ERROR, ERROR_DAG_EXISTS}, .handler = api_create_dag},
     {HTTP_POST, "/api/v1/dags/validate", "validateDag", "dags", "Checks a DAG file and keeps nothing", NULL,
-     API_ROLE_VIEWER, .body = &body_dag_source, .status = 200, .schema = "Validation", .handler = api_validate_dag},
+     API_ROLE_VIEWER, .body = &body_dag_source, .status = 200, .schema = "Validation", .reads = true,
+     .handler = api_validate_dag},
+    {HTTP_POST, "/api/v1/dags/graph", "drawDag", "dags", "Draws a DAG file and keeps nothing",
+     "The graph as `getDagGraph` gives it, with `dagId` and `version` null.", API_ROLE_VIEWER,
+     .body = &body_dag_source, .status = 200, .schema = "Graph", .reads = true,
+     .errors = {ERROR_PARSE_ERROR, ERROR_VALIDATION_ERROR}, .handler = api_draw_dag},
     {HTTP_GET, "/api/v1/dags/{dagId}", "getDag", "dags", "One DAG", NULL, API_ROLE_VIEWER, .status = 200,
      .schema = "Dag", .etag = true, .needs_store = true, .errors = {ERROR_DAG_NOT_FOUND}, .handler = api_get_dag},
     {HTTP_PUT, "/api/v1/dags/{dagId}", "updateDag", "dags", "Makes a new version of a DAG",
@@ -142,6 +155,10 @@ const struct api_route api_table_routes[] = {
      "Also of a DAG that was deleted.", API_ROLE_VIEWER, {API_QUERY_LIMIT, API_QUERY_OFFSET}, .status = 200,
      .schema = "DagVersion", .is_list = true, .needs_store = true, .errors = {ERROR_DAG_NOT_FOUND},
      .handler = api_list_dag_versions},
+    {HTTP_GET, "/api/v1/dags/{dagId}/graph", "getDagGraph", "dags", "A DAG's tasks as they are drawn",
+     GRAPH_TEXT "Also of a DAG that was deleted.", API_ROLE_VIEWER, {API_QUERY_VERSION, API_QUERY_FORMAT},
+     .status = 200, .schema = "Graph", .other_types = graph_types, .etag = true, .needs_store = true,
+     .errors = {ERROR_DAG_NOT_FOUND}, .handler = api_get_dag_graph},
     {HTTP_POST, "/api/v1/dags/{dagId}/pause", "pauseDag", "dags", "Stops a DAG's schedule",
      "Triggers go on working.", API_ROLE_OPERATOR, .body = &body_empty, .status = 204, .needs_store = true,
      .errors = {ERROR_DAG_NOT_FOUND}, .handler = api_pause_dag},
@@ -184,6 +201,10 @@ const struct api_route api_table_routes[] = {
      API_ROLE_VIEWER, {API_QUERY_TASK_STATE, API_QUERY_TASK_LIMIT, API_QUERY_TASK_AFTER}, .status = 200,
      .schema = "RunStatus", .etag = true, .needs_store = true, .errors = {ERROR_RUN_NOT_FOUND},
      .handler = api_get_run},
+    {HTTP_GET, "/api/v1/runs/{runId}/graph", "getRunGraph", "runs", "A run's tasks as they are drawn",
+     "Each with its state. " GRAPH_TEXT "Of an active run there is no ETag.", API_ROLE_VIEWER,
+     {API_QUERY_FORMAT}, .status = 200, .schema = "Graph", .other_types = graph_types, .etag = true,
+     .needs_store = true, .errors = {ERROR_RUN_NOT_FOUND}, .handler = api_get_run_graph},
     {HTTP_POST, "/api/v1/runs/{runId}/cancel", "cancelRun", "runs", "Cancels a run",
      "What has not ended ends `canceled`; an exit that came first wins. Asking again is no error.", API_ROLE_OPERATOR,
      .body = &body_empty, .status = 202, .schema = "Run", .needs_store = true,
@@ -363,7 +384,7 @@ bool api_table_is_common(enum error_code code)
 size_t api_table_errors(const struct api_route *route, enum error_code *codes)
 {
     bool has[ERROR_COUNT] = {0};
-    bool writes = route->method != HTTP_GET && route->handler != api_validate_dag;
+    bool writes = route->method != HTTP_GET && !route->reads;
     has[ERROR_UNAUTHORIZED] = has[ERROR_TOO_MANY_REQUESTS] = route->role != API_ROLE_NONE;
     has[ERROR_PAYLOAD_TOO_LARGE] = route->body != NULL;
     has[ERROR_LENGTH_REQUIRED] = has[ERROR_UNSUPPORTED_MEDIA_TYPE] = route->body && route->body->required;

@@ -20,6 +20,7 @@ enum api_type {
     API_UUID,
     API_TIME,       /* RFC 3339 */
     API_JSON,       /* any value */
+    API_INTEGERS,   /* an array of whole numbers */
     API_REF,        /* another schema */
     API_TYPE_COUNT
 };
@@ -53,6 +54,7 @@ enum api_query {
     API_QUERY_FROM,
     API_QUERY_N,
     API_QUERY_OUTCOME,
+    API_QUERY_FORMAT,
     API_QUERY_COUNT
 };
 
@@ -144,6 +146,8 @@ struct api_route {
     const char *schema;             /* of the reply; NULL: none */
     bool is_list;                   /* an array of schema */
     const char *content_type;       /* NULL: JSON, or no body without a schema */
+    const char *const *other_types; /* content types it may also have, ended by NULL; NULL: none */
+    bool reads;                     /* changes nothing, though it is no GET */
     bool etag;                      /* has ETag and answers If-None-Match */
     bool hidden;                    /* in no document */
     bool stream;
@@ -177,6 +181,6 @@ size_t api_table_errors(const struct api_route *route, enum error_code *codes);
 api_names api_names_run_states, api_names_task_states, api_names_attempt_states, api_names_worker_states,
     api_names_failures, api_names_triggers, api_names_resolutions, api_names_errors, api_names_rerun_from,
     api_names_rerun_version, api_names_bulk_actions, api_names_health, api_names_waits, api_names_rooms,
-    api_names_fires, api_names_fire_reasons, api_names_fire_whys;
+    api_names_fires, api_names_fire_reasons, api_names_fire_whys, api_names_graph_formats, api_names_task_types;
 
 #endif

@@ -30,16 +30,6 @@ static const struct dag_task *definition(const struct why *why)
     return &why->run.dag->tasks[why->task];
 }
 
-/* State alone; never fails, since states are in memory. */
-static enum task_state state_of(const struct why *why, uint32_t task)
-{
-    struct live_task state;
-    if (!why->run.live)
-        return (enum task_state)why->run.states[task];
-    live_run_task(why->run.live, task, &state);
-    return state.state;
-}
-
 static void add_dependency(struct why *why, uint32_t task)
 {
     if (why->dependency_count < DEPENDENCIES_MAX)
@@ -53,7 +43,7 @@ static void explain_dependencies(struct why *why)
     why->wait = WAIT_DEPENDENCIES;
     why->since_ms = why->run.run.created_ms;
     for (uint32_t i = 0; i < task->dependency_count; i++)
-        if (!state_task_is_terminal(state_of(why, task->dependencies[i])))
+        if (!state_task_is_terminal(api_run_state(&why->run, task->dependencies[i])))
             add_dependency(why, task->dependencies[i]);
     if (why->dependency_count == 0) {
         (void)snprintf(why->words, WORDS_MAX, "It is about to be queued");
@@ -63,7 +53,7 @@ static void explain_dependencies(struct why *why)
     (void)snprintf(why->words, WORDS_MAX,
                    "It waits for %u of its %u dependencies, first of all for '%.250s', which is %s",
                    why->dependency_count, task->dependency_count, why->run.dag->tasks[first].id,
-                   state_task_name(state_of(why, first)));
+                   state_task_name(api_run_state(&why->run, first)));
 }
 
 static void explain_retry(struct why *why)
@@ -129,7 +119,7 @@ static uint32_t find_failure(const struct why *why, struct arena *arena)
         const struct dag_task *task = &dag->tasks[stack[--depth]];
         for (uint32_t i = 0; i < task->dependency_count; i++) {
             uint32_t dependency = task->dependencies[i];
-            enum task_state state = state_of(why, dependency);
+            enum task_state state = api_run_state(&why->run, dependency);
             if (state == TASK_FAILED)
                 return dependency;
             if (state == TASK_SKIPPED && !seen[dependency]) {
@@ -201,7 +191,7 @@ static void write_why(const struct why *why, struct buf *out)
     for (uint32_t i = 0; i < listed; i++) {
         json_begin_object(&json);
         json_kv_string(&json, "taskId", why->run.dag->tasks[why->dependencies[i]].id);
-        json_kv_string(&json, "state", state_task_name(state_of(why, why->dependencies[i])));
+        json_kv_string(&json, "state", state_task_name(api_run_state(&why->run, why->dependencies[i])));
         json_end_object(&json);
     }
     json_end_array(&json);

@@ -1,9 +1,10 @@
-#include "layout/layout_model.h"
+#include "layout/layout.h"
 
 #include <assert.h>
 #include <math.h>
 
 #include "base/buf.h"
+#include "layout/layout_model.h"
 
 enum {
     BENDS_MAX = 20000,              /* and one more for each node */

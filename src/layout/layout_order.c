@@ -163,7 +163,7 @@ static void set_first_order(struct layout_model *model)
     set_places(model);
 }
 
-/* How many segments of `above` and `below` cross as they stand, and would if the two changed places. Lists are sorted. */
+/* How many segments of two neighbours cross as they stand, and would if the two changed places. Lists are sorted. */
 static void compare_pair(const struct layout_model *model, const uint32_t *start, const uint32_t *ends,
                          const uint32_t pair[2], uint64_t *now, uint64_t *swapped)
 {

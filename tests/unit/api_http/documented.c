@@ -57,6 +57,11 @@ static void check_value(json_t *value, const struct api_field *field)
         return;
     case API_JSON:
         return;
+    case API_INTEGERS:
+        for (size_t i = 0; i < json_array_size(value); i++)
+            assert_true(json_is_integer(json_array_get(value, i)));
+        assert_true(json_is_array(value));
+        return;
     case API_REF:
         check_object(value, find_schema(field->ref));
         return;
@@ -84,6 +89,8 @@ static void check_object(json_t *value, const struct api_schema *schema)
             check_value(item, field);
             continue;
         }
+        if (json_is_null(item) && field->nullable)
+            continue;
         assert_true(json_is_array(item));
         for (size_t k = 0; k < json_array_size(item); k++)
             check_value(json_array_get(item, k), field);
@@ -117,6 +124,9 @@ static void check_success(const struct api_route *route, const struct answer *an
             assert_int_equal(answer->body.len, 0);
         return;
     }
+    for (size_t i = 0; route->other_types && route->other_types[i]; i++)
+        if (strcmp(type, route->other_types[i]) == 0)
+            return;
     assert_string_equal(type, "application/json");
     json_t *root = parse(answer);
     const struct api_schema *schema = find_schema(route->schema);
@@ -173,7 +183,7 @@ void documented_check(const char *method, const char *target, const struct answe
         check_error(route, answer);
     if (answer->status == 304)
         assert_true(route && route->etag);
-    if (answer->status == 200 && route && route->etag && route->status == 200 && strcmp(route->operation, "getRun"))
+    if (answer->status == 200 && route && route->etag && route->status == 200 && strncmp(route->operation, "getRun", 6))
         assert_non_null(answer_header(answer, "ETag"));
     http_router_fini(&router);
     arena_fini(&arena);

@@ -180,7 +180,7 @@ static void test_known_crossings(void **state)
     assert_int_equal(layout.crossings, 9);
     begin(); /* a grid, as of map and reduce by rows: planar */
     for (uint32_t i = 0; i < 400; i++)
-        (void)add((i >= 20) + (i >= 20 && i % 20 > 0), (uint32_t[]){i - 20, i - 21});
+        (void)add(i < 20 ? 0 : i % 20 > 0 ? 2 : 1, (uint32_t[]){i - 20, i - 21});
     check_all();
     assert_int_equal(layout.crossings, 0);
 }
