@@ -156,7 +156,7 @@ void api_stop(struct api *api)
 
 void api_publish(struct api *api, const struct batch *batch, int64_t now_ms)
 {
-    api_metrics_publish(api->metrics, batch);
+    api_metrics_publish(api->metrics, batch, api->backend.live);
     api_events_publish(api, batch, now_ms);
 }
 

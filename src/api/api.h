@@ -22,6 +22,7 @@ struct batch;
 struct command;
 struct live;
 struct store;
+struct store_thread_stats;
 
 struct api_worker {
     struct uuid id;
@@ -53,6 +54,8 @@ struct api_backend {
     /* All workers; the array is freed by the caller with mem_free. NULL: none. */
     size_t (*get_workers)(void *context, struct api_worker **ret_workers);
     void (*get_status)(void *context, struct api_status *ret_status); /* NULL: not running */
+    /* What the store's writer has done. NULL: there is none. */
+    void (*get_commits)(void *context, struct store_thread_stats *ret_stats);
 };
 
 /* Borrowed for the life of the api, texts too. */

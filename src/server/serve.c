@@ -94,6 +94,12 @@ static void get_status(void *context, struct api_status *ret_status)
     };
 }
 
+static void get_commits(void *context, struct store_thread_stats *ret_stats)
+{
+    struct daemon *daemon = context;
+    store_thread_get_stats(core_store_thread(daemon->core), ret_stats);
+}
+
 /* ---- what the core tells ---- */
 
 static void on_batch(void *context, const struct batch *batch, int64_t now_ms)
@@ -249,6 +255,7 @@ static int start_api(struct daemon *daemon, struct error *err)
         .submit = submit,
         .get_workers = get_workers,
         .get_status = get_status,
+        .get_commits = get_commits,
     };
     int code = server_node_id(daemon->dir.path, &daemon->api_config.node_id, err);
     if (code)
