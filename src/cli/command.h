@@ -36,6 +36,7 @@ enum cli_option_id {
     CLI_DATA,
     CLI_SERVER,
     CLI_TOKEN_FILE,
+    CLI_CA_FILE,
     CLI_LISTEN,
     CLI_WORKERS,
     CLI_SLOTS,

@@ -21,6 +21,8 @@ const struct cli_option cli_options[CLI_OPTION_COUNT] = {
                     .summary = "daemon to talk to; without it the one that uses the data directory"},
     [CLI_TOKEN_FILE] = {.name = "token-file", .kind = CLI_PATH, .value = "FILE", .preset = "",
                         .summary = "file that holds the token to send; without it the variable PAWL_TOKEN"},
+    [CLI_CA_FILE] = {.name = "ca-file", .kind = CLI_PATH, .value = "FILE", .preset = "",
+                     .summary = "certificates, PEM, that vouch for an https server's, instead of the system's"},
     [CLI_LISTEN] = {.name = "listen", .kind = CLI_ADDRESS, .value = "HOST:PORT", .preset = "127.0.0.1:8080",
                     .summary = "address of the REST API; port 0 picks a free one"},
     [CLI_WORKERS] = {.name = "workers", .kind = CLI_NUMBER, .value = "N", .preset = "4", .min = 1,

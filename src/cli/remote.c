@@ -7,7 +7,9 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "cli/address.h"
 #include "cli/file.h"
+#include "client/connection.h"
 #include "server/address.h"
 
 enum { CALL_TIMEOUT_MS = 60000, TOKEN_BYTES_MAX = 4096 };
@@ -31,14 +33,28 @@ static int find_token(struct cli *cli, const char **ret_token, struct error *err
     return rc;
 }
 
-static int connect_to(struct cli_remote *remote, const char *url, const char *owner, struct error *err)
+/* It was said to be a choice where the daemon starts; whoever sends the token may not know. */
+static void warn_of_plain(struct cli *cli, const char *text)
 {
+    struct client_url url;
+    if (client_url_parse(text, &url, NULL) == 0 && !url.is_tls && !cli_address_is_loopback(url.host))
+        cli_say(cli, "the token goes to %s unencrypted: use https if the server has it", url.authority);
+}
+
+/* local: the daemon of the data directory; NULL when it is another. */
+static int connect_to(struct cli_remote *remote, const char *url, const struct server_address *local,
+                      struct error *err)
+{
+    const char *owner = local ? local->token : NULL, *pin = local ? local->pin : NULL;
     const char *token;
     int rc = find_token(remote->cli, &token, err);
     if (rc)
         return rc;
+    if (token && !local)
+        warn_of_plain(remote->cli, url);
     const struct client_options options = {
         .url = url,
+        .trust = {.ca_file = cli_text(remote->cli, CLI_CA_FILE), .pin = pin && pin[0] ? pin : NULL},
         .owner_token = owner && owner[0] ? owner : NULL,
         .token = token,
         .timeout_ms = CALL_TIMEOUT_MS,
@@ -70,8 +86,8 @@ static int find_daemon(struct cli_remote *remote, struct error *err)
     struct error why;
     bool live = server_address_read(cli_text(cli, CLI_DATA), &address, &why) == 0 && server_address_is_live(&address);
     if (url)
-        return connect_to(remote, url, live && same_url(url, address.url) ? address.token : NULL, err);
-    return live ? connect_to(remote, address.url, address.token, err) : 0;
+        return connect_to(remote, url, live && same_url(url, address.url) ? &address : NULL, err);
+    return live ? connect_to(remote, address.url, &address, err) : 0;
 }
 
 int cli_remote_open(struct cli *cli, enum cli_need need, struct cli_remote *ret_remote, struct error *err)

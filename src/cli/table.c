@@ -5,7 +5,7 @@
 #include "cli/commands.h"
 
 #define OPTIONS(...) ((const enum cli_option_id[]){__VA_ARGS__, CLI_OPTION_END})
-#define REMOTE CLI_SERVER, CLI_TOKEN_FILE, CLI_DATA, CLI_CONFIG
+#define REMOTE CLI_SERVER, CLI_TOKEN_FILE, CLI_CA_FILE, CLI_DATA, CLI_CONFIG
 #define FILES {.name = "FILE", .kind = CLI_OPERAND_FILE, .list = true}
 #define ONE_FILE {.name = "FILE", .kind = CLI_OPERAND_FILE}
 #define ONE_DAG {.name = "DAG", .kind = CLI_OPERAND_DAG}

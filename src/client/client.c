@@ -18,6 +18,9 @@ struct client {
     char *url_text;
     char *owner_token;
     char *token;
+    char *ca_file;
+    char *pin;
+    struct client_trust trust;
     int64_t timeout_ms;
     struct client_connection connection;
 };
@@ -41,7 +44,11 @@ int client_new(const struct client_options *options, struct client **ret_client,
     client->owner_token = mem_strdup(options->owner_token);
     client->token = mem_strdup(options->token);
     client->timeout_ms = options->timeout_ms;
-    client->connection = (struct client_connection){.fd = -1, .interrupt_fd = options->interrupt_fd};
+    client->ca_file = mem_strdup(options->trust.ca_file);
+    client->pin = mem_strdup(options->trust.pin);
+    client->trust = (struct client_trust){.ca_file = client->ca_file, .pin = client->pin};
+    client->connection = (struct client_connection){
+        .fd = -1, .interrupt_fd = options->interrupt_fd, .trust = &client->trust};
     *ret_client = client;
     return 0;
 }
@@ -52,6 +59,8 @@ void client_free(struct client *client)
         return;
     client_connection_close(&client->connection);
     mem_free(client->url_text);
+    mem_free(client->ca_file);
+    mem_free(client->pin);
     mem_free(client->owner_token);
     mem_free(client->token);
     mem_free(client);
@@ -259,7 +268,8 @@ int client_stream_open(struct client *client, const struct client_request *reque
     if (rc)
         return rc;
     struct client_stream *stream = mem_new(struct client_stream);
-    stream->connection = (struct client_connection){.fd = -1, .interrupt_fd = client->connection.interrupt_fd};
+    stream->connection = (struct client_connection){
+        .fd = -1, .interrupt_fd = client->connection.interrupt_fd, .trust = &client->trust};
     client_response_init(&stream->response, false);
     bool any;
     rc = client_connection_open(&stream->connection, &client->url, CONNECT_TIMEOUT_MS, err);

@@ -1,5 +1,5 @@
 /* The HTTP calls the commands make: one server, one connection kept open between calls, streams on connections of
- * their own. Plain http; no thread of its own; not thread-safe. */
+ * their own. No thread of its own; not thread-safe. */
 #ifndef PAWL_CLIENT_CLIENT_H
 #define PAWL_CLIENT_CLIENT_H
 
@@ -9,9 +9,11 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "client/tls.h"
 
 struct client_options {
-    const char *url;            /* http://HOST:PORT[/PREFIX] */
+    const char *url;            /* http[s]://HOST:PORT[/PREFIX] */
+    struct client_trust trust;  /* of https; copied */
     const char *owner_token;    /* sent as X-Pawl-Owner (server/address.h); NULL: none */
     const char *token;          /* sent as Authorization: Bearer; NULL: none */
     int64_t timeout_ms;         /* of each wait for the server, not of a whole call */

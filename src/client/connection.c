@@ -18,7 +18,8 @@ enum { RECEIVE_BYTES = 64 * 1024 };
 
 static int bad_url(const char *text, const char *why, struct error *err)
 {
-    return error_set(err, ERROR_USAGE, "'%s' is no address of a server: %s (expected: http://HOST:PORT)", text, why);
+    return error_set(err, ERROR_USAGE, "'%s' is no address of a server: %s (expected: http://HOST:PORT, or https:)", text,
+                     why);
 }
 
 /* Splits HOST[:PORT] or [V6][:PORT]; len is that of the authority. */
@@ -47,10 +48,11 @@ static int parse_authority(const char *text, const char *authority, size_t len, 
         if (isspace((unsigned char)host[i]) || iscntrl((unsigned char)host[i]) || host[i] == '@')
             return bad_url(text, "this cannot be a host name", err);
     memcpy(url->host, host, host_len);
-    size_t port_len = port ? (size_t)(authority + len - port) : 2;
+    const char *usual = url->is_tls ? "443" : "80";
+    size_t port_len = port ? (size_t)(authority + len - port) : strlen(usual);
     if (port_len == 0 || port_len >= sizeof url->port)
         return bad_url(text, "the port is missing or too large", err);
-    memcpy(url->port, port ? port : "80", port_len);
+    memcpy(url->port, port ? port : usual, port_len);
     int64_t number;
     if (!str_parse_int(url->port, 1, 65535, &number))
         return bad_url(text, "the port is no number from 1 to 65535", err);
@@ -62,12 +64,11 @@ int client_url_parse(const char *text, struct client_url *ret_url, struct error 
 {
     struct client_url url = {.port = ""};
     const char *authority = text;
-    if (str_starts_with(text, "http://"))
-        authority += 7;
-    else if (str_starts_with(text, "https://"))
-        return bad_url(text, "this pawl speaks plain http only; use a tunnel or a local proxy for TLS", err);
+    url.is_tls = str_starts_with(text, "https://");
+    if (url.is_tls || str_starts_with(text, "http://"))
+        authority += url.is_tls ? 8 : 7;
     else if (strstr(text, "://"))
-        return bad_url(text, "the scheme is not http", err);
+        return bad_url(text, "the scheme is neither http nor https", err);
     size_t len = strcspn(authority, "/?#");
     if (len >= CLIENT_HOST_MAX)
         return bad_url(text, "it is too long", err);
@@ -139,6 +140,24 @@ static int connect_one(struct client_connection *connection, const struct addrin
     return problem ? error_set(err, ERROR_UNREACHABLE, "%s", strerror(problem)) : 0;
 }
 
+static int shake_hands(struct client_connection *connection, const struct client_url *url, int64_t until_ms,
+                       struct error *err)
+{
+    int rc = client_tls_new(connection->fd, url->host, connection->trust, &connection->tls, err);
+    while (!rc) {
+        enum client_tls_step step = client_tls_shake_hands(connection->tls, err);
+        if (step == CLIENT_TLS_DONE)
+            return 0;
+        if (step == CLIENT_TLS_FAILED)
+            return ERROR_UNREACHABLE;
+        short events;
+        rc = wait_for(connection, step == CLIENT_TLS_WANTS_WRITE ? POLLOUT : POLLIN, until_ms, &events, err);
+        if (!rc && events == 0)
+            rc = error_set(err, ERROR_UNREACHABLE, "TLS is not agreed on in time");
+    }
+    return rc;
+}
+
 int client_connection_open(struct client_connection *connection, const struct client_url *url, int64_t timeout_ms,
                            struct error *err)
 {
@@ -147,35 +166,68 @@ int client_connection_open(struct client_connection *connection, const struct cl
     struct error why = {0};
     int64_t until_ms = clock_boot_ms() + timeout_ms;
     int problem = getaddrinfo(url->host, url->port, &hints, &addresses);
+    const char *scheme = url->is_tls ? "https" : "http";
     if (problem)
-        return error_set(err, ERROR_UNREACHABLE, "no server at http://%s%s: %s", url->authority, url->prefix,
+        return error_set(err, ERROR_UNREACHABLE, "no server at %s://%s%s: %s", scheme, url->authority, url->prefix,
                          problem == EAI_SYSTEM ? strerror(errno) : gai_strerror(problem));
     int rc = ERROR_UNREACHABLE;
     for (const struct addrinfo *address = addresses; address; address = address->ai_next) {
         rc = connect_one(connection, address, until_ms, &why);
+        if (rc == 0 && url->is_tls)
+            rc = shake_hands(connection, url, until_ms, &why);
         if (rc == 0)
             break;
         client_connection_close(connection);
-        if (rc == ERROR_INTERRUPTED)
+        if (rc != ERROR_UNREACHABLE)
             break;
     }
     freeaddrinfo(addresses);
     if (rc == ERROR_UNREACHABLE)
-        return error_set(err, ERROR_UNREACHABLE, "no server at http://%s%s: %s", url->authority, url->prefix, why.text);
+        return error_set(err, ERROR_UNREACHABLE, "no server at %s://%s%s: %s", scheme, url->authority, url->prefix,
+                         why.text);
     return rc ? error_set(err, (enum error_code)rc, "%s", why.text) : 0;
 }
 
 void client_connection_close(struct client_connection *connection)
 {
+    client_tls_free(connection->tls);
+    connection->tls = NULL;
+    buf_fini(&connection->ahead);
     if (connection->fd >= 0)
         close(connection->fd);
     connection->fd = -1;
 }
 
-bool client_connection_is_stale(const struct client_connection *connection)
+/* What TLS has to say beside data (tickets for later sessions) looks like data from outside. True: data, the end or an
+ * error; data is kept. */
+static bool look_ahead(struct client_connection *connection)
+{
+    enum client_tls_step step = CLIENT_TLS_FAILED;
+    char *into = buf_extend(&connection->ahead, RECEIVE_BYTES);
+    ssize_t got = client_tls_receive(connection->tls, into, RECEIVE_BYTES, &step, NULL);
+    connection->ahead.len -= RECEIVE_BYTES - (got > 0 ? (size_t)got : 0);
+    return got >= 0 || step == CLIENT_TLS_FAILED;
+}
+
+bool client_connection_is_stale(struct client_connection *connection)
 {
     struct pollfd fd = {.fd = connection->fd, .events = POLLIN};
-    return connection->fd < 0 || poll(&fd, 1, 0) != 0;
+    if (connection->fd < 0)
+        return true;
+    bool any = poll(&fd, 1, 0) != 0;
+    return connection->ahead.len > 0 || (any && (!connection->tls || look_ahead(connection)));
+}
+
+/* Bytes sent, 0: not now, -1: broken. */
+static ssize_t send_some(struct client_connection *connection, const char *bytes, size_t len)
+{
+    if (!connection->tls) {
+        ssize_t done = send(connection->fd, bytes, len, MSG_NOSIGNAL);
+        return done < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : done;
+    }
+    enum client_tls_step step;
+    ssize_t done = client_tls_send(connection->tls, bytes, len, &step, NULL);
+    return done < 0 && step != CLIENT_TLS_FAILED ? 0 : done;
 }
 
 int client_connection_send(struct client_connection *connection, const char *bytes, size_t len, int64_t timeout_ms,
@@ -189,13 +241,13 @@ int client_connection_send(struct client_connection *connection, const char *byt
             return rc;
         if (events == 0)
             return error_set(err, ERROR_UNREACHABLE, "the server has not taken the request in time");
-        if (events & (POLLIN | POLLHUP)) {
+        if (events & (POLLIN | POLLHUP) && (!connection->tls || look_ahead(connection))) {
             *ret_early = true;
             return 0;
         }
-        ssize_t done = send(connection->fd, bytes, len, MSG_NOSIGNAL);
-        if (done < 0 && (errno == EAGAIN || errno == EINTR))
+        if (!(events & POLLOUT))
             continue;
+        ssize_t done = send_some(connection, bytes, len);
         if (done < 0) { /* an answer may still lie there, e.g. 413 */
             *ret_early = true;
             return 0;
@@ -206,31 +258,57 @@ int client_connection_send(struct client_connection *connection, const char *byt
     return 0;
 }
 
+/* Bytes received, 0 with *ret_end at the end, 0 without: nothing now. */
+static int receive_some(struct client_connection *connection, char *bytes, size_t *ret_len, bool *ret_end,
+                        struct error *err)
+{
+    enum client_tls_step step = CLIENT_TLS_FAILED;
+    ssize_t got;
+    if (connection->tls) {
+        got = client_tls_receive(connection->tls, bytes, RECEIVE_BYTES, &step, err);
+        if (got < 0 && step == CLIENT_TLS_FAILED)
+            return ERROR_UNREACHABLE;
+    } else {
+        got = recv(connection->fd, bytes, RECEIVE_BYTES, 0);
+        if (got < 0 && errno != EAGAIN && errno != EINTR)
+            return error_set(err, ERROR_UNREACHABLE, "the connection to the server broke: %s", strerror(errno));
+    }
+    *ret_len = got > 0 ? (size_t)got : 0;
+    *ret_end = got == 0;
+    return 0;
+}
+
+static bool take_ahead(struct client_connection *connection, struct buf *into, size_t *ret_len)
+{
+    *ret_len = connection->ahead.len;
+    buf_add(into, connection->ahead.bytes, connection->ahead.len);
+    buf_clear(&connection->ahead);
+    return *ret_len > 0;
+}
+
 int client_connection_receive(struct client_connection *connection, int64_t timeout_ms, struct buf *into,
                               size_t *ret_len, bool *ret_end, struct error *err)
 {
     int64_t until_ms = timeout_ms < 0 ? -1 : clock_boot_ms() + timeout_ms;
+    *ret_end = false;
+    if (take_ahead(connection, into, ret_len))
+        return 0;
     for (;;) {
-        short events;
-        int rc = wait_for(connection, POLLIN, until_ms, &events, err);
+        short events = POLLIN;
+        bool has_more = connection->tls && client_tls_has_more(connection->tls);
+        int rc = has_more ? 0 : wait_for(connection, POLLIN, until_ms, &events, err);
         if (rc)
             return rc;
         *ret_len = 0;
-        *ret_end = false;
         if (events == 0 && timeout_ms == 0)
             return 0;
         if (events == 0)
             return error_set(err, ERROR_UNREACHABLE, "no answer from the server within %lld s",
                              (long long)(timeout_ms / 1000));
         buf_reserve(into, RECEIVE_BYTES);
-        ssize_t got = recv(connection->fd, into->bytes + into->len, RECEIVE_BYTES, 0);
-        if (got < 0 && (errno == EAGAIN || errno == EINTR))
-            continue;
-        if (got < 0)
-            return error_set(err, ERROR_UNREACHABLE, "the connection to the server broke: %s", strerror(errno));
-        into->len += (size_t)got;
-        *ret_len = (size_t)got;
-        *ret_end = got == 0;
-        return 0;
+        rc = receive_some(connection, into->bytes + into->len, ret_len, ret_end, err);
+        into->len += *ret_len;
+        if (rc || *ret_len > 0 || *ret_end)
+            return rc;
     }
 }

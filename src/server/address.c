@@ -94,6 +94,8 @@ int server_address_write(const char *data_dir, const struct server_address *addr
     struct buf text = BUF_INIT;
     buf_printf(&text, "url=%s\npid=%d\nstart=%llu\nboot=%s\ntoken=%s\n", address->url, (int)address->pid,
                (unsigned long long)address->start_ticks, address->boot_id, address->token);
+    if (address->pin[0])
+        buf_printf(&text, "pin=%s\n", address->pin);
     char *path = mem_printf("%s/address", data_dir);
     char *fresh = mem_printf("%s/address.new", data_dir);
     int rc = 0;
@@ -135,6 +137,8 @@ static void take_line(struct server_address *address, char *line)
         copy_field(address->boot_id, sizeof address->boot_id, value);
     else if (strcmp(line, "token") == 0)
         copy_field(address->token, sizeof address->token, value);
+    else if (strcmp(line, "pin") == 0)
+        copy_field(address->pin, sizeof address->pin, value);
     else if (strcmp(line, "pid") == 0 && str_parse_int(value, 1, INT32_MAX, &number))
         address->pid = (pid_t)number;
     else if (strcmp(line, "start") == 0 && str_parse_int(value, 1, INT64_MAX, &number))

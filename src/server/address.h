@@ -13,7 +13,7 @@
 
 #include "base/error.h"
 
-enum { SERVER_URL_MAX = 300, SERVER_TOKEN_LEN = 64 };
+enum { SERVER_URL_MAX = 300, SERVER_TOKEN_LEN = 64, SERVER_PIN_LEN = 64 };
 
 struct server_address {
     char url[SERVER_URL_MAX];           /* http://HOST:PORT, or https: */
@@ -21,6 +21,8 @@ struct server_address {
     uint64_t start_ticks;               /* field 22 of /proc/PID/stat */
     char boot_id[64];                   /* /proc/sys/kernel/random/boot_id */
     char token[SERVER_TOKEN_LEN + 1];
+    char pin[SERVER_PIN_LEN + 1];       /* SHA-256 of the certificate in hex, so that commands on this machine know it
+                                           whatever name it has; "" without TLS */
 };
 
 /* Fills pid, start time and boot id of this process and makes a token; url is the caller's. */

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -68,8 +69,21 @@ static int read_pem(const char *what, const char *path, bool is_secret, char **r
     return rc;
 }
 
+static int make_pin(gnutls_certificate_credentials_t credentials, char pin[SERVER_PIN_LEN + 1])
+{
+    gnutls_datum_t first;
+    unsigned char digest[SERVER_PIN_LEN / 2];
+    size_t len = sizeof digest;
+    int rc = gnutls_certificate_get_crt_raw(credentials, 0, 0, &first);
+    if (rc >= 0)
+        rc = gnutls_fingerprint(GNUTLS_DIG_SHA256, &first, digest, &len);
+    for (size_t i = 0; rc >= 0 && i < sizeof digest; i++)
+        (void)snprintf(pin + 2 * i, 3, "%02x", digest[i]);
+    return rc;
+}
+
 /* Asks the library, so that the words are about the files and not about a server that does not start. */
-static int check_pair(const struct server_options *options, const struct server_listen *listen, struct error *err)
+static int check_pair(const struct server_options *options, struct server_listen *listen, struct error *err)
 {
     gnutls_certificate_credentials_t credentials;
     gnutls_datum_t cert = {(unsigned char *)listen->tls_cert, (unsigned)strlen(listen->tls_cert)};
@@ -77,6 +91,8 @@ static int check_pair(const struct server_options *options, const struct server_
     int rc = gnutls_certificate_allocate_credentials(&credentials);
     if (rc == 0) {
         rc = gnutls_certificate_set_x509_key_mem(credentials, &cert, &key, GNUTLS_X509_FMT_PEM);
+        if (rc >= 0)
+            rc = make_pin(credentials, listen->pin);
         gnutls_certificate_free_credentials(credentials);
     }
     return rc < 0 ? error_set(err, ERROR_VALIDATION_ERROR, "tls-cert %s and tls-key %s cannot be used together: %s",

@@ -5,6 +5,7 @@
 #ifndef PAWL_SERVER_LISTEN_H
 #define PAWL_SERVER_LISTEN_H
 
+#include "server/address.h"
 #include "server/server.h"
 
 struct server_listen {
@@ -12,6 +13,7 @@ struct server_listen {
     bool token_required;
     char *tls_cert;             /* PEM; NULL: plain HTTP */
     char *tls_key;
+    char pin[SERVER_PIN_LEN + 1]; /* SHA-256 of the certificate, in hexadecimal; "" */
 };
 
 /* Checks what the options say together, and reads certificate and key. ERROR_VALIDATION_ERROR when they do not fit, in

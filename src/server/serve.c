@@ -268,6 +268,7 @@ static int start_api(struct daemon *daemon, struct error *err)
     (void)snprintf(daemon->address.url, sizeof daemon->address.url, "%s://%s%s%s:%u",
                    daemon->listen.tls_cert ? "https" : "http", is_ipv6 ? "[" : "", options->listen_host,
                    is_ipv6 ? "]" : "", api_port(daemon->api));
+    memcpy(daemon->address.pin, daemon->listen.pin, sizeof daemon->address.pin);
     server_listen_log(&daemon->listen, daemon->address.url, auth_gate_count(daemon->gate));
     return 0;
 }

@@ -14,6 +14,8 @@ static void test_good(void **state)
         {"http://127.0.0.1:8080", "127.0.0.1", "8080", "127.0.0.1:8080", ""},
         {"127.0.0.1:8080", "127.0.0.1", "8080", "127.0.0.1:8080", ""},
         {"http://host/", "host", "80", "host", ""},
+        {"https://host/", "host", "443", "host", ""},
+        {"https://[::1]:99/x", "::1", "99", "[::1]:99", "/x"},
         {"http://[::1]:99", "::1", "99", "[::1]:99", ""},
         {"http://[::1]", "::1", "80", "[::1]", ""},
         {"http://host:1/pawl/", "host", "1", "host:1", "/pawl"},
@@ -31,7 +33,7 @@ static void test_good(void **state)
 static void test_bad(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"", "http://", "https://host", "ftp://host", "http://host:", "http://host:0",
+    static const char *const bad[] = {"", "http://", "https://", "ftp://host", "http://host:", "http://host:0",
                                       "http://host:65536", "http://host:80x", "http://[::1", "http://[::1]x",
                                       "http://user@host", "http://ho st", "http://host/a?b", "http://host/a b",
                                       "http://host\r\nX: y", "::1"};
