@@ -25,6 +25,7 @@ enum cli_kind {
     CLI_ADDRESS,    /* HOST:PORT */
     CLI_SECRET,     /* NAME=file:PATH or NAME=env:VARIABLE */
     CLI_URL,
+    CLI_NETWORK,    /* 10.0.0.0/8 */
 };
 
 /* Every option of every command; options.c says what each is. */
@@ -45,6 +46,8 @@ enum cli_option_id {
     CLI_DRAIN,
     CLI_LOG_BYTES_MAX,
     CLI_SECRETS,
+    CLI_HTTP_DENY_PRIVATE,
+    CLI_HTTP_NETWORKS,
     CLI_ALLOWED_HOSTS,
     CLI_REQUIRE_TOKEN,
     CLI_ALLOW_ANONYMOUS,

@@ -40,6 +40,12 @@ const struct cli_option cli_options[CLI_OPTION_COUNT] = {
                            .max = (int64_t)1 << 40, .summary = "most that is kept of one attempt's log"},
     [CLI_SECRETS] = {.name = "secret", .kind = CLI_SECRET, .value = "NAME=WHERE", .preset = "", .list = true,
                      .summary = "where a secret of DAGs comes from: NAME=file:PATH or NAME=env:VARIABLE"},
+    [CLI_HTTP_DENY_PRIVATE] = {.name = "http-deny-private", .kind = CLI_FLAG, .preset = "false",
+                               .summary = "http tasks connect to public addresses only: not to this machine, private "
+                                          "networks, clouds' metadata"},
+    [CLI_HTTP_NETWORKS] = {.name = "http-allow-network", .kind = CLI_NETWORK, .value = "NETWORK", .preset = "",
+                           .list = true,
+                           .summary = "with http-deny-private: these too, such as 10.1.0.0/16 or fd00::1"},
     [CLI_ALLOWED_HOSTS] = {.name = "allowed-host", .kind = CLI_TEXT, .value = "HOST", .preset = "", .list = true,
                            .summary = "name under which a proxy or a browser may reach the daemon; * is any"},
     [CLI_REQUIRE_TOKEN] = {.name = "require-token", .kind = CLI_FLAG, .preset = "false",

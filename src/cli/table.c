@@ -38,11 +38,12 @@ const struct cli_command cli_commands[] = {
              "On a loopback address it asks for no token unless --require-token is given. Any other address needs "
              "tokens ('pawl token') and TLS (--tls-cert, --tls-key); --allow-anonymous and --allow-plain-http say that "
              "it shall be otherwise.",
-     .options = OPTIONS(CLI_DATA, CLI_LISTEN, CLI_WORKERS, CLI_SLOTS, CLI_DURABILITY, CLI_GRACE, CLI_DRAIN,
-                        CLI_LOG_BYTES_MAX, CLI_SECRETS, CLI_ALLOWED_HOSTS, CLI_REQUIRE_TOKEN, CLI_ALLOW_ANONYMOUS,
-                        CLI_ALLOW_PLAIN_HTTP, CLI_TLS_CERT, CLI_TLS_KEY, CLI_HTTP_THREADS, CLI_REQUEST_TIMEOUT,
-                        CLI_IDLE_TIMEOUT, CLI_CONNECTIONS_MAX, CLI_WAITING_TASKS_MAX, CLI_ACTIVE_RUNS_MAX,
-                        CLI_DIE_WITH_PARENT, CLI_LOG_LEVEL, CLI_LOG_FORMAT, CLI_CONFIG, CLI_PRINT_CONFIG),
+ .options = OPTIONS(CLI_DATA, CLI_LISTEN, CLI_WORKERS, CLI_SLOTS, CLI_DURABILITY, CLI_GRACE, CLI_DRAIN,
+                        CLI_LOG_BYTES_MAX, CLI_SECRETS, CLI_HTTP_DENY_PRIVATE, CLI_HTTP_NETWORKS, CLI_ALLOWED_HOSTS,
+                        CLI_REQUIRE_TOKEN, CLI_ALLOW_ANONYMOUS, CLI_ALLOW_PLAIN_HTTP, CLI_TLS_CERT, CLI_TLS_KEY,
+                        CLI_HTTP_THREADS, CLI_REQUEST_TIMEOUT, CLI_IDLE_TIMEOUT, CLI_CONNECTIONS_MAX,
+                        CLI_WAITING_TASKS_MAX, CLI_ACTIVE_RUNS_MAX, CLI_DIE_WITH_PARENT, CLI_LOG_LEVEL,
+                        CLI_LOG_FORMAT, CLI_CONFIG, CLI_PRINT_CONFIG),
      .examples = {{"serve", "the usual address and data directory"},
                   {"serve --data /srv/pawl --listen 127.0.0.1:0", "another directory, any free port"},
                   {"serve --print-config", "every setting and where it comes from"}},

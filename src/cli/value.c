@@ -7,6 +7,7 @@
 #include "cli/address.h"
 #include "cli/command.h"
 #include "dag/dag_text.h"
+#include "worker/network.h"
 
 /* "0" and "0s" are none at all; anything else as in DAG files. */
 static bool parse_duration(const char *text, int64_t *ret_ms)
@@ -119,6 +120,15 @@ static int check_number(const struct cli_option *option, const char *text, struc
     return error_set(err, ERROR_USAGE, "'%.100s' is out of range: %s to %s", text, least, most);
 }
 
+static int check_network(const char *text, struct error *err)
+{
+    unsigned char prefix[16];
+    unsigned len;
+    return worker_network_parse(text, prefix, &len)
+               ? 0
+               : error_set(err, ERROR_USAGE, "'%.100s' is no network, such as 10.0.0.0/8 or fd00::/8", text);
+}
+
 int cli_option_check(const struct cli_option *option, const char *text, struct error *err)
 {
     struct cli_address address;
@@ -134,6 +144,8 @@ int cli_option_check(const struct cli_option *option, const char *text, struct e
         return cli_address_parse(text, &address, err);
     case CLI_SECRET:
         return check_secret(text, err);
+    case CLI_NETWORK:
+        return check_network(text, err);
     case CLI_TEXT:
     case CLI_PATH:
     case CLI_FOLDER:

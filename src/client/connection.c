@@ -18,8 +18,8 @@ enum { RECEIVE_BYTES = 64 * 1024 };
 
 static int bad_url(const char *text, const char *why, struct error *err)
 {
-    return error_set(err, ERROR_USAGE, "'%s' is no address of a server: %s (expected: http://HOST:PORT, or https:)", text,
-                     why);
+    return error_set(err, ERROR_USAGE, "'%s' is no address of a server: %s (expected: http://HOST:PORT, or https:)",
+                     text, why);
 }
 
 /* Splits HOST[:PORT] or [V6][:PORT]; len is that of the authority. */

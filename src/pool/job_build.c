@@ -15,12 +15,16 @@
 #include "base/mem.h"
 #include "pool/job_env.h"
 #include "state/log_path.h"
+#include "worker/protocol.h"
 
 struct pool_jobs {
     char *data_dir;
     char *base_dir;
     int64_t log_bytes_max;
     bool inherit_env;
+    bool http_deny_private;
+    struct buf http_networks;
+    uint32_t http_network_count;
     struct pool_env process;
     struct buf env, argv, headers, body, url, workdir, venv, log_path;
 };
@@ -41,6 +45,10 @@ int pool_jobs_new(const struct pool_jobs_options *options, struct pool_jobs **re
     jobs->base_dir = options->base_dir ? mem_strdup(options->base_dir) : mem_printf("%s/work", options->data_dir);
     jobs->log_bytes_max = options->log_bytes_max ? options->log_bytes_max : LIMIT_LOG_BYTES_DEFAULT;
     jobs->inherit_env = options->inherit_env;
+    jobs->http_deny_private = options->http_deny_private;
+    for (uint32_t i = 0; i < options->http_network_count; i++)
+        worker_list_add(&jobs->http_networks, &jobs->http_network_count, options->http_networks[i],
+                        strlen(options->http_networks[i]));
     if (!options->base_dir && mkdir(jobs->base_dir, 0700) != 0 && errno != EEXIST) {
         int code = error_set(err, ERROR_IO, "cannot make %s: %s", jobs->base_dir, strerror(errno));
         pool_jobs_free(jobs);
@@ -56,7 +64,7 @@ void pool_jobs_free(struct pool_jobs *jobs)
     if (!jobs)
         return;
     struct buf *texts[] = {&jobs->env, &jobs->argv, &jobs->headers, &jobs->body,
-                           &jobs->url, &jobs->workdir, &jobs->venv, &jobs->log_path};
+                           &jobs->url, &jobs->workdir, &jobs->venv, &jobs->log_path, &jobs->http_networks};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         buf_fini(texts[i]);
     pool_env_fini(&jobs->process);
@@ -88,6 +96,11 @@ void pool_run_jobs_free(struct pool_run_jobs *run)
 }
 
 /* ---- pieces of a job ---- */
+
+static struct job_list list_of(struct buf *bytes, uint32_t count)
+{
+    return (struct job_list){.bytes = buf_text(bytes), .len = bytes->len, .count = count};
+}
 
 /* `path`, or base/path when it is relative. */
 static void resolve(struct buf *out, const char *base, const char *path)
@@ -273,6 +286,9 @@ static int build_request(struct pool_run_jobs *run, const struct dag_task *task,
     job->kind = JOB_HTTP;
     job->method = task->http->method;
     job->follow = task->http->follow;
+    job->deny_private = jobs->http_deny_private;
+    if (job->deny_private)
+        job->networks = list_of(&jobs->http_networks, jobs->http_network_count);
     int code = expand(run, task, "url", task->http->url, &jobs->url, err);
     if (!code && has_control(jobs->url.bytes, jobs->url.len, true))
         code = error_set(err, ERROR_BAD_REQUEST, "url: has a space or a control character in it");
@@ -294,11 +310,6 @@ static int build_request(struct pool_run_jobs *run, const struct dag_task *task,
 }
 
 /* ---- the whole ---- */
-
-static struct job_list list_of(struct buf *bytes, uint32_t count)
-{
-    return (struct job_list){.bytes = buf_text(bytes), .len = bytes->len, .count = count};
-}
 
 int pool_job_build(struct pool_run_jobs *run, uint32_t task_index, uint32_t number, uint64_t fence,
                    struct job *ret_job, struct error *err)

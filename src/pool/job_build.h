@@ -20,6 +20,9 @@ struct pool_jobs_options {
     const char *base_dir;       /* where relative paths start, absolute; NULL: DATA/work */
     bool inherit_env;           /* `pawl run`: the caller's environment instead of the clean one */
     int64_t log_bytes_max;      /* 0: LIMIT_LOG_BYTES_DEFAULT */
+    bool http_deny_private;     /* http tasks: see job.deny_private */
+    const char *const *http_networks;
+    uint32_t http_network_count;
 };
 
 /* What tasks are told of their run. */

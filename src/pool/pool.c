@@ -323,8 +323,8 @@ int pool_send_start(struct pool *pool, struct uuid worker_id, const struct job *
     struct pool_link *link = find_up(pool, worker_id);
     if (!link)
         return error_set(err, ERROR_WORKER_NOT_FOUND, "the worker is gone");
-    if (job->secrets.count && link->hello.level < PROTOCOL_LEVEL)
-        return error_set(err, ERROR_IO, "the worker is of an earlier version, which cannot hide secrets in logs");
+    if ((job->secrets.count || job->deny_private) && link->hello.level < PROTOCOL_LEVEL)
+        return error_set(err, ERROR_IO, "the worker is of an earlier version, which cannot keep this task's rules");
     int code = worker_message_write_start(&link->out, job, err);
     if (!code)
         pool_link_mark_dirty(link);

@@ -407,6 +407,9 @@ static int open_pool(struct core *core, struct error *err)
         .base_dir = options->base_dir,
         .inherit_env = options->inherit_env,
         .log_bytes_max = options->log_bytes_max,
+        .http_deny_private = options->http_deny_private,
+        .http_networks = options->http_networks,
+        .http_network_count = options->http_network_count,
     };
     int code = pool_jobs_new(&jobs, &core->jobs, err);
     return code ? code : pool_new(&pool, &callbacks, &core->pool, err);

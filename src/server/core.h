@@ -33,6 +33,9 @@ struct core_options {
     int64_t grace_ms;
     int64_t drain_ms;
     int64_t log_bytes_max;
+    bool http_deny_private;         /* pool/job_build.h */
+    const char *const *http_networks;
+    uint32_t http_network_count;
     uint64_t files_max;             /* open files that workers and tasks may have; 0: as this process */
     bool fires_schedules;           /* `pawl run` leaves schedules alone */
     bool die_with_parent;           /* workers and tasks end with this process */

@@ -52,6 +52,9 @@ struct server_options {
     uint32_t active_runs_max;
     uint32_t connections_max;
     int64_t log_bytes_max;          /* of one attempt's log */
+    bool http_deny_private;         /* http tasks connect to public addresses only, and */
+    const char *const *http_networks; /* to those of these networks: "10.0.0.0/8" */
+    uint32_t http_network_count;
     const char *const *allowed_hosts; /* Host values accepted besides loopback names and listen_host; "*": any */
     uint32_t allowed_host_count;
     const struct server_secret *secrets;

@@ -2,14 +2,18 @@
  * waits. libcurl's callbacks only note things; what has ended is looked at when the call into libcurl has returned. */
 #include "worker/model.h"
 
+#include <arpa/inet.h>
 #include <assert.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "worker/curl.h"
+#include "worker/network.h"
 
 enum { SPARE_MAX = 16, ACTS_MAX = 100, STATUS_REDIRECT_TO_GET = 303 };
 
@@ -25,6 +29,7 @@ struct request {
     CURL *easy;
     struct curl_slist *headers;
     char problem[CURL_ERROR_SIZE];
+    char refused[INET6_ADDRSTRLEN];  /* an address it was kept from; "" */
 };
 
 struct worker_http {
@@ -195,6 +200,23 @@ static void set_method(const struct worker_curl *curl, CURL *easy, const struct 
         (void)curl->easy_set(easy, CURLOPT_CUSTOMREQUEST, job->method);
 }
 
+/* The last thing before a connection: the address is a number here, whatever wrote it and whoever resolved it, and
+ * exactly this one is connected to. */
+static curl_socket_t open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    (void)purpose;
+    struct request *request = context;
+    const struct sockaddr *to = &address->addr;
+    if (!worker_network_is_public(to) && !worker_network_holds(&request->attempt->job.networks, to)) {
+        const void *number = to->sa_family == AF_INET6
+                                 ? (const void *)&((const struct sockaddr_in6 *)(const void *)to)->sin6_addr
+                                 : (const void *)&((const struct sockaddr_in *)(const void *)to)->sin_addr;
+        (void)inet_ntop(to->sa_family, number, request->refused, sizeof request->refused);
+        return CURL_SOCKET_BAD;
+    }
+    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
 static bool set_options(const struct worker_curl *curl, struct request *request, const struct job *job)
 {
     CURL *easy = request->easy;
@@ -210,6 +232,10 @@ static bool set_options(const struct worker_curl *curl, struct request *request,
     (void)curl->easy_set(easy, CURLOPT_WRITEDATA, request);
     (void)curl->easy_set(easy, CURLOPT_FOLLOWLOCATION, job->follow ? 1L : 0L);
     (void)curl->easy_set(easy, CURLOPT_MAXREDIRS, (long)job->follow);
+    if (job->deny_private) {
+        (void)curl->easy_set(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+        (void)curl->easy_set(easy, CURLOPT_OPENSOCKETDATA, request);
+    }
     (void)curl->easy_set(easy, CURLOPT_HEADERFUNCTION, take_header);
     (void)curl->easy_set(easy, CURLOPT_HEADERDATA, request);
     set_method(curl, easy, job);
@@ -287,12 +313,15 @@ static void note_end(const struct worker_curl *curl, const struct request *reque
     attempt->result.http_status = (int32_t)status;
     if (code == CURLE_TOO_MANY_REDIRECTS)
         worker_attempt_fail(attempt, FAILURE_HTTP, "HTTP %ld: more than %u redirects", status, attempt->job.follow);
+    else if (code == CURLE_COULDNT_CONNECT && request->refused[0])
+        worker_attempt_fail(attempt, FAILURE_HTTP, "the address %s is not public, and http-deny-private is set",
+                            request->refused);
     else if (code != CURLE_OK)
         worker_attempt_fail(attempt, FAILURE_HTTP, "the request failed: %s",
                             words_of(curl, request, code));
     else if (status < 200 || status > 299)
         worker_attempt_fail(attempt, FAILURE_HTTP, "HTTP %ld", status);
-    if (attempt->error && cannot_help(status, code))
+    if (attempt->error && (cannot_help(status, code) || (code == CURLE_COULDNT_CONNECT && request->refused[0])))
         attempt->result.retryable = false;
 }
 

@@ -54,6 +54,8 @@ struct job {
     const char *body;          /* NULL: none */
     size_t body_len;
     uint32_t follow;           /* redirects followed at most */
+    bool deny_private;         /* only public addresses are connected to, and */
+    struct job_list networks;  /* those of these networks: "10.0.0.0/8" */
 };
 
 struct job_result {

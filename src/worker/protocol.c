@@ -88,6 +88,8 @@ static void put_job(struct buf *out, const struct job *job)
     put_bytes(out, job->body, job->body_len);
     put_u32(out, job->follow);
     put_list(out, &job->secrets);
+    put_u32(out, job->deny_private);
+    put_list(out, &job->networks);
 }
 
 static void put_result(struct buf *out, const struct job_result *result)
@@ -142,7 +144,7 @@ static size_t job_size(const struct job *job)
 {
     const char *const texts[] = {job->log_path, job->workdir, job->command, job->method, job->url};
     size_t size = PROTOCOL_HEAD_BYTES + 256 + job->code_len + job->body_len;
-    size += job->env.len + job->argv.len + job->headers.len + job->secrets.len;
+    size += job->env.len + job->argv.len + job->headers.len + job->secrets.len + job->networks.len;
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         size += texts[i] ? strlen(texts[i]) : 0;
     return size;
@@ -376,6 +378,8 @@ static void get_job(struct cursor *in, struct job *job)
     job->body = get_bytes(in, &job->body_len);
     job->follow = get_u32(in);
     job->secrets = get_list(in);
+    job->deny_private = get_enum(in, 2);
+    job->networks = get_list(in);
     check_job(in, job);
 }
 

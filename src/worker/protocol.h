@@ -58,7 +58,7 @@ struct message_hello {
     int32_t pid;
     uint32_t slots;
     enum isolation isolation;
-    uint32_t level;              /* 1: it hides secrets */
+    uint32_t level;              /* 1: it hides secrets and refuses addresses */
 };
 
 struct message_started {
