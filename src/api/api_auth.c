@@ -36,12 +36,65 @@ static const char *bearer_of(const struct http_request *request)
     return value + strspn(value, " ");
 }
 
+/* The session's cookie: the token, for browsers, which cannot send the header where they follow a link. Cookies know no
+ * ports, so the name holds it; daemons of one machine do not sign each other's users out. */
+void api_auth_cookie_name(const struct api_call *call, char ret_name[API_AUTH_COOKIE_NAME_MAX])
+{
+    const char *host = http_header(call->request, "Host");
+    const char *port = host ? strrchr(host, ':') : NULL;
+    size_t digits = port ? strspn(port + 1, "0123456789") : 0;
+    bool has_port = digits > 0 && digits <= 5 && port[1 + digits] == '\0';
+    (void)snprintf(ret_name, API_AUTH_COOKIE_NAME_MAX, "pawl-%s", has_port ? port + 1 : "0");
+}
+
+/* The value of a cookie (RFC 6265, section 4.2.1), in the call's arena; NULL without. */
+static const char *cookie_of(struct api_call *call)
+{
+    char name[API_AUTH_COOKIE_NAME_MAX];
+    api_auth_cookie_name(call, name);
+    size_t name_len = strlen(name);
+    const char *at = http_header(call->request, "Cookie");
+    while (at) {
+        at += strspn(at, " ");
+        if (strncmp(at, name, name_len) == 0 && at[name_len] == '=') {
+            const char *value = at + name_len + 1;
+            return arena_strndup(api_arena(call), value, strcspn(value, "; "));
+        }
+        at = strchr(at, ';');
+        at = at ? at + 1 : NULL;
+    }
+    return NULL;
+}
+
+static const char *token_of(struct api_call *call)
+{
+    if (!call->api->config.gate)
+        return NULL;
+    const char *bearer = bearer_of(call->request);
+    return bearer ? bearer : cookie_of(call);
+}
+
+enum api_role api_auth_who(struct api_call *call)
+{
+    const struct api_config *config = &call->api->config;
+    struct auth_token token;
+    const char *text = call->offline ? NULL : token_of(call);
+    if (text && auth_gate_find(config->gate, text, clock_wall_ms(), clock_boot_ms(), &token) == AUTH_KNOWN) {
+        call->principal = arena_strdup(api_arena(call), token.name);
+        return (enum api_role)token.role;
+    }
+    if (call->offline || call->is_local || (!config->token_required && !text))
+        return API_ROLE_ADMIN;
+    return API_ROLE_NONE;
+}
+
 static bool refuse_token(struct api_call *call, enum auth_verdict verdict, const struct auth_token *token)
 {
     unsigned char peer[HTTP_PEER_LEN];
     char text[HTTP_PEER_TEXT_MAX], seconds[24];
     http_peer(call->request, peer, text);
-    int64_t wait_ms = auth_gate_fail(call->api->config.gate, peer, clock_boot_ms());
+    struct auth_gate *gate = call->api->config.gate;
+    int64_t wait_ms = gate ? auth_gate_fail(gate, peer, clock_boot_ms()) : 0;
     if (wait_ms > 0) {
         (void)snprintf(seconds, sizeof seconds, "%" PRId64, (wait_ms + 999) / 1000);
         api_reply_header(call, "Retry-After", seconds);
@@ -73,6 +126,19 @@ static bool refuse_role(struct api_call *call, enum auth_role has, const char *n
     return false;
 }
 
+bool api_auth_sign_in(struct api_call *call, const char *text, enum api_role *ret_role)
+{
+    struct auth_gate *gate = call->api->config.gate;
+    struct auth_token token;
+    enum auth_verdict verdict = gate ? auth_gate_find(gate, text, clock_wall_ms(), clock_boot_ms(), &token)
+                                     : AUTH_UNKNOWN;
+    if (verdict != AUTH_KNOWN)
+        return refuse_token(call, verdict, &token);
+    call->principal = arena_strdup(api_arena(call), token.name);
+    *ret_role = (enum api_role)token.role;
+    return true;
+}
+
 bool api_auth_check(struct api_call *call)
 {
     const struct api_config *config = &call->api->config;
@@ -84,9 +150,9 @@ bool api_auth_check(struct api_call *call)
     call->is_local = owner && is_same_secret(config->owner_token, owner);
     if (call->route->role == API_ROLE_NONE)
         return true;
-    const char *bearer = config->gate ? bearer_of(call->request) : NULL;
-    if (bearer) {
-        enum auth_verdict verdict = auth_gate_find(config->gate, bearer, clock_wall_ms(), clock_boot_ms(), &token);
+    const char *text = token_of(call);
+    if (text) {
+        enum auth_verdict verdict = auth_gate_find(config->gate, text, clock_wall_ms(), clock_boot_ms(), &token);
         if (verdict != AUTH_KNOWN)
             return refuse_token(call, verdict, &token);
         call->principal = arena_strdup(api_arena(call), token.name);

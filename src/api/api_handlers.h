@@ -41,6 +41,11 @@ void api_list_dag_runs(struct api_call *call);
 void api_get_run(struct api_call *call);
 void api_get_task_why(struct api_call *call);
 
+/* api_session.c */
+void api_get_me(struct api_call *call);
+void api_create_session(struct api_call *call);
+void api_delete_session(struct api_call *call);
+
 /* api_log.c */
 void api_get_task_log(struct api_call *call);
 void api_get_instance_log(struct api_call *call);

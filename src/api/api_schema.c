@@ -63,6 +63,7 @@ static const char *pick(const char *const *names, size_t count, unsigned index)
 LITERAL_NAMES(api_names_rerun_from, "failed", "all", "task")
 LITERAL_NAMES(api_names_rerun_version, "same", "latest")
 LITERAL_NAMES(api_names_health, "ok", "degraded", "failed")
+LITERAL_NAMES(api_names_roles, "viewer", "operator", "admin")
 LITERAL_NAMES(api_names_waits, "dependencies", "slot", "retry", "running", "ended")
 
 static const struct api_field backfill[] = {
@@ -118,6 +119,14 @@ static const struct api_field dag[] = {
     {"version", API_INTEGER, .summary = "The latest version, from 1"},
     {"createdAt", API_TIME, .summary = "When the first version was made"},
     {"paused", API_BOOLEAN, .summary = "Its schedule is stopped"},
+};
+static const struct api_field me[] = {
+    {"principal", API_STRING, .nullable = true, .summary = "The token's name"},
+    {"role", API_STRING, .nullable = true, .values = api_names_roles, .summary = "What they may do"},
+    {"tokenRequired", API_BOOLEAN, .summary = "Without a token nothing is allowed"},
+    {"version", API_STRING, .summary = "pawl's version"},
+    {"host", API_STRING, .summary = "The machine's name"},
+    {"node", API_UUID, .summary = "The node that answers"},
 };
 static const struct api_field dag_problem[] = {
     {"line", API_INTEGER, .nullable = true, .summary = "From 1; null: the file as a whole"},
@@ -384,6 +393,7 @@ const struct api_schema api_table_schemas[] = {
     SCHEMA("HealthIsolation", health_isolation, "How tasks are kept together"),
     SCHEMA("HealthStore", health_store, "Where state is kept"),
     SCHEMA("HealthWorkers", health_workers, "The processes that run tasks"),
+    SCHEMA("Me", me, "Who asks and what they may do"),
     SCHEMA("Preview", preview, "When a schedule fires next"),
     SCHEMA("PreviewFire", preview_fire, "One instant"),
     SCHEMA("Probe", probe, "The answer of a probe"),

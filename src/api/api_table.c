@@ -70,6 +70,7 @@ const struct api_param api_table_fields[API_FIELD_COUNT] = {
     [API_FIELD_BACKFILL_MAX] = {"max", API_INTEGER, 1, LIMIT_BACKFILL_MAX, LIMIT_BACKFILL_MAX, NULL,
                                 "At most so many instants, oldest first"},
     [API_FIELD_AGAIN] = {"again", API_BOOLEAN, 0, 1, 0, NULL, "Those that were fired before too"},
+    [API_FIELD_TOKEN] = {"token", API_STRING, 1, 200, -1, NULL, "A token, as `pawl token create` gave it"},
 };
 
 #define FIELD(id) (1u << API_FIELD_##id)
@@ -93,6 +94,7 @@ static const struct api_body body_backfill = {
     "BackfillRequest", "What of the past to make up for",
     {API_FIELD_BACKFILL_FROM, API_FIELD_TO, API_FIELD_BACKFILL_MAX, API_FIELD_DRY_RUN, API_FIELD_AGAIN},
     FIELD(BACKFILL_FROM) | FIELD(TO), false};
+static const struct api_body body_session = {"SessionCreate", "Who signs in", {API_FIELD_TOKEN}, FIELD(TOKEN), false};
 
 #define RUN_MAKING_TEXT                                                                                          \
     "The answer comes when the run is durable. The same `Idempotency-Key` within 24 hours gives the same run "   \
@@ -118,6 +120,7 @@ const struct api_tag api_table_tags[] = {
     {"health", "Health, probes and metrics"},
     {"runs", "Runs and their tasks"},
     {"schedules", "When DAGs fire by themselves"},
+    {"sessions", "Who asks, and the web UI's sessions"},
 };
 const size_t api_table_tag_count = sizeof api_table_tags / sizeof *api_table_tags;
 
@@ -306,6 +309,18 @@ const struct api_route api_table_routes[] = {
      .handler = api_get_live},
     {HTTP_GET, "/metrics", "getMetrics", "health", "Metrics in Prometheus' text form", NULL, API_ROLE_VIEWER,
      .status = 200, .content_type = "text/plain; version=0.0.4; charset=utf-8", .handler = api_get_metrics},
+
+    /* sessions */
+    {HTTP_GET, "/api/v1/me", "getMe", "sessions", "Who asks", "Never refused: `role` is null where nobody is known.",
+     API_ROLE_NONE, .status = 200, .schema = "Me", .handler = api_get_me},
+    {HTTP_POST, "/session", "createSession", "sessions", "Begins a session of the web UI",
+     "Puts the token into a cookie that scripts cannot read (`HttpOnly`, `SameSite=Strict`). A request with the cookie "
+     "counts as one with the token; programs send the header instead.", API_ROLE_NONE, .body = &body_session,
+     .status = 200, .schema = "Me", .errors = {ERROR_UNAUTHORIZED, ERROR_TOO_MANY_REQUESTS},
+     .handler = api_create_session},
+    {HTTP_DELETE, "/session", "deleteSession", "sessions", "Ends a session of the web UI",
+     "Takes the cookie away. The token itself stays valid.", API_ROLE_NONE, .status = 204,
+     .handler = api_delete_session},
 
     /* documents */
     {HTTP_GET, "/docs/openapi.yaml", "getOpenapi", "documents", "This document", NULL, API_ROLE_NONE, .status = 200,

@@ -91,6 +91,7 @@ enum api_field_id {
     API_FIELD_TO,
     API_FIELD_BACKFILL_MAX,     /* "max" of a backfill */
     API_FIELD_AGAIN,
+    API_FIELD_TOKEN,
     API_FIELD_COUNT
 };
 extern const struct api_param api_table_fields[API_FIELD_COUNT];
@@ -181,6 +182,7 @@ size_t api_table_errors(const struct api_route *route, enum error_code *codes);
 api_names api_names_run_states, api_names_task_states, api_names_attempt_states, api_names_worker_states,
     api_names_failures, api_names_triggers, api_names_resolutions, api_names_errors, api_names_rerun_from,
     api_names_rerun_version, api_names_bulk_actions, api_names_health, api_names_waits, api_names_rooms,
-    api_names_fires, api_names_fire_reasons, api_names_fire_whys, api_names_graph_formats, api_names_task_types;
+    api_names_fires, api_names_fire_reasons, api_names_fire_whys, api_names_graph_formats, api_names_task_types,
+    api_names_roles;
 
 #endif

@@ -280,7 +280,8 @@ void daemon_ask(struct daemon *daemon, const char *method, const char *target, c
 {
     struct buf request = BUF_INIT;
     answer_fini(answer);
-    buf_printf(&request, "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n%s", method, target, headers);
+    const char *host = strncmp(headers, "Host:", 5) == 0 ? "" : "Host: localhost\r\n";
+    buf_printf(&request, "%s %s HTTP/1.1\r\n%sConnection: close\r\n%s", method, target, host, headers);
     if (body) {
         if (!strcasestr(headers, "Content-Type:"))
             buf_add_text(&request, "Content-Type: application/json\r\n");

@@ -202,6 +202,60 @@ static void test_not_required(void **state)
     daemon_free(open);
 }
 
+static void expect_me(const char *role, const char *principal)
+{
+    char value[100];
+    assert_int_equal(answer.status, 200);
+    answer_member(&answer, "role", value, sizeof value);
+    assert_string_equal(value, role);
+    answer_member(&answer, "principal", value, sizeof value);
+    assert_string_equal(value, principal);
+}
+
+/* The web UI's sessions: the cookie is the token, scripts cannot read it, and it ends. */
+static void test_sessions(void **state)
+{
+    (void)state;
+    char body[200], headers[300], cookie[200];
+    daemon_ask(daemon, "GET", "/api/v1/me", "", NULL, &answer);
+    expect_me("null", "null");
+    daemon_ask(daemon, "POST", "/session", "", "{\"token\": \"pawl_wrong\"}", &answer);
+    answer_expect_error(&answer, 401, "UNAUTHORIZED");
+    assert_null(answer_header(&answer, "Set-Cookie"));
+    (void)snprintf(body, sizeof body, "{\"token\": \"%s\"}", tokens[API_ROLE_OPERATOR]);
+    daemon_ask(daemon, "POST", "/session", "Host: localhost:8123\r\n", body, &answer);
+    assert_int_equal(answer.status, 200);
+    const char *set = answer_header(&answer, "Set-Cookie");
+    assert_non_null(set);
+    assert_non_null(strstr(set, "; HttpOnly; SameSite=Strict"));
+    assert_memory_equal(set, "pawl-8123=pawl_", 15);
+    (void)snprintf(cookie, sizeof cookie, "%.*s", (int)strcspn(set, ";"), set);
+    (void)snprintf(headers, sizeof headers, "Host: localhost:8123\r\nCookie: a=b; %s; pawl-81=pawl_x\r\n", cookie);
+    daemon_ask(daemon, "GET", "/api/v1/runs", headers, NULL, &answer);
+    assert_int_equal(answer.status, 200);
+    daemon_ask(daemon, "DELETE", "/api/v1/dags/01936000-0000-7000-8000-000000000000", headers, NULL, &answer);
+    answer_expect_error(&answer, 403, "FORBIDDEN");
+    (void)snprintf(headers, sizeof headers, "Host: localhost:8124\r\nCookie: %s\r\n", cookie);
+    daemon_ask(daemon, "GET", "/api/v1/runs", headers, NULL, &answer);
+    answer_expect_error(&answer, 401, "UNAUTHORIZED"); /* another daemon's session */
+    daemon_ask(daemon, "GET", "/api/v1/me", "Cookie: pawl-0=pawl_wrong\r\n", NULL, &answer);
+    expect_me("null", "null");
+    daemon_ask(daemon, "DELETE", "/session", headers, NULL, &answer);
+    assert_int_equal(answer.status, 204);
+    assert_non_null(strstr(answer_header(&answer, "Set-Cookie"), "pawl-8124=; HttpOnly; SameSite=Strict; Max-Age=0"));
+}
+
+/* A page of somebody else has no use of the session. */
+static void test_session_and_foreign_pages(void **state)
+{
+    (void)state;
+    char headers[300];
+    (void)snprintf(headers, sizeof headers, "Host: localhost:8123\r\nOrigin: http://evil.example\r\n"
+                   "Cookie: pawl-8123=%s\r\n", tokens[API_ROLE_ADMIN]);
+    daemon_ask(daemon, "DELETE", "/api/v1/dags/01936000-0000-7000-8000-000000000000", headers, NULL, &answer);
+    answer_expect_error(&answer, 403, "FORBIDDEN");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -209,6 +263,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_matrix),     TEST(test_expired_and_revoked), TEST(test_wrong_tokens),
         TEST(test_principals), TEST(test_not_required),
+        TEST(test_sessions),   TEST(test_session_and_foreign_pages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
