@@ -48,7 +48,9 @@ bool api_dag_take_yaml(struct api_call *call, const char *name)
 {
     struct dag_problems problems = {0};
     int rc = read_yaml(call, name, &problems, &call->dag);
-    if (rc)
+    if (rc == ERROR_OUT_OF_MEMORY)
+        api_fail(call, rc, "There is not enough memory to read the file");
+    else if (rc)
         fail_problems(call, rc, &problems);
     dag_problems_fini(&problems);
     return rc == 0;
@@ -60,6 +62,11 @@ void api_validate_dag(struct api_call *call)
     struct buf body = BUF_INIT;
     struct json json;
     int rc = read_yaml(call, NULL, &problems, &call->dag);
+    if (rc == ERROR_OUT_OF_MEMORY) {
+        api_fail(call, rc, "There is not enough memory to read the file");
+        dag_problems_fini(&problems);
+        return;
+    }
     json_init(&json, &body);
     json_begin_object(&json);
     json_kv_bool(&json, "valid", rc == 0);

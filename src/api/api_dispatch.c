@@ -311,6 +311,10 @@ bool api_dispatch_body(struct api_call *call)
     json_error_t problem;
     call->root = json_loadb(bytes->bytes, bytes->len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &problem);
     buf_fini(bytes);
+    if (!call->root && json_error_code(&problem) == json_error_out_of_memory) {
+        api_fail(call, ERROR_OUT_OF_MEMORY, "There is not enough memory to read the body");
+        return false;
+    }
     if (!call->root) {
         api_fail(call, ERROR_BAD_REQUEST, "The body is not valid JSON: line %d, column %d: %s", problem.line,
                  problem.column, problem.text);

@@ -100,7 +100,9 @@ static int read_version(struct api *api, struct uuid dag_id, uint32_t version, s
         goto out;
     options.name = row.name;
     rc = dag_read(source.bytes, source.len, &options, &problems, ret_dag);
-    if (rc) {
+    if (rc == ERROR_OUT_OF_MEMORY) {
+        rc = error_set(err, rc, "there is not enough memory to read the DAG");
+    } else if (rc) {
         dag_problems_summary(&problems, &summary);
         rc = error_set(err, ERROR_INTERNAL, "version %u of the DAG, which was valid when it was stored, is not: %s",
                        version, buf_text(&summary));

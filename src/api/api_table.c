@@ -393,7 +393,7 @@ const char *api_table_parameter_text(const char *name, size_t len)
 bool api_table_is_common(enum error_code code)
 {
     return code == ERROR_BAD_REQUEST || code == ERROR_FORBIDDEN || code == ERROR_URI_TOO_LONG
-           || code == ERROR_HEADERS_TOO_LARGE || code == ERROR_INTERNAL;
+           || code == ERROR_HEADERS_TOO_LARGE || code == ERROR_INTERNAL || code == ERROR_OUT_OF_MEMORY;
 }
 
 size_t api_table_errors(const struct api_route *route, enum error_code *codes)

@@ -38,6 +38,7 @@
     X(TOO_MANY_REQUESTS, 429, 6, "too many wrong tokens")                                                   \
     X(HEADERS_TOO_LARGE, 431, 2, "the request head is too large")                                           \
     X(INTERNAL, 500, 1, "an error inside pawl")                                                             \
+    X(OUT_OF_MEMORY, 503, 1, "there is not enough memory")                                                  \
     X(FULL, 503, 5, "full")                                                                                 \
     X(STOPPING, 503, 7, "the daemon is stopping")                                                           \
     X(STORE_FAILED, 503, 7, "the store failed")                                                             \

@@ -21,7 +21,10 @@ int cli_dag_read(const char *path, struct buf *source, struct dag_problems *prob
         .tasks_max = LIMIT_DAG_LOCAL_TASKS_MAX,
         .bytes_max = LIMIT_DAG_LOCAL_BYTES_MAX,
     };
-    return dag_read(source->bytes ? source->bytes : "", source->len, &options, problems, ret_dag);
+    rc = dag_read(source->bytes ? source->bytes : "", source->len, &options, problems, ret_dag);
+    if (rc == ERROR_OUT_OF_MEMORY)
+        error_set(err, ERROR_OUT_OF_MEMORY, "there is not enough memory to read %s", options.file);
+    return rc;
 }
 
 void cli_dag_print_problems(struct cli *cli, const char *path, const struct buf *source,

@@ -31,6 +31,7 @@ struct dag_problems {
     size_t error_count;         /* all that were found, also those beyond LIMIT_DAG_ERRORS_MAX */
     size_t warning_count;
     size_t read_error_count;    /* of error_count, those that are not of the graph */
+    bool out_of_memory;         /* the reading ended for want of it: nothing is known of the file */
     struct arena arena;
 };
 

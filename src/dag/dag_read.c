@@ -181,8 +181,10 @@ int dag_read(const char *bytes, size_t len, const struct dag_read_options *optio
         dag_report_refs(&r, &at, NULL, "The file is %zu bytes long, at most %zu are allowed", len, options->bytes_max);
         goto out;
     }
-    if (!read_file(&r, bytes, len))
+    if (!read_file(&r, bytes, len)) {
+        rc = problems->out_of_memory ? ERROR_OUT_OF_MEMORY : rc;
         goto out;
+    }
     settle_tasks(&r);
     check_env_counts(&r);
     dag_check_refs(&r);

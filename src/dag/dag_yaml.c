@@ -603,7 +603,8 @@ const struct dag_node *dag_yaml_read(const char *bytes, size_t len, const struct
     b->depth = ROOT_LEVEL;
     const struct dag_node *root = NULL;
     if (!yaml_parser_initialize(&b->parser)) {
-        (void)say(b, 0, 0, 1, "there is no memory to read it");
+        problems->out_of_memory = true;
+        (void)say(b, 0, 0, 1, "there is not enough memory to read it");
         goto out;
     }
     parse(b);

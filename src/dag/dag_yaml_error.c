@@ -59,8 +59,10 @@ void dag_yaml_error_add(const yaml_parser_t *parser, const char *bytes, size_t l
 {
     char text[300], where[150];
     const char *what = parser->problem ? parser->problem : "cannot be read", *hint = NULL;
-    if (parser->error == YAML_MEMORY_ERROR)
-        what = "there is no memory to read it";
+    if (parser->error == YAML_MEMORY_ERROR) {
+        problems->out_of_memory = true;
+        what = "there is not enough memory to read it";
+    }
     bool placed = parser->error == YAML_SCANNER_ERROR || parser->error == YAML_PARSER_ERROR;
     int c = placed ? byte_at(bytes, len, parser->problem_mark) : -1;
     if (!explain(what, c, text, sizeof text, &hint))

@@ -34,7 +34,9 @@ static int read_source(const char *source, size_t len, struct dag **ret_dag, str
                                              .bytes_max = LIMIT_DAG_LOCAL_BYTES_MAX};
     struct dag_problems problems = {0};
     int code = source ? dag_read(source, len, &options, &problems, ret_dag) : ERROR_INTERNAL;
-    if (code) {
+    if (code == ERROR_OUT_OF_MEMORY) {
+        code = error_set(err, ERROR_OUT_OF_MEMORY, "there is not enough memory to read a stored DAG");
+    } else if (code) {
         struct buf text = BUF_INIT;
         dag_problems_summary(&problems, &text);
         code = error_set(err, ERROR_INTERNAL, "a stored DAG cannot be read any more: %s", buf_text(&text));
