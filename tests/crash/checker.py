@@ -2,10 +2,13 @@
 
 A run is {"tasks": {id: {"dependencies", "exit", "lines", "max_attempts", "on_lost"}}, "status": RunStatus or None,
 "logs": {id: text}}. The ledger is lines of ledger.c. Every violation is a sentence."""
-from collections import defaultdict
+import datetime
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 ENDED = {"succeeded", "failed", "canceled"}
+LOST_REPEATS = 3        # G4
+MINUTE = datetime.timedelta(minutes=1)
 
 
 @dataclass
@@ -39,6 +42,8 @@ def check_task(run_id, task_id, task, shown, log, notes, workers_killed):
         yield f"{where}: attempts out of order: {attempts}"
     if attempts and max(attempts) > shown["attempt"]:
         yield f"{where}: attempt {max(attempts)} ran, the API knows {shown['attempt']}"
+    if len(starts) > task["max_attempts"] + LOST_REPEATS:
+        yield f"{where}: started {len(starts)} times"
     if task["on_lost"] == "fail" and task["max_attempts"] == 1 and len(starts) > 1:
         yield f"{where}: onLost: fail, yet started {len(starts)} times"
     if shown["state"] in ("skipped", "pending", "queued") and starts:
@@ -97,10 +102,41 @@ def check_run(run_id, run, notes, workers_killed):
         yield f"run {run_id}: failed without a failed task"
 
 
-def check(runs, ledger, workers_killed):
-    """All violations. `runs`: id -> run as above; every run that was acknowledged."""
+def check(runs, ledger, workers_killed, ruled_out=frozenset()):
+    """All violations. `runs`: id -> run as above; every run that was acknowledged. `ruled_out`: runs that were canceled,
+    of which only that they exist is known."""
     notes = read_ledger(ledger)
     for run_id, run in runs.items():
         yield from check_run(run_id, run, notes, workers_killed)
-    for run_id in {run_id for run_id, _ in notes} - set(runs):
+    for run_id in {run_id for run_id, _ in notes} - set(runs) - set(ruled_out):
         yield f"run {run_id} ran but was never acknowledged or found by its key"
+
+
+def minutes(first, last):
+    while first <= last:
+        yield first
+        first += MINUTE
+
+
+def check_fires(fires, runs, migrated, backfill):
+    """G9: of a schedule that fires each minute. `fires`: all records; `backfill`: first and last instant asked for. A
+    store that came from a version without schedules has missed nothing by definition, so gaps say nothing then."""
+    covered, backfilled, fired = Counter(), Counter(), Counter()
+    for fire in fires:
+        first, last = (datetime.datetime.fromisoformat(fire[name].replace("Z", "+00:00")) for name in ("from", "to"))
+        kind = backfilled if fire["triggeredBy"] == "backfill" else covered
+        kind.update(minutes(first, last))
+        if fire["outcome"] == "fired":
+            fired[fire["runId"]] += 1
+            if fire["runId"] not in runs or first != last:
+                yield f"fire {fire['id']}: fired without a run"
+        elif fire["outcome"] != "skipped":
+            yield f"fire {fire['id']}: still {fire['outcome']}"
+    for instants, name in ((covered, "schedule"), (backfilled, "backfill")):
+        yield from (f"{name}: {instant} is covered {count} times" for instant, count in instants.items() if count > 1)
+    yield from (f"run {run_id} stands for {count} instants" for run_id, count in fired.items() if count > 1)
+    if not migrated and covered:
+        yield from (f"schedule: {instant} is missed" for instant in minutes(min(covered), max(covered))
+                    if instant not in covered)
+    if not migrated and backfill:
+        yield from (f"backfill: {instant} is missed" for instant in minutes(*backfill) if instant not in backfilled)

@@ -1,42 +1,221 @@
-/* Preloaded into the daemon or a worker: kills the process at one exact call into the C library, or makes that call
+/* Preloaded into the daemon and its workers: kills the process at one exact call into a library, or makes that call
  * fail. The program needs no hooks for it: every durable or visible step is a call.
  *
- *     PAWL_FAULT=WHO:FUNCTION:N:WHAT        serve:fdatasync:3:kill-after
+ *     PAWL_FAULT=WHO:FUNCTION:N:WHAT,...    serve:fdatasync:3:kill-after,worker:waitid:2:kill-before
+ *     PAWL_FAULT=count                      nothing happens; what is called is counted
  *
- * WHO is the process's first argument (serve, run, worker). N counts that process's calls of FUNCTION from 1; N+ means
- * that call and all later ones. WHAT is kill-before, kill-after (SIGKILL around the call), or the number of an errno:
- * the call then does nothing and fails with it. A file named by PAWL_FAULT_MARK is made when the point is met. */
+ * WHO is the process's first argument (serve, run, worker); of several, the first that names it counts. N counts that
+ * process's calls of FUNCTION from 1; N+ means that call and all later ones. @N counts places instead: the first call
+ * from the N-th place in the program (by the stack of callers) that calls FUNCTION at all. WHAT is kill-before,
+ * kill-after (SIGKILL around the call), or the number of an errno (of an SQLite result for sqlite3_*): the call then
+ * does nothing and fails with it.
+ *
+ * Calls that differ in form only have one name: open is openat too, pwrite is pwrite64. epoll_ctl is EPOLL_CTL_ADD
+ * alone, since the others need nothing that could be missing; send on a Unix socket is tell. clone3 is a system call
+ * without a function: a thread watches it (seccomp_unotify(2)).
+ *
+ * MARK.WHO.PID with FUNCTION:WHAT is made when the point is met (PAWL_FAULT_MARK=MARK). When counting it is made at
+ * once, and says of each function how often it was called and from how many places; it is kept up to date, so a kill
+ * loses none. */
+#include "faults.h"
+
 #include <dlfcn.h>
-#include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
-#include <spawn.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/types.h>
-#include <sys/uio.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-enum what { NOTHING, KILL_BEFORE, KILL_AFTER, FAIL };
+enum {
+    LINE_BYTES = 64,            /* of the file of counts: name, calls, places */
+    PLACES_MAX = 1 << 15,       /* a power of two */
+    FRAMES = 10,                /* of the callers that make a place */
+    OWN_FRAMES = 3              /* meet, and what called it */
+};
 
-static char function[32];
-static enum what what;
-static int failure;             /* errno */
+static char wanted_function[32];
+static enum fault_what what;
+static int failure;
 static long target;
-static bool onwards;
-static atomic_long calls;
+static bool onwards, counting, by_place;
+static atomic_long calls[FAULT_NAMES_MAX], places[FAULT_NAMES_MAX];
+static _Atomic uint64_t known[PLACES_MAX];
+static char *lines;             /* the file of counts, mapped */
+static char mark_path[320];
+static char met_text[80];       /* FUNCTION:WHAT */
+static __thread bool inside;
 
-static bool is_process(const char *who)
+static const char *const names[] = {
+#define X(name) #name,
+    FAULT_NAMES(X)
+#undef X
+};
+
+int fault_errno(void)
+{
+    return failure;
+}
+
+bool fault_kills(void)
+{
+    return what == FAULT_KILL_BEFORE || what == FAULT_KILL_AFTER;
+}
+
+static void mark(void)
+{
+    long fd = mark_path[0] ? syscall(SYS_openat, AT_FDCWD, mark_path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600) : -1;
+    if (fd < 0)
+        return;
+    (void)syscall(SYS_write, fd, met_text, strlen(met_text));
+    (void)syscall(SYS_close, fd);
+}
+
+_Noreturn void fault_end_here(void)
+{
+    mark();
+    (void)syscall(SYS_kill, syscall(SYS_getpid), SIGKILL);
+    for (;;)
+        (void)syscall(SYS_pause);
+}
+
+/* Whether this is the first call from this place. */
+static bool is_new_place(enum fault_name name)
+{
+    void *frames[FRAMES + OWN_FRAMES];
+    inside = true;
+    int count = backtrace(frames, FRAMES + OWN_FRAMES);
+    inside = false;
+    uint64_t hash = 0xcbf29ce484222325u ^ (uint64_t)name;
+    for (int i = OWN_FRAMES; i < count; i++)
+        hash = (hash ^ (uint64_t)(uintptr_t)frames[i]) * 0x100000001b3u;
+    hash |= 1;
+    for (size_t i = 0; i < PLACES_MAX; i++) {
+        _Atomic uint64_t *slot = &known[(hash + i) % PLACES_MAX];
+        uint64_t free_slot = 0;
+        if (atomic_load(slot) == hash)
+            return false;
+        if (atomic_compare_exchange_strong(slot, &free_slot, hash))
+            return true;
+        if (free_slot == hash)
+            return false;
+    }
+    return false;
+}
+
+static void count_line(enum fault_name name)
+{
+    char line[LINE_BYTES + 1];
+    int len = snprintf(line, sizeof line, "%-28s %12ld %12ld", names[name], atomic_load(&calls[name]),
+                       atomic_load(&places[name]));
+    memset(line + len, ' ', (size_t)(LINE_BYTES - 1 - len));
+    line[LINE_BYTES - 1] = '\n';
+    memcpy(lines + (size_t)name * LINE_BYTES, line, LINE_BYTES);
+}
+
+static bool is_met(enum fault_name name)
+{
+    long number = atomic_fetch_add(&calls[name], 1) + 1;
+    if (by_place && !(onwards && atomic_load(&places[name]) >= target)) {
+        if (!is_new_place(name))
+            return false;
+        number = atomic_fetch_add(&places[name], 1) + 1;
+    } else if (by_place) {
+        return true;
+    }
+    return number == target || (onwards && number > target);
+}
+
+enum fault_what fault_meet(enum fault_name name)
+{
+    if (what == FAULT_NOTHING || inside)
+        return FAULT_NOTHING;
+    if (counting) {
+        (void)atomic_fetch_add(&calls[name], 1);
+        if (is_new_place(name))
+            (void)atomic_fetch_add(&places[name], 1);
+        inside = true;
+        count_line(name);
+        inside = false;
+        return FAULT_NOTHING;
+    }
+    if (strcmp(names[name], wanted_function) != 0 || !is_met(name))
+        return FAULT_NOTHING;
+    if (what == FAULT_KILL_BEFORE)
+        fault_end_here();
+    if (what == FAULT_FAIL)
+        mark();
+    return what;
+}
+
+/* ---- clone3 ---- */
+
+static int listener = -1;
+static atomic_int watching;     /* 1: listener is there; -1: there will be none */
+
+static void answer(const struct seccomp_notif *call)
+{
+    struct seccomp_notif_resp say = {.id = call->id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE};
+    enum fault_what here = (pid_t)call->pid == getpid() ? fault_meet(FAULT_clone3) : FAULT_NOTHING;
+    if (here == FAULT_FAIL) {
+        say.flags = 0;
+        say.error = -failure;
+    }
+    (void)ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &say);
+    if (here == FAULT_KILL_AFTER)
+        fault_end_here();
+}
+
+static void *watch(void *context)
+{
+    (void)context;
+    while (!atomic_load(&watching))
+        (void)sched_yield();
+    while (listener >= 0) {
+        struct seccomp_notif call = {0};
+        if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &call) == 0)
+            answer(&call);
+    }
+    return NULL;
+}
+
+/* The watching thread is there before the filter, so that it is not watched itself; it takes no signals. */
+static void watch_clone3(void)
+{
+    struct sock_filter program[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog filter = {sizeof program / sizeof program[0], program};
+    sigset_t all, before;
+    pthread_t thread;
+    sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    if (pthread_create(&thread, NULL, watch, NULL) == 0) {
+        (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+        listener = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &filter);
+        atomic_store(&watching, listener >= 0 ? 1 : -1);
+    }
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+/* ---- setting up ---- */
+
+static void read_process(char *ret_who, size_t size)
 {
     char line[4096] = {0};
     int fd = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/cmdline", O_RDONLY | O_CLOEXEC, 0);
@@ -44,171 +223,63 @@ static bool is_process(const char *who)
     if (fd >= 0)
         (void)syscall(SYS_close, fd);
     size_t first = len > 0 ? strlen(line) : 0;
-    return len > (ssize_t)first + 1 && strcmp(line + first + 1, who) == 0;
+    ret_who[0] = '\0';
+    if (len > (ssize_t)first + 1)
+        (void)snprintf(ret_who, size, "%s", line + first + 1);
+}
+
+static void open_counts(void)
+{
+    size_t size = (size_t)FAULT_NAMES_MAX * LINE_BYTES;
+    int fd = (int)syscall(SYS_openat, AT_FDCWD, mark_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0 || syscall(SYS_ftruncate, fd, size) != 0)
+        return;
+    void *map = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    (void)syscall(SYS_close, fd);
+    if (map == MAP_FAILED)
+        return;
+    lines = map;
+    for (int i = 0; i < FAULT_NAMES_MAX; i++)
+        count_line((enum fault_name)i);
+    counting = true;
+    what = FAULT_FAIL;
 }
 
 __attribute__((constructor)) static void setup(void)
 {
-    const char *text = getenv("PAWL_FAULT");
-    char who[16], name[32], number[24], wanted[24];
-    if (!text || sscanf(text, "%15[^:]:%31[^:]:%23[^:]:%23s", who, name, number, wanted) != 4 || !is_process(who))
+    const char *text = getenv("PAWL_FAULT"), *path = getenv("PAWL_FAULT_MARK");
+    char process[32], who[16], name[32], number[24], wanted[24];
+    void *frames[FRAMES];
+    if (!text)
         return;
-    target = strtol(number, NULL, 10);
+    read_process(process, sizeof process);
+    if (strcmp(process, "serve") != 0 && strcmp(process, "worker") != 0 && strcmp(process, "run") != 0)
+        return;
+    if (path)
+        (void)snprintf(mark_path, sizeof mark_path, "%s.%s.%d", path, process, (int)getpid());
+    (void)backtrace(frames, FRAMES); /* it loads what it needs the first time */
+    if (strcmp(text, "count") == 0) {
+        open_counts();
+        if (counting && strcmp(process, "worker") == 0)
+            watch_clone3();
+        return;
+    }
+    do {
+        if (sscanf(text, "%15[^:]:%31[^:]:%23[^:]:%23[^,]", who, name, number, wanted) != 4)
+            return;
+        text = strchr(text, ',');
+    } while (strcmp(who, process) != 0 && text++);
+    if (strcmp(who, process) != 0)
+        return;
+    by_place = number[0] == '@';
+    target = strtol(number + by_place, NULL, 10);
     onwards = strchr(number, '+') != NULL;
     failure = (int)strtol(wanted, NULL, 10);
-    what = strcmp(wanted, "kill-before") == 0 ? KILL_BEFORE : strcmp(wanted, "kill-after") == 0 ? KILL_AFTER : FAIL;
-    memcpy(function, name, sizeof function);
-}
-
-static void mark(void)
-{
-    const char *path = getenv("PAWL_FAULT_MARK");
-    long fd = path ? syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600) : -1;
-    if (fd >= 0)
-        (void)syscall(SYS_close, fd);
-}
-
-static void end_here(void)
-{
-    mark();
-    (void)kill(getpid(), SIGKILL);
-    for (;;)
-        (void)pause();
-}
-
-/* What has to happen at this call. Counts it. */
-static enum what meet(const char *name)
-{
-    if (what == NOTHING || strcmp(name, function) != 0)
-        return NOTHING;
-    long number = atomic_fetch_add(&calls, 1) + 1;
-    if (number != target && !(onwards && number > target))
-        return NOTHING;
-    if (what == KILL_BEFORE)
-        end_here();
-    if (what == FAIL) {
-        mark();
-        errno = failure;
-    }
-    return what;
-}
-
-static void *find(const char *name)
-{
-    return dlsym(RTLD_NEXT, name);
-}
-
-#define POINT(type, failed, name, parameters, arguments)                          \
-    type name parameters                                                          \
-    {                                                                             \
-        static type(*real) parameters;                                            \
-        if (!real)                                                                \
-            *(void **)&real = find(#name);                                        \
-        enum what here = meet(#name);                                             \
-        if (here == FAIL)                                                         \
-            return failed;                                                        \
-        type result = real arguments;                                             \
-        if (here == KILL_AFTER)                                                   \
-            end_here();                                                           \
-        return result;                                                            \
-    }
-
-POINT(int, -1, fdatasync, (int fd), (fd))
-POINT(int, -1, fsync, (int fd), (fd))
-POINT(int, -1, ftruncate64, (int fd, off64_t len), (fd, len))
-POINT(ssize_t, -1, pwrite64, (int fd, const void *bytes, size_t len, off64_t at), (fd, bytes, len, at))
-POINT(ssize_t, -1, pread64, (int fd, void *bytes, size_t len, off64_t at), (fd, bytes, len, at))
-POINT(ssize_t, -1, write, (int fd, const void *bytes, size_t len), (fd, bytes, len))
-POINT(ssize_t, -1, writev, (int fd, const struct iovec *list, int count), (fd, list, count))
-POINT(ssize_t, -1, send, (int fd, const void *bytes, size_t len, int flags), (fd, bytes, len, flags))
-POINT(ssize_t, -1, sendmsg, (int fd, const struct msghdr *message, int flags), (fd, message, flags))
-POINT(ssize_t, -1, recv, (int fd, void *bytes, size_t len, int flags), (fd, bytes, len, flags))
-POINT(int, -1, connect, (int fd, const struct sockaddr *address, socklen_t len), (fd, address, len))
-POINT(int, -1, socket, (int domain, int type, int protocol), (domain, type, protocol))
-POINT(int, -1, accept4, (int fd, struct sockaddr *address, socklen_t *len, int flags), (fd, address, len, flags))
-POINT(int, -1, pipe2, (int fds[2], int flags), (fds, flags))
-POINT(int, -1, epoll_create1, (int flags), (flags))
-POINT(int, -1, epoll_ctl, (int fd, int op, int watched, struct epoll_event *event), (fd, op, watched, event))
-POINT(int, -1, eventfd, (unsigned value, int flags), (value, flags))
-POINT(int, -1, mkdir, (const char *path, mode_t mode), (path, mode))
-POINT(int, -1, rename, (const char *from, const char *to), (from, to))
-POINT(int, -1, unlink, (const char *path), (path))
-POINT(int, -1, waitid, (idtype_t type, id_t id, siginfo_t *status, int options), (type, id, status, options))
-POINT(void *, NULL, malloc, (size_t size), (size))
-POINT(void *, NULL, realloc, (void *old, size_t size), (old, size))
-
-/* calloc is what dlsym itself calls: answered from here until the real one is known. */
-void *calloc(size_t count, size_t size)
-{
-    static void *(*real)(size_t, size_t);
-    static char early[4096];
-    static size_t used;
-    static bool finding;
-    if (!real && finding) {
-        void *piece = early + used;
-        used += (count * size + 15) & ~(size_t)15;
-        return used <= sizeof early ? piece : NULL;
-    }
-    if (!real) {
-        finding = true;
-        *(void **)&real = find("calloc");
-        finding = false;
-    }
-    return meet("calloc") == FAIL ? NULL : real(count, size);
-}
-
-#define OPEN(name)                                                                \
-    int name(const char *path, int flags, ...)                                    \
-    {                                                                             \
-        static int (*real)(const char *, int, ...);                               \
-        if (!real)                                                                \
-            *(void **)&real = find(#name);                                        \
-        va_list list;                                                             \
-        va_start(list, flags);                                                    \
-        mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(list, mode_t) : 0;   \
-        va_end(list);                                                             \
-        enum what here = meet("open");                                            \
-        if (here == FAIL)                                                         \
-            return -1;                                                            \
-        int fd = real(path, flags, mode);                                         \
-        if (here == KILL_AFTER)                                                   \
-            end_here();                                                           \
-        return fd;                                                                \
-    }
-
-OPEN(open)
-OPEN(open64)
-
-/* Answers with an errno instead of setting it. */
-int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
-                const posix_spawnattr_t *attributes, char *const argv[], char *const envp[])
-{
-    static int (*real)(pid_t *, const char *, const posix_spawn_file_actions_t *, const posix_spawnattr_t *,
-                       char *const[], char *const[]);
-    if (!real)
-        *(void **)&real = find("posix_spawn");
-    enum what here = meet("posix_spawn");
-    if (here == FAIL)
-        return failure;
-    int result = real(pid, path, actions, attributes, argv, envp);
-    if (here == KILL_AFTER)
-        end_here();
-    return result;
-}
-
-/* clone3 has no function of its own. What follows it runs in the child too, so "after" is no point here. */
-long syscall(long number, ...)
-{
-    static long (*real)(long, ...);
-    if (!real)
-        *(void **)&real = find("syscall");
-    va_list list;
-    va_start(list, number);
-    long a[6];
-    for (int i = 0; i < 6; i++)
-        a[i] = va_arg(list, long);
-    va_end(list);
-    if (number == SYS_clone3 && meet("clone3") == FAIL)
-        return -1;
-    return real(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+    memcpy(wanted_function, name, sizeof wanted_function);
+    (void)snprintf(met_text, sizeof met_text, "%s:%s", name, wanted);
+    if (strcmp(name, "clone3") == 0)
+        watch_clone3();
+    what = strcmp(wanted, "kill-before") == 0  ? FAULT_KILL_BEFORE
+           : strcmp(wanted, "kill-after") == 0 ? FAULT_KILL_AFTER
+                                               : FAULT_FAIL;
 }

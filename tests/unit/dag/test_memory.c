@@ -1,5 +1,5 @@
-/* No memory for libyaml is no fault of the file. Its own allocator is replaced here: the n-th call finds none, for every
- * n until one reading meets no such call. */
+/* No memory for libyaml is no fault of the file. Its own allocator is replaced here: the n-th call finds none, for
+ * every n until one reading meets no such call. */
 #include "support/check.h"
 
 #include <stdlib.h>
