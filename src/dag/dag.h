@@ -125,7 +125,8 @@ struct dag_read_options {
 
 /* Reads and checks. Returns 0 and a reference in *ret_dag, ERROR_PARSE_ERROR (YAML, fields, types),
  * ERROR_VALIDATION_ERROR (only the graph is wrong) or ERROR_OUT_OF_MEMORY (nothing is said of the file then).
- * Problems, warnings too, are added to `problems` in all cases, ordered by place. Time is linear in the size of the input. Thread-safe; nothing is kept of `bytes`. */
+ * Problems, warnings too, are added to `problems` in all cases, ordered by place. Time is linear in the size of the
+ * input. Thread-safe; nothing is kept of `bytes`. */
 int dag_read(const char *bytes, size_t len, const struct dag_read_options *options, struct dag_problems *problems,
              struct dag **ret_dag);
 
