@@ -36,7 +36,8 @@ else()
     target_link_options(pawl_flags INTERFACE -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,--as-needed)
 endif()
 
-# What is linked. libcurl is opened by src/worker when the first http task comes: headers only.
+# What is linked. libcurl is opened by src/worker when the first http task comes, libpq by src/store/postgres when a
+# store is on PostgreSQL: headers only.
 find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(MICROHTTPD REQUIRED IMPORTED_TARGET libmicrohttpd)
@@ -44,8 +45,10 @@ pkg_check_modules(GNUTLS REQUIRED IMPORTED_TARGET gnutls)
 pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
 pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3)
+pkg_check_modules(PQ REQUIRED libpq)
 pkg_check_modules(ZLIB REQUIRED IMPORTED_TARGET zlib)
 add_library(pawl_libraries INTERFACE)
+target_include_directories(pawl_libraries SYSTEM INTERFACE ${PQ_INCLUDE_DIRS})
 target_link_libraries(pawl_libraries INTERFACE
     PkgConfig::MICROHTTPD PkgConfig::GNUTLS PkgConfig::YAML PkgConfig::JANSSON PkgConfig::SQLITE PkgConfig::ZLIB
     Threads::Threads ${CMAKE_DL_LIBS} m)

@@ -68,6 +68,8 @@ static void look_at_store(struct picture *picture, struct store *store)
         SAY(part, HEALTH_FAILED, "%.250s", err.text);
     else if (picture->store.failed)
         SAY(part, HEALTH_FAILED, "an I/O error ended it; restart the daemon once its disk is sound");
+    else if (picture->store.room == STORE_ROOM_AWAY)
+        SAY(part, HEALTH_FAILED, "the database cannot be reached: nothing can be recorded until it can");
     else if (picture->store.room == STORE_ROOM_NONE)
         SAY(part, HEALTH_FAILED, "the disk is full: nothing can be recorded until there is room");
     else if (picture->store.room == STORE_ROOM_LOW)

@@ -23,7 +23,7 @@ NAMES(api_names_triggers, state_trigger_name, enum trigger, TRIGGER_COUNT)
 NAMES(api_names_resolutions, state_resolution_name, enum resolution, RESOLUTION_COUNT)
 NAMES(api_names_fires, state_fire_name, enum fire_outcome, FIRE_OUTCOME_COUNT)
 NAMES(api_names_fire_whys, cron_reason_name, enum cron_reason, CRON_REPEATED_HOUR + 1)
-NAMES(api_names_rooms, store_room_name, enum store_room, STORE_ROOM_NONE + 1)
+NAMES(api_names_rooms, store_room_name, enum store_room, STORE_ROOM_COUNT)
 
 const char *api_names_fire_reasons(unsigned index)
 {

@@ -405,7 +405,7 @@ size_t api_table_errors(const struct api_route *route, enum error_code *codes)
     has[ERROR_LENGTH_REQUIRED] = has[ERROR_UNSUPPORTED_MEDIA_TYPE] = route->body && route->body->required;
     has[ERROR_PRECONDITION_FAILED] = (route->headers & API_HEADER_IF_MATCH) != 0;
     has[ERROR_IDEMPOTENCY_MISMATCH] = (route->headers & API_HEADER_IDEMPOTENCY_KEY) != 0;
-    has[ERROR_STORE_FAILED] = route->needs_store;
+    has[ERROR_STORE_FAILED] = has[ERROR_STORE_AWAY] = route->needs_store;
     has[ERROR_STOPPING] = writes;
     has[ERROR_STORE_FULL] = writes && route->needs_store;
     for (int i = 0; i < API_ROUTE_ERRORS_MAX && route->errors[i]; i++)

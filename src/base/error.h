@@ -43,6 +43,9 @@
     X(STOPPING, 503, 7, "the daemon is stopping")                                                           \
     X(STORE_FAILED, 503, 7, "the store failed")                                                             \
     X(STORE_FULL, 503, 7, "no room in the store")                                                           \
+    X(STORE_AWAY, 503, 7, "the store cannot be reached")                                                    \
+    X(STORE_FENCED, 503, 7, "other nodes have taken over from this one")                                    \
+    X(STORE_RETRY, 503, 7, "others were in the way")                                                        \
     X(STORE_NEWER, 500, 3, "the store was written by a newer pawl")                                         \
     X(STORE_LOCKED, 500, 5, "the data directory is in use")                                                 \
     X(UNREACHABLE, 502, 7, "the server cannot be reached")                                                  \

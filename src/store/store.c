@@ -5,12 +5,12 @@
 
 #include "base/limits.h"
 
-static const char *const room_names[] = {"ok", "low", "none"};
-static_assert(sizeof room_names / sizeof room_names[0] == STORE_ROOM_NONE + 1, "one name per room");
+static const char *const room_names[] = {"ok", "low", "none", "away"};
+static_assert(sizeof room_names / sizeof room_names[0] == STORE_ROOM_COUNT, "one name per room");
 
 const char *store_room_name(enum store_room room)
 {
-    assert(room <= STORE_ROOM_NONE);
+    assert(room < STORE_ROOM_COUNT);
     return room_names[room];
 }
 

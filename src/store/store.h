@@ -1,5 +1,5 @@
 /* What is durable: DAGs and their versions, runs, attempts, dead letters, idempotency keys. One seam, several back
- * ends: sqlite/ (one machine), memory/ (tests and simulation); a shared database fits the same slots.
+ * ends: sqlite/ (one machine), postgres/ (many machines), memory/ (tests and simulation).
  *
  *     open -> load_active -> commit, commit, ... (maintain in between) -> close       the writer: one thread
  *     dags, runs, attempts, letters, ...                                              readers: any thread
@@ -49,15 +49,27 @@ enum store_room {
     STORE_ROOM_OK,
     STORE_ROOM_LOW,     /* the reserve is given up: groups that make DAGs, versions or runs and that nothing else
                            refuses are refused with ERROR_STORE_FULL, and the engine should claim nothing */
-    STORE_ROOM_NONE     /* even so the last commit did not fit; it was undone whole and can be tried again */
+    STORE_ROOM_NONE,    /* even so the last commit did not fit; it was undone whole and can be tried again */
+    STORE_ROOM_AWAY,    /* not room but the way there: the database cannot be reached, commits wait until it can */
+    STORE_ROOM_COUNT
+};
+
+/* Who opens a store that several nodes share. */
+struct store_node {
+    struct uuid id;             /* the same in every life of a data directory */
+    const char *host;
+    const char *url;            /* where other nodes reach its API; NULL: not known yet */
+    int64_t lease_ms;           /* 0: LIMIT_LEASE_MS */
 };
 
 struct store_options {
     const char *path;           /* the data directory (store_dir.h), which the caller has locked */
     enum store_mode mode;
     enum store_durability durability;
-    uint32_t readers_max;       /* connections for readers; 0: 4 */
+    uint32_t readers_max;       /* connections for readers; 0: 4, of a database 8 */
     int64_t reserve_bytes;      /* 0: 4 MiB */
+    const char *url;            /* of the database: postgresql://...; path and reserve_bytes are then not used */
+    struct store_node node;     /* with url, for writing */
 };
 
 /* Where a list starts and ends. */
@@ -170,7 +182,7 @@ enum store_id_kind { STORE_ID_DAG, STORE_ID_RUN, STORE_ID_LETTER, STORE_ID_KIND_
 enum { STORE_SUFFIX_SEARCH_MAX = 10000 };
 
 struct store_status {
-    const char *kind;           /* "sqlite", "memory" */
+    const char *kind;           /* "sqlite", "postgresql", "memory" */
     enum store_room room;
     bool failed;                /* an I/O error ended the store */
     enum store_durability durability;
@@ -214,7 +226,7 @@ struct store_ops {
      * now_ms: wall time. idle: nothing has come for a moment. *ret_next_ms: call again after so long even when
      * nothing was committed; -1: no need. */
     int (*maintain)(struct store *store, int64_t now_ms, bool idle, int64_t *ret_next_ms, struct error *err);
-    /* Every unfinished run, oldest first. */
+    /* Every unfinished run (of a cluster: that is this node's), oldest first. */
     int (*load_active)(struct store *store, store_active_fn *fn, void *context, struct error *err);
 
     /* -- readers: any thread -- */
@@ -263,6 +275,13 @@ struct store {
  * closes with store_close. */
 int store_open_sqlite(const struct store_options *options, struct store **ret_store, struct error *err);
 
+/* options->url. Opened for writing it makes this process a node of the cluster on that database (store->epoch is its
+ * life there) that takes over what an earlier life of the same node left. ERROR_STORE_AWAY (not reached; try again),
+ * ERROR_NOT_FOUND, ERROR_STORE_NEWER, ERROR_STORE_FAILED, ERROR_IO (there is no libpq). Caller closes with store_close.
+ * Every slot can give ERROR_STORE_AWAY: nothing is lost by it, the same call may be made again; a commit must be, with
+ * the same batches first. A commit gives ERROR_STORE_FENCED for ever once the others declared this life dead. */
+int store_open_postgres(const struct store_options *options, struct store **ret_store, struct error *err);
+
 /* Calls through the table; arguments are checked (assert) on the way in. */
 void store_close(struct store *store); /* NULL is allowed */
 int store_commit(struct store *store, struct batch *const *batches, size_t count, struct error *err);
@@ -309,7 +328,7 @@ int store_get_letter(struct store *store, struct uuid id, struct arena *arena, s
 int store_find_ids(struct store *store, enum store_id_kind kind, const char *text, size_t max, struct arena *arena,
                    struct store_ids *ret_ids, struct error *err);
 
-/* "ok", "low", "none" */
+/* "ok", "low", "none", "away" */
 const char *store_room_name(enum store_room room);
 
 #endif

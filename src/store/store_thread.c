@@ -54,6 +54,7 @@ struct store_thread {
     size_t taken_count, taken_cap;
     int64_t maintain_ms;        /* boot time at which the store wants to be called; -1: not at all */
     bool full;                  /* the last commit did not fit */
+    bool again;                 /* it is to be tried again: full, or the database could not be reached */
 };
 
 static void must(int failed, const char *what)
@@ -153,7 +154,8 @@ static void sleep_until(struct store_thread *thread, int64_t due_ms)
     thread->asleep = false;
 }
 
-/* Commits what was taken; a full disk is tried again with the first batch alone. The lock is held on both sides. */
+/* Commits what was taken; a full disk is tried again with the first batch alone, a database that could not be reached
+ * with all of it. The lock is held on both sides. */
 static void commit(struct store_thread *thread)
 {
     struct error err = {0};
@@ -168,7 +170,8 @@ static void commit(struct store_thread *thread)
     int64_t took_us = clock_boot_us() - began_us;
     (void)pthread_mutex_lock(&thread->lock);
     thread->full = code == ERROR_STORE_FULL;
-    if (thread->full)
+    thread->again = thread->full || code == ERROR_STORE_AWAY;
+    if (thread->again)
         return;
     if (code)
         fail(thread, code, &err);
@@ -214,7 +217,8 @@ static void wait_for_work(struct store_thread *thread, bool after_commit)
     }
 }
 
-/* The disk is full: the housekeeping may find room; else another try a little later. The lock is held. */
+/* The disk is full: the housekeeping may find room; else another try a little later, as when the database could not be
+ * reached. The lock is held. */
 static void wait_for_room(struct store_thread *thread)
 {
     int64_t again_ms = clock_boot_ms() + RETRY_MS;
@@ -237,7 +241,7 @@ static void *run(void *context)
             break; /* stopping */
         commit(thread);
         committed = true;
-        if (!thread->full)
+        if (!thread->again)
             maintain(thread, false);
         else if (thread->stopping)
             break;

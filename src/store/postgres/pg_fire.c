@@ -1,0 +1,109 @@
+/* What became of schedules' instants. dags.covered_ms is the end of what is covered: a record of the schedule must lie
+ * behind it and moves it, with the DAG's row locked, so that no instant is covered twice whoever asks (G9). */
+#include "store/postgres/pg_model.h"
+
+static int exists(struct store_pg *store, enum pg_statement statement, const struct pg_values *values, bool *ret_row,
+                  struct error *err)
+{
+    PGresult *result;
+    int code = store_pg_run(&store->writer, statement, values, &result, err);
+    *ret_row = !code && store_pg_rows(store, result) > 0;
+    store_pg_clear(store, result);
+    return code;
+}
+
+static int was_fired(struct store_pg *store, int64_t dag, const struct record_fire *fire, bool *ret_fired,
+                     struct error *err)
+{
+    struct arena arena = {0};
+    struct pg_values values = {.arena = &arena};
+    store_pg_add_int(&values, dag);
+    store_pg_add_int(&values, fire->from_ms);
+    store_pg_add_bool(&values, fire->again);
+    int code = exists(store, PG_FIRE_BEFORE, &values, ret_fired, err);
+    arena_fini(&arena);
+    return code;
+}
+
+static int is_queued(struct store_pg *store, const struct record_fire *fire, bool *ret_queued, struct error *err)
+{
+    struct arena arena = {0};
+    struct pg_values values = {.arena = &arena};
+    store_pg_add_id(&values, &fire->id);
+    int code = exists(store, PG_FIRE_QUEUED, &values, ret_queued, err);
+    arena_fini(&arena);
+    return code;
+}
+
+int store_pg_judge_fire(struct store_pg *store, const struct record *record, struct verdict *verdict,
+                        struct error *err)
+{
+    const struct record_fire *fire = &record->fire;
+    struct pg_dag dag;
+    bool covered = false;
+    int code = store_pg_find_dag(store, &fire->dag_id, true, &dag, err);
+    if (code)
+        return code;
+    if (!dag.dag || dag.deleted) {
+        verdict->refused = true;
+        verdict->code = ERROR_DAG_NOT_FOUND;
+        return 0;
+    }
+    if (record->kind == RECORD_FIRE_RELEASE) {
+        code = is_queued(store, fire, &covered, err);
+        covered = !covered;
+    } else if (fire->trigger == TRIGGER_SCHEDULE) {
+        covered = fire->from_ms <= dag.covered_ms;
+    } else {
+        code = was_fired(store, dag.dag, fire, &covered, err);
+    }
+    if (!code && covered) {
+        verdict->refused = true;
+        verdict->code = ERROR_ALREADY_FIRED;
+    }
+    return code;
+}
+
+static int write_new(struct store_pg *store, const struct record_fire *fire, struct pg_values *values,
+                     struct error *err)
+{
+    struct pg_dag dag;
+    int code = store_pg_find_dag(store, &fire->dag_id, true, &dag, err);
+    if (code)
+        return code;
+    if (fire->to_ms < fire->from_ms)
+        return error_set(err, ERROR_INTERNAL, "a fire that ends before it begins");
+    store_pg_add_id(values, &fire->id);
+    store_pg_add_int(values, dag.dag);
+    store_pg_add_text(values, state_trigger_name(fire->trigger));
+    store_pg_add_int(values, fire->from_ms);
+    store_pg_add_int(values, fire->to_ms);
+    store_pg_add_int(values, fire->count);
+    store_pg_add_text(values, state_fire_name(fire->outcome));
+    store_pg_add_text(values, state_fire_reason_name(fire->reason));
+    store_pg_add_uuid(values, &fire->run_id);
+    store_pg_add_int(values, fire->created_ms);
+    code = store_pg_run(&store->writer, PG_FIRE_INSERT, values, NULL, err);
+    if (code || fire->trigger != TRIGGER_SCHEDULE)
+        return code;
+    values->count = 0;
+    store_pg_add_int(values, dag.dag);
+    store_pg_add_int(values, fire->to_ms);
+    return store_pg_run(&store->writer, PG_FIRE_COVER, values, NULL, err);
+}
+
+int store_pg_write_fire(struct store_pg *store, const struct record *record, struct error *err)
+{
+    struct arena arena = {0};
+    struct pg_values values = {.arena = &arena};
+    int code;
+    if (record->kind == RECORD_FIRE) {
+        code = write_new(store, &record->fire, &values, err);
+    } else {
+        store_pg_add_id(&values, &record->fire.id);
+        store_pg_add_id(&values, &record->fire.run_id);
+        code = store_pg_run(&store->writer, PG_FIRE_RELEASE, &values, NULL, err);
+    }
+    arena_fini(&arena);
+    return code;
+}

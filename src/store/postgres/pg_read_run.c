@@ -1,0 +1,254 @@
+/* Readers of runs and attempts. */
+#include <string.h>
+
+#include "store/postgres/pg_model.h"
+
+/* ---- rows ---- */
+
+bool store_pg_read_run(const struct store_pg *store, const PGresult *result, int row, struct arena *arena,
+                       struct store_run *ret_run, int64_t *ret_run_number)
+{
+    struct record_run *run = &ret_run->run;
+    const char *state = store_pg_text(store, result, row, 6, arena);
+    const char *trigger = store_pg_text(store, result, row, 7, arena);
+    *ret_run = (struct store_run){.run.id = store_pg_uuid(store, result, row, 0)};
+    *ret_run_number = store_pg_int(store, result, row, 1);
+    run->dag_id = store_pg_uuid(store, result, row, 2);
+    ret_run->dag_name = store_pg_text(store, result, row, 3, arena);
+    run->dag_version = store_pg_u32(store, result, row, 4);
+    run->task_count = store_pg_u32(store, result, row, 5);
+    bool good = state && trigger && state_run_parse(state, &run->state) && state_trigger_parse(trigger, &run->trigger);
+    run->created_ms = store_pg_int(store, result, row, 8);
+    run->started_ms = store_pg_int(store, result, row, 9);
+    run->cancel_ms = store_pg_int(store, result, row, 10);
+    run->source = store_pg_uuid(store, result, row, 11);
+    run->resolves_source = store_pg_bool(store, result, row, 12);
+    run->request_id = store_pg_text(store, result, row, 13, arena);
+    run->scheduled_ms = store_pg_int(store, result, row, 14);
+    run->completed_ms = store_pg_int(store, result, row, 15);
+    run->failed_count = store_pg_u32(store, result, row, 16);
+    run->succeeded_count = store_pg_u32(store, result, row, 17);
+    run->skipped_count = store_pg_u32(store, result, row, 18);
+    run->canceled_count = store_pg_u32(store, result, row, 19);
+    run->error = store_pg_text(store, result, row, 20, arena);
+    run->outcomes = store_pg_bytes(store, result, row, 21, arena, &run->outcomes_len);
+    return good && ret_run->dag_name && !uuid_is_zero(run->id);
+}
+
+bool store_pg_read_attempt(const struct store_pg *store, const PGresult *result, int row, struct uuid run_id,
+                           struct arena *arena, struct record_attempt *ret_attempt)
+{
+    *ret_attempt = (struct record_attempt){
+        .run_id = run_id,
+        .task = store_pg_u32(store, result, row, 0),
+        .number = store_pg_u32(store, result, row, 1),
+        .fence = (uint64_t)store_pg_int(store, result, row, 3),
+        .worker = store_pg_uuid(store, result, row, 4),
+        .claimed_ms = store_pg_int(store, result, row, 5),
+        .started_ms = store_pg_int(store, result, row, 6),
+        .ended_ms = store_pg_int(store, result, row, 7),
+        .retry_ms = store_pg_int(store, result, row, 8),
+        .error = store_pg_text(store, result, row, 11, arena),
+        .exit_code = (int32_t)store_pg_int(store, result, row, 12),
+        .signal = (int32_t)store_pg_int(store, result, row, 13),
+        .http_status = (int32_t)store_pg_int(store, result, row, 14),
+        .cpu_us = store_pg_int(store, result, row, 15),
+        .max_rss_bytes = store_pg_int(store, result, row, 16),
+        .log_bytes = store_pg_int(store, result, row, 17),
+    };
+    const char *state = store->pg.value(result, row, 2);
+    bool ended = !store_pg_is_null(store, result, row, 9), failed = !store_pg_is_null(store, result, row, 10);
+    return state_attempt_parse(state, &ret_attempt->state) && ended == (ret_attempt->state != ATTEMPT_RUNNING) &&
+           (!ended || state_task_parse(store->pg.value(result, row, 9), &ret_attempt->task_state)) &&
+           (!failed || state_failure_parse(store->pg.value(result, row, 10), &ret_attempt->error_type));
+}
+
+/* ---- runs ---- */
+
+struct run_call {
+    const struct store_run_query *query;
+    struct arena *arena;
+    struct store_runs *ret_runs;
+};
+
+/* " AND id < $n" and the like; the value was added to values just before. */
+static void demand(struct buf *sql, const char *what, const struct pg_values *values)
+{
+    buf_printf(sql, " AND %s $%d", what, values->count);
+}
+
+/* What holds for a run in either table; kept apart since their parameters are the same. */
+static void add_range(const struct store_run_query *query, struct buf *where, struct pg_values *values)
+{
+    if (!uuid_is_zero(query->id)) {
+        store_pg_add_id(values, &query->id);
+        demand(where, "id =", values);
+    }
+    if (!uuid_is_zero(query->page.before)) {
+        store_pg_add_id(values, &query->page.before);
+        demand(where, "id <", values);
+    }
+    if (!uuid_is_zero(query->instance)) {
+        struct uuid low, high;
+        record_instance_range(query->instance, &low, &high);
+        store_pg_add_id(values, &low);
+        demand(where, "id >=", values);
+        store_pg_add_id(values, &high);
+        demand(where, "id <=", values);
+    }
+    if (!uuid_is_zero(query->dag_id)) {
+        store_pg_add_id(values, &query->dag_id);
+        buf_printf(where, " AND dag = (SELECT dag FROM dags WHERE id = $%d)", values->count);
+    }
+}
+
+/* The lists to merge. Those of one DAG without a state are one per terminal state, since that is how its index lies. */
+static void add_lists(const struct store_run_query *query, const char *where, struct buf *sql)
+{
+    bool live = !query->by_state || !state_run_is_terminal(query->state);
+    bool ended = !query->by_state || state_run_is_terminal(query->state);
+    if (live) {
+        buf_printf(sql, "SELECT id FROM active_runs WHERE true%s", where);
+        if (query->by_state)
+            buf_printf(sql, " AND state = '%s'", state_run_name(query->state));
+    }
+    if (!ended)
+        return;
+    bool by_state = query->by_state || !uuid_is_zero(query->dag_id);
+    for (int i = 0; i < RUN_STATE_COUNT; i++) {
+        enum run_state state = (enum run_state)i;
+        if (!state_run_is_terminal(state) || (query->by_state && state != query->state))
+            continue;
+        buf_printf(sql, "%sSELECT id FROM runs WHERE true%s", live ? " UNION ALL " : "", where);
+        live = true;
+        if (!by_state)
+            break;
+        buf_printf(sql, " AND state = '%s'", state_run_name(state));
+    }
+}
+
+static bool owns(const struct store_run *run, const struct store_run_query *query)
+{
+    return uuid_is_zero(query->instance) || record_instance_task(run->run.id, query->instance) < run->run.task_count;
+}
+
+/* A few candidates for the owner of an instance, which only their rows tell apart, come without limit and offset. */
+static int take_runs(const struct store_pg *store, const PGresult *result, const struct run_call *call,
+                     struct error *err)
+{
+    int rows = store_pg_rows(store, result);
+    bool chooses = !uuid_is_zero(call->query->instance);
+    uint32_t skip = chooses ? call->query->page.offset : 0;
+    struct store_run *items = arena_array(call->arena, (size_t)rows, sizeof *items), *next = items;
+    for (int i = 0; i < rows && (size_t)(next - items) < call->query->page.limit; i++) {
+        int64_t number;
+        if (!store_pg_read_run(store, result, i, call->arena, next, &number))
+            return store_pg_bad_row("runs", err);
+        if (!owns(next, call->query))
+            continue;
+        next += skip == 0;
+        skip -= skip > 0;
+    }
+    *call->ret_runs = (struct store_runs){items, (size_t)(next - items)};
+    return 0;
+}
+
+static int read_runs(struct pg_connection *connection, void *context, struct error *err)
+{
+    const struct run_call *call = context;
+    const struct store_run_query *query = call->query;
+    struct arena scratch = {0};
+    struct buf where = BUF_INIT, sql = BUF_INIT;
+    struct pg_values values = {.arena = &scratch};
+    PGresult *result;
+    const char *outcomes = query->with_outcomes ? "r.outcomes" : "NULL::bytea";
+    add_range(query, &where, &values);
+    buf_add_text(&sql, "WITH page AS MATERIALIZED (SELECT id FROM (");
+    add_lists(query, buf_text(&where), &sql);
+    buf_add_text(&sql, ") u ORDER BY id DESC");
+    if (uuid_is_zero(query->instance))
+        buf_printf(&sql, " LIMIT %u OFFSET %u", query->page.limit, query->page.offset);
+    buf_printf(&sql, ") SELECT " PG_LIVE_COLUMNS "%s FROM page p JOIN active_runs r ON r.id = p.id JOIN dags d "
+               "ON d.dag = r.dag UNION ALL SELECT " PG_ENDED_COLUMNS "%s FROM page p JOIN runs r ON r.id = p.id "
+               "JOIN dags d ON d.dag = r.dag ORDER BY 1 DESC", outcomes, outcomes);
+    int code = store_pg_query(connection, buf_text(&sql), &values, &result, err);
+    if (!code)
+        code = take_runs(connection->store, result, call, err);
+    store_pg_clear(connection->store, result);
+    buf_fini(&where);
+    buf_fini(&sql);
+    arena_fini(&scratch);
+    return code;
+}
+
+int store_pg_runs(struct store *head, const struct store_run_query *query, struct arena *arena,
+                  struct store_runs *ret_runs, struct error *err)
+{
+    struct run_call call = {query, arena, ret_runs};
+    *ret_runs = (struct store_runs){0};
+    return store_pg_read(head, read_runs, &call, err);
+}
+
+/* ---- attempts ---- */
+
+struct attempt_call {
+    const struct store_attempt_query *query;
+    struct arena *arena;
+    struct store_attempts *ret_attempts;
+};
+
+static int take_attempts(const struct store_pg *store, const PGresult *result, const struct attempt_call *call,
+                         struct error *err)
+{
+    int rows = store_pg_rows(store, result);
+    struct store_attempts *attempts = call->ret_attempts;
+    *attempts = (struct store_attempts){.items = arena_array(call->arena, (size_t)rows, sizeof *attempts->items)};
+    for (int i = 0; i < rows; i++) {
+        struct record_attempt *attempt = &attempts->items[attempts->count++];
+        if (!store_pg_read_attempt(store, result, i, call->query->run_id, call->arena, attempt))
+            return store_pg_bad_row("attempts", err);
+        if (call->query->with_logs)
+            attempt->log = store_pg_bytes(store, result, i, 18, call->arena, &attempt->log_len);
+        if (!attempt->log_len)
+            attempt->log = NULL;
+    }
+    return 0;
+}
+
+static int read_attempts(struct pg_connection *connection, void *context, struct error *err)
+{
+    const struct attempt_call *call = context;
+    const struct store_attempt_query *query = call->query;
+    struct arena scratch = {0};
+    struct buf sql = BUF_INIT;
+    struct pg_values values = {.arena = &scratch};
+    PGresult *result;
+    store_pg_add_id(&values, &query->run_id);
+    buf_printf(&sql, "SELECT " PG_ATTEMPT_COLUMNS "%s FROM attempts a WHERE a.run = (SELECT run FROM active_runs "
+               "WHERE id = $1 UNION ALL SELECT run FROM runs WHERE id = $1)", query->with_logs ? ", a.log" : "");
+    if (query->by_task)
+        buf_printf(&sql, " AND a.task = %u", query->task);
+    if (query->after)
+        buf_printf(&sql, " AND (a.task, a.number) > (%u, %u)", query->after_task,
+                   query->after_number < PG_ATTEMPTS_MAX ? query->after_number : PG_ATTEMPTS_MAX);
+    buf_add_text(&sql, " ORDER BY a.task, a.number");
+    if (query->limit)
+        buf_printf(&sql, " LIMIT %u", query->limit);
+    int code = store_pg_query(connection, buf_text(&sql), &values, &result, err);
+    if (!code)
+        code = take_attempts(connection->store, result, call, err);
+    store_pg_clear(connection->store, result);
+    buf_fini(&sql);
+    arena_fini(&scratch);
+    return code;
+}
+
+int store_pg_attempts(struct store *head, const struct store_attempt_query *query, struct arena *arena,
+                      struct store_attempts *ret_attempts, struct error *err)
+{
+    struct attempt_call call = {query, arena, ret_attempts};
+    *ret_attempts = (struct store_attempts){0};
+    if (query->after && query->after_task > INT32_MAX)
+        return 0;
+    return store_pg_read(head, read_attempts, &call, err);
+}
