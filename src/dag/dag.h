@@ -72,6 +72,7 @@ struct dag_task {
     struct dag_words argv;          /* shell: the list form */
     const char *script;             /* python: path or code */
     bool script_is_code;
+    bool warm;                      /* python: a fork of an interpreter that runs already will do */
     const char *virtual_env;        /* python: NULL if none */
     struct dag_words args;          /* python */
     const struct dag_http *http;    /* http: never NULL then */

@@ -107,7 +107,12 @@ static const struct dag_field schedule_fields[] = {
      .near = "working_dir workingDir working_directory workingDirectory cwd dir directory",                  \
      .about = "The folder it runs in."}
 
-static const struct dag_field defaults_fields[] = {FIELD_TIMEOUT, FIELD_RETRY, FIELD_ON_LOST, FIELD_WORKDIR};
+#define FIELD_WARM                                                                                          \
+    {.key = "warm", .kind = DAG_FIELD_BOOL, TASK(warm), .types = PYTHON, .near = "preload prefork forkserver",  \
+     .about = "Starts as a fork of an interpreter that has the usual modules loaded."}
+
+static const struct dag_field defaults_fields[] = {FIELD_TIMEOUT, FIELD_RETRY, FIELD_ON_LOST, FIELD_WORKDIR,
+                                                   FIELD_WARM};
 
 static const struct dag_field task_fields[] = {
     {.key = "id", .kind = DAG_FIELD_ID, TASK(id), .required = true, .max = LIMIT_TASK_ID_BYTES_MAX, .near = "task_id",
@@ -125,6 +130,7 @@ static const struct dag_field task_fields[] = {
      .near = "arguments argv params", .about = "The script's arguments."},
     {.key = "virtualEnv", .kind = DAG_FIELD_TEXT, TASK(virtual_env), .types = PYTHON, .min = 1, .max = 4095,
      .near = "venv virtualenv virtual_env", .about = "A virtual environment, whose bin/python is used."},
+    FIELD_WARM,
     {.key = "method", .kind = DAG_FIELD_METHOD, REQUEST(method), .types = HTTP, .near = "verb",
      .about = "The request's method; GET when absent."},
     {.key = "url", .kind = DAG_FIELD_URL, REQUEST(url), .types = HTTP, .required = true, .refs = DAG_REFS_EXPANDED,

@@ -16,6 +16,7 @@ enum dag_field_kind {
     DAG_FIELD_DURATION,     /* 500ms 30s 5m 1h 2d or none -> int64_t ms, 0 for none */
     DAG_FIELD_DELAY,        /* the same without none; 0s is allowed -> int64_t ms */
     DAG_FIELD_COUNT,        /* a whole number in min..max -> uint32_t */
+    DAG_FIELD_BOOL,         /* true or false -> bool */
     DAG_FIELD_NUMBER,       /* a number in min..max -> double */
     DAG_FIELD_WORDS,        /* a list of single values, as written -> struct dag_words */
     DAG_FIELD_COMMAND,      /* a string, or a list as WORDS: struct dag_task.command and .argv */

@@ -78,6 +78,7 @@ static void settle_tasks(struct dag_reader *r)
 {
     uint32_t timeout = dag_table_bit(&dag_table_task, "timeout"), retry = dag_table_bit(&dag_table_task, "retry");
     uint32_t on_lost = dag_table_bit(&dag_table_task, "onLost"), workdir = dag_table_bit(&dag_table_task, "workdir");
+    uint32_t warm = dag_table_bit(&dag_table_task, "warm");
     bool default_timeout = r->defaults_given & dag_table_bit(&dag_table_defaults, "timeout");
     for (size_t i = 0; i < r->task_count; i++) {
         struct dag_task *task = &r->owned->tasks[i];
@@ -88,6 +89,8 @@ static void settle_tasks(struct dag_reader *r)
             task->on_lost = r->defaults.on_lost;
         if (!(given & workdir) && task->type != DAG_TASK_HTTP)
             task->workdir = r->defaults.workdir;
+        if (!(given & warm) && task->type == DAG_TASK_PYTHON)
+            task->warm = r->defaults.warm;
         task->retry = settle_retry(r, &task->retry, given & retry, given >> DAG_GIVEN_RETRY_SHIFT);
     }
 }

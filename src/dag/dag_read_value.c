@@ -175,6 +175,14 @@ static bool read_count(const struct reading *v)
     return true;
 }
 
+static bool read_bool(const struct reading *v)
+{
+    if (v->real->kind != DAG_NODE_BOOL)
+        return fail_kind(v, "true or false");
+    *(bool *)v->into = (v->real->text[0] | 0x20) == 't';
+    return true;
+}
+
 /* A plain number of the core schema, without the C locale's say in the decimal point. */
 static bool parse_number(const char *text, double *ret_value)
 {
@@ -546,6 +554,7 @@ bool dag_read_value(struct dag_reader *r, const struct dag_field *field, const s
     case DAG_FIELD_DURATION:
     case DAG_FIELD_DELAY: return read_duration(&v);
     case DAG_FIELD_COUNT: return read_count(&v);
+    case DAG_FIELD_BOOL: return read_bool(&v);
     case DAG_FIELD_NUMBER: return read_number(&v);
     case DAG_FIELD_WORDS: return read_words(&v);
     case DAG_FIELD_COMMAND: return read_command(&v);

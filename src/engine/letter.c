@@ -38,6 +38,7 @@ static void put_what(struct json *json, const struct dag_task *task)
         json_kv_string(json, "script", task->script);
         put_words(json, "args", task->args);
         json_kv_string(json, "virtualEnv", task->virtual_env);
+        json_kv_bool(json, "warm", task->warm);
     } else {
         json_kv_string(json, "method", task->http->method);
         json_kv_string(json, "url", task->http->url);

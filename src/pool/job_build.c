@@ -165,6 +165,7 @@ static int build_python(struct pool_run_jobs *run, const struct dag_task *task, 
 {
     struct pool_jobs *jobs = run->jobs;
     job->kind = JOB_PYTHON;
+    job->warm = task->warm;
     if (task->virtual_env) {
         resolve(&jobs->venv, jobs->base_dir, task->virtual_env);
         buf_add_text(&jobs->argv, buf_text(&jobs->venv));

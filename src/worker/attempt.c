@@ -70,6 +70,7 @@ static struct worker_attempt *make(const char *frame, size_t len)
     attempt->job = message.start;
     attempt->pipe.fd = -1;
     attempt->leaf.fd = -1;
+    attempt->gate.fd = -1;
     attempt->result = (struct job_result){
         .key = attempt->job.key,
         .outcome = ATTEMPT_SUCCEEDED,
@@ -254,7 +255,7 @@ void worker_attempt_finish(struct worker *worker, struct worker_attempt *attempt
 static void stop(struct worker *worker, struct worker_attempt *attempt, enum worker_end end, bool at_once)
 {
     /* An exit that came first wins; so does the first reason. */
-    if (attempt->phase == PHASE_RUNNING && attempt->end == END_BY_ITSELF)
+    if ((attempt->phase == PHASE_RUNNING || attempt->phase == PHASE_STARTING) && attempt->end == END_BY_ITSELF)
         attempt->end = end;
     else if (!at_once && attempt->end != END_BY_ITSELF)
         return;

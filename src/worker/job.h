@@ -47,6 +47,7 @@ struct job {
     struct job_list argv;      /* ARGV: program, arguments. PYTHON: interpreter, script (unless code), arguments */
     const char *code;          /* PYTHON: source to run instead of a script; NULL */
     size_t code_len;
+    bool warm;                 /* PYTHON: a fork of an interpreter that runs already will do */
     /* HTTP */
     const char *method;        /* upper case */
     const char *url;

@@ -4,6 +4,7 @@
  *   link.c      the daemon's connection: messages in and out
  *   attempt.c   what is held, from START to ACK, whatever executes it
  *   process.c   attempts that are processes: start, stop, exit, what they left behind
+ *   warm.c      the interpreter that forks for python tasks
  *   http.c      attempts that are requests
  *
  * Order within a turn: descriptors, then ended children, then deadlines, then one write to the daemon. What an event
@@ -32,6 +33,7 @@ enum { WORKER_READ_BYTES = 64 * 1024 };
 struct worker;
 struct worker_attempt;
 struct worker_http;
+struct worker_warm;
 
 /* A descriptor that the loop watches. */
 struct worker_watch {
@@ -41,6 +43,7 @@ struct worker_watch {
 
 enum worker_phase {
     PHASE_RUNNING,       /* its process or request lives */
+    PHASE_STARTING,      /* the warm interpreter has been asked for its process */
     PHASE_LEAVING,       /* its first process has ended; the rest and the output have not */
     PHASE_ENDED          /* the result waits for its ACK */
 };
@@ -75,6 +78,7 @@ struct worker_attempt {
     char *code_path;                  /* a file that is removed at the end; NULL: none */
     int32_t pid;                      /* 0: none, or reaped */
     struct worker_watch pipe;
+    struct worker_watch gate;         /* in PHASE_STARTING: see warm.h */
     struct worker_watch leaf;         /* watched in PHASE_LEAVING while the leaf is not empty */
     int64_t linger_until_ms;          /* boot: from then on what was left behind is killed */
     int64_t drain_until_ms;           /* boot: nothing is left, but somebody holds the pipe; 0: not yet so */
@@ -124,6 +128,7 @@ struct worker {
     struct worker_cgroup cgroup;      /* path NULL: best effort */
     struct worker_record *record;
     struct worker_http *http;         /* NULL until the first request */
+    struct worker_warm *warm;         /* NULL until the first task that wants it */
     char read_buffer[WORKER_READ_BYTES];
 };
 
@@ -169,6 +174,11 @@ void worker_attempt_finish(struct worker *worker, struct worker_attempt *attempt
 
 /* process.c */
 void worker_process_start(struct worker *worker, struct worker_attempt *attempt);
+/* The parts of a start, for warm.c: by the worker's own hand; the record and a pipe that is watched (returns the end to
+ * write to, which the caller closes, or -1); somebody else has made the process, which is our child. */
+void worker_process_start_cold(struct worker *worker, struct worker_attempt *attempt);
+int worker_process_open_output(struct worker *worker, struct worker_attempt *attempt);
+void worker_process_adopt(struct worker *worker, struct worker_attempt *attempt, int32_t pid);
 void worker_process_stop(struct worker *worker, struct worker_attempt *attempt, bool at_once);
 void worker_process_deadline(struct worker *worker, struct worker_attempt *attempt);
 void worker_process_reap(struct worker *worker);       /* all children that have ended, ours and strangers */

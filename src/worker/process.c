@@ -27,6 +27,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "worker/files.h"
+#include "worker/warm.h"
 
 enum {
     LINGER_MS = 250,       /* what an attempt left behind may end by itself; a logger at the end of a pipe does */
@@ -166,6 +167,36 @@ static int32_t spawn(struct worker *worker, struct worker_attempt *attempt, int 
     return worker_spawn(&attempt->slot->area, &request, ret_failure);
 }
 
+static void write_record(struct worker *worker, struct worker_attempt *attempt)
+{
+    struct worker_record_slot *record = record_slot(worker, attempt);
+    record->mark = (struct worker_mark){
+        .run_id = attempt->job.key.run_id,
+        .fence = attempt->job.key.fence,
+        .started_boot_ms = clock_boot_ms(),
+    };
+    record->busy = 1;
+}
+
+int worker_process_open_output(struct worker *worker, struct worker_attempt *attempt)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return -1;
+    (void)fcntl(ends[0], F_SETFL, O_NONBLOCK);
+    write_record(worker, attempt);
+    attempt->pipe.on_ready = on_output;
+    (void)worker_watch_add(worker, &attempt->pipe, ends[0], EPOLLIN);
+    return ends[1];
+}
+
+void worker_process_adopt(struct worker *worker, struct worker_attempt *attempt, int32_t pid)
+{
+    attempt->pid = pid;
+    attempt->slot->area.failure.step = SPAWN_STEP_NONE;
+    record_slot(worker, attempt)->mark.leader = pid;
+}
+
 /* Starts the planned program with a new pipe. The record is written first: a process without a record would be lost
  * when we are killed between the two. */
 static bool launch(struct worker *worker, struct worker_attempt *attempt)
@@ -177,13 +208,7 @@ static bool launch(struct worker *worker, struct worker_attempt *attempt)
         return false;
     }
     (void)fcntl(ends[0], F_SETFL, O_NONBLOCK);
-    struct worker_record_slot *record = record_slot(worker, attempt);
-    record->mark = (struct worker_mark){
-        .run_id = attempt->job.key.run_id,
-        .fence = attempt->job.key.fence,
-        .started_boot_ms = clock_boot_ms(),
-    };
-    record->busy = 1;
+    write_record(worker, attempt);
     struct worker_spawn_failure failure;
     int32_t pid = spawn(worker, attempt, ends[1], &failure);
     if (pid < 0 && attempt->plan.direct && failure.step == SPAWN_STEP_EXEC) {
@@ -197,7 +222,7 @@ static bool launch(struct worker *worker, struct worker_attempt *attempt)
         return false;
     }
     attempt->pid = pid;
-    record->mark.leader = pid;
+    record_slot(worker, attempt)->mark.leader = pid;
     attempt->pipe.on_ready = on_output;
     (void)worker_watch_add(worker, &attempt->pipe, ends[0], EPOLLIN);
     return true;
@@ -222,12 +247,20 @@ static bool prepare(struct worker *worker, struct worker_attempt *attempt)
     return true;
 }
 
-void worker_process_start(struct worker *worker, struct worker_attempt *attempt)
+void worker_process_start_cold(struct worker *worker, struct worker_attempt *attempt)
 {
-    if (prepare(worker, attempt) && launch(worker, attempt))
+    if (launch(worker, attempt))
         worker_attempt_began(worker, attempt);
     else
         finish(worker, attempt);
+}
+
+void worker_process_start(struct worker *worker, struct worker_attempt *attempt)
+{
+    if (!prepare(worker, attempt))
+        finish(worker, attempt);
+    else if (!worker_warm_start(worker, attempt))
+        worker_process_start_cold(worker, attempt);
 }
 
 static size_t gather_others(struct worker *worker, const struct worker_attempt *attempt, struct worker_mark *marks)
@@ -236,6 +269,8 @@ static size_t gather_others(struct worker *worker, const struct worker_attempt *
     for (uint32_t i = 0; i < worker->options->slots; i++)
         if (worker->record->slot[i].busy && worker->slots[i].attempt != attempt)
             marks[count++] = worker->record->slot[i].mark;
+    if (worker_warm_pid(worker))
+        marks[count++] = worker_warm_mark(worker);
     return count;
 }
 
@@ -243,7 +278,7 @@ static size_t gather_others(struct worker *worker, const struct worker_attempt *
 static size_t sweep(struct worker *worker, struct worker_attempt *attempt, int signal_number)
 {
     struct error err = {0};
-    struct worker_mark *others = mem_new_array(struct worker_mark, worker->options->slots);
+    struct worker_mark *others = mem_new_array(struct worker_mark, worker->options->slots + 1);
     const struct worker_sweep query = {
         .marks = &record_slot(worker, attempt)->mark,
         .mark_count = 1,
@@ -278,7 +313,7 @@ static bool is_leader(const struct worker *worker, int32_t pid)
     for (uint32_t i = 0; i < worker->options->slots; i++)
         if (worker->slots[i].attempt && worker->slots[i].attempt->pid == pid)
             return true;
-    return false;
+    return pid == worker_warm_pid(worker);
 }
 
 /* Whatever a short attempt started got a pid between its own and the last one given out, and what has lost its parent
@@ -438,7 +473,7 @@ void worker_process_reap(struct worker *worker)
             break;
         if (attempt)
             on_exit_of(worker, attempt, status, &usage);
-        else
+        else if (!worker_warm_reaped(worker, info.si_pid))
             strangers = true;
     }
     if (strangers)
@@ -448,6 +483,11 @@ void worker_process_reap(struct worker *worker)
 void worker_process_stop(struct worker *worker, struct worker_attempt *attempt, bool at_once)
 {
     int64_t now_ms = clock_boot_ms();
+    if (attempt->phase == PHASE_STARTING) {
+        worker_warm_drop(worker, attempt);
+        finish(worker, attempt);
+        return;
+    }
     if (attempt->phase == PHASE_LEAVING) {
         attempt->linger_until_ms = now_ms;
         look(worker, attempt);
@@ -459,7 +499,9 @@ void worker_process_stop(struct worker *worker, struct worker_attempt *attempt, 
 
 void worker_process_deadline(struct worker *worker, struct worker_attempt *attempt)
 {
-    if (attempt->phase == PHASE_RUNNING)
+    if (attempt->phase == PHASE_STARTING)
+        worker_warm_late(worker);
+    else if (attempt->phase == PHASE_RUNNING)
         worker_process_stop(worker, attempt, true);
     else
         look(worker, attempt);

@@ -90,6 +90,7 @@ static void put_job(struct buf *out, const struct job *job)
     put_list(out, &job->secrets);
     put_u32(out, job->deny_private);
     put_list(out, &job->networks);
+    put_u32(out, job->warm);
 }
 
 static void put_result(struct buf *out, const struct job_result *result)
@@ -380,6 +381,7 @@ static void get_job(struct cursor *in, struct job *job)
     job->secrets = get_list(in);
     job->deny_private = get_enum(in, 2);
     job->networks = get_list(in);
+    job->warm = in->left > 0 && get_u32(in) != 0; /* of a daemon that knows it */
     check_job(in, job);
 }
 

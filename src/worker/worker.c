@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "worker/files.h"
 #include "worker/model.h"
+#include "worker/warm.h"
 
 enum {
     EVENTS_MAX = 64,
@@ -249,6 +250,7 @@ static void clean_up(struct worker *worker)
     worker_http_free(worker);
     worker_attempt_kill_all(worker);
     worker_attempt_free_gone(worker);
+    worker_warm_free(worker);
     for (uint32_t i = 0; i < worker->options->slots; i++) {
         worker_spawn_fini(&worker->slots[i].area);
         worker_leaf_close(&worker->slots[i].leaf);
@@ -305,6 +307,7 @@ static void check_deadlines(struct worker *worker)
     int64_t now_ms = clock_boot_ms();
     worker_attempt_deadlines(worker, now_ms);
     worker_http_deadlines(worker, now_ms);
+    worker_warm_deadlines(worker, now_ms);
 }
 
 static void turn(struct worker *worker)

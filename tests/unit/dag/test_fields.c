@@ -115,6 +115,23 @@ static void test_contract(void **state)
     dag_unref(dag);
 }
 
+static void test_warm_is_for_python_tasks_that_say_so(void **state)
+{
+    (void)state;
+    struct dag *dag = dag_of("name: d\ndefaults: {warm: true}\ntasks:\n- {id: a, type: shell, command: x}\n"
+                             "- {id: b, type: python, script: b.py}\n"
+                             "- {id: c, type: python, script: c.py, warm: false}\n");
+    assert_false(dag->tasks[0].warm);
+    assert_true(dag->tasks[1].warm);
+    assert_false(dag->tasks[2].warm);
+    dag_unref(dag);
+    dag = dag_of("name: d\ntasks:\n- {id: a, type: python, script: a.py}\n"
+                 "- {id: b, type: python, script: b, warm: True}\n");
+    assert_false(dag->tasks[0].warm);
+    assert_true(dag->tasks[1].warm);
+    dag_unref(dag);
+}
+
 static void test_defaults(void **state)
 {
     (void)state;
@@ -265,6 +282,7 @@ static void test_given_name(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_warm_is_for_python_tasks_that_say_so),
         cmocka_unit_test(test_contract),   cmocka_unit_test(test_defaults),    cmocka_unit_test(test_layers),
         cmocka_unit_test(test_schedule),   cmocka_unit_test(test_yaml_forms),  cmocka_unit_test(test_core_schema),
         cmocka_unit_test(test_given_name),
