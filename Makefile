@@ -56,7 +56,7 @@ bench:
 	@tools/install-deps bench
 	@cmake -S . -B build -G Ninja -DCMAKE_C_COMPILER=$(CC) -DPAWL_BENCH=ON >/dev/null
 	@cmake --build build -j $(JOBS)
-	@PAWL_BENCH_BUILD=build bench/bench.py $(BENCH)
+	@PAWL_BENCH_BUILD=build /usr/bin/python3 bench/bench.py $(BENCH)
 
 sim:
 	@cmake -S . -B build -G Ninja -DCMAKE_C_COMPILER=$(CC) -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null

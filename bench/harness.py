@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import signal
-import statistics
 import subprocess
 import tempfile
 import threading
@@ -32,16 +31,17 @@ class Scratch:
 class Daemon:
     """`pawl serve` on a free port; ended with its workers by the context."""
 
-    def __init__(self, data, *options):
+    def __init__(self, data, *options, env=None):
         self.data = Path(data)
         self.options = options
+        self.env = {**os.environ, **(env or {})}
 
     def __enter__(self):
         began = time.monotonic()
         self.log = open(f"{self.data}.log", "ab")
         self.process = subprocess.Popen(
             [PAWL, "serve", "--data", self.data, "--listen", "127.0.0.1:0", "--log-level", "warn", *self.options],
-            stdout=subprocess.PIPE, stderr=self.log, stdin=subprocess.DEVNULL)
+            stdout=subprocess.PIPE, stderr=self.log, stdin=subprocess.DEVNULL, env=self.env)
         line = self.process.stdout.readline().decode()
         self.ready_seconds = time.monotonic() - began
         found = re.match(r"listening on http://([^:]+):(\d+)", line)
@@ -76,7 +76,9 @@ class Daemon:
         """The DAG's id. A large one goes by the command line, which has the local limits."""
         path = self.data.parent / f"{name}.yaml"
         path.write_text(yaml)
-        subprocess.run([PAWL, "dags", "apply", path, "--data", self.data], check=True, stdout=subprocess.DEVNULL)
+        done = subprocess.run([PAWL, "dags", "apply", path, "--data", self.data], capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(done.stderr)
         path.unlink()
         return self.call("GET", f"/api/v1/dags?name={name}")[0]["id"]
 
@@ -139,11 +141,6 @@ def interleaved(rounds, **measures):
     return figures
 
 
-def spread(values):
-    """median, least, most"""
-    return statistics.median(values), min(values), max(values)
-
-
 class Server:
     """floor_http: answers everything at once."""
 
@@ -162,10 +159,11 @@ class Server:
         self.process.wait()
 
 
-def load(port, clients, count, request, scratch):
+def load(port, clients, count, request, scratch, rate=None):
+    """As fast as the answers come, or so many a second whatever they do."""
     path = Path(scratch) / f"request-{threading.get_ident()}"
     path.write_bytes(request)
-    return floor("load", port, clients, count, path)
+    return floor("load", port, clients, count, path, *([rate] if rate else []))
 
 
 def request(method, path, port, body=b"", headers=()):

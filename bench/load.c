@@ -1,7 +1,11 @@
 /* Closed-loop HTTP load: CLIENTS connections, each with one request in flight, until COUNT answers are there. One line
- * of JSON: rate, latencies, answers by status class. The request is read from a file: head and body as sent.
+ * of JSON: rate, latencies, answers by status class. The request is read from a file: head and body as sent; where it
+ * has ######## each one gets another number.
  *
- *     load PORT CLIENTS COUNT REQUEST_FILE */
+ *     load PORT CLIENTS COUNT REQUEST_FILE [RATE]
+ *
+ * With RATE the loop is open: requests are due that often a second whatever the answers do, and a latency counts from
+ * when its request was due. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -29,6 +33,11 @@ static size_t request_len;
 static size_t sent, answered, count;
 static size_t classes[6];
 static float *latencies;        /* us */
+static char *number_at;         /* where the request has its number; NULL: nowhere */
+static double rate;             /* 0: closed loop */
+static int64_t began_us;
+static struct client **idle;    /* open loop: who may send */
+static size_t idle_count;
 
 static int64_t now_us(void)
 {
@@ -43,13 +52,23 @@ static void fail(const char *what)
     exit(1);
 }
 
+static int64_t due_us(size_t number)
+{
+    return began_us + (int64_t)((double)number / rate * 1e6);
+}
+
 static void send_next(struct client *client)
 {
     if (sent == count)
         return;
-    sent++;
     client->got = client->want = client->head_len = 0;
-    client->sent_us = now_us();
+    client->sent_us = rate > 0 ? due_us(sent) : now_us();
+    if (number_at) {
+        char digits[16];
+        snprintf(digits, sizeof digits, "%08zu", (sent + (size_t)began_us) % 100000000);
+        memcpy(number_at, digits, 8);
+    }
+    sent++;
     for (size_t done = 0; done < request_len;) {
         ssize_t n = write(client->fd, request + done, request_len - done);
         if (n < 0 && errno == EINTR)
@@ -104,7 +123,10 @@ static void on_readable(struct client *client)
         parse_head(client);
     if (client->head_len && client->got >= client->want) {
         latencies[answered++] = (float)(now_us() - client->sent_us);
-        send_next(client);
+        if (rate > 0)
+            idle[idle_count++] = client;
+        else
+            send_next(client);
     }
 }
 
@@ -114,12 +136,25 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* Sends what is due; returns how long to wait for what is not, ms. */
+static int send_due(void)
+{
+    while (sent < count && idle_count) {
+        int64_t wait_us = due_us(sent) - now_us();
+        if (wait_us > 0)
+            return (int)(wait_us / 1000) + 1;
+        send_next(idle[--idle_count]);
+    }
+    return 30000;
+}
+
 int main(int argc, char **argv)
 {
-    if (argc != 5) {
-        fprintf(stderr, "usage: load PORT CLIENTS COUNT REQUEST_FILE\n");
+    if (argc != 5 && argc != 6) {
+        fprintf(stderr, "usage: load PORT CLIENTS COUNT REQUEST_FILE [RATE]\n");
         return 2;
     }
+    rate = argc > 5 ? strtod(argv[5], NULL) : 0;
     int port = (int)strtol(argv[1], NULL, 10);
     size_t clients = strtoul(argv[2], NULL, 10);
     count = strtoul(argv[3], NULL, 10);
@@ -128,24 +163,31 @@ int main(int argc, char **argv)
         return 2;
     request_len = fread(request, 1, sizeof request, file);
     fclose(file);
+    number_at = memmem(request, request_len, "########", 8);
     struct rlimit files = {0};
     getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
     latencies = calloc(count, sizeof *latencies);
     struct client *all = calloc(clients, sizeof *all);
+    idle = calloc(clients, sizeof *idle);
     int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (!latencies || !all || epoll_fd < 0)
+    if (!latencies || !all || !idle || epoll_fd < 0)
         return 1;
     for (size_t i = 0; i < clients; i++)
         connect_client(&all[i], epoll_fd, port);
-    int64_t began_us = now_us();
-    for (size_t i = 0; i < clients; i++)
-        send_next(&all[i]);
+    began_us = now_us();
+    for (size_t i = 0; i < clients; i++) {
+        if (rate > 0)
+            idle[idle_count++] = &all[i];
+        else
+            send_next(&all[i]);
+    }
     while (answered < count) {
         struct epoll_event events[256];
-        int ready = epoll_wait(epoll_fd, events, 256, 30000);
-        if (ready == 0) {
+        int wait_ms = rate > 0 ? send_due() : 30000;
+        int ready = epoll_wait(epoll_fd, events, 256, wait_ms);
+        if (ready == 0 && wait_ms == 30000) {
             fprintf(stderr, "load: no answer for 30 s\n");
             return 1;
         }
