@@ -1,8 +1,4 @@
-/* Many dead letters at once: what they have in common, and one answer for all of them.
- *
- * A bulk action is a command for each letter, all of them posted at once, so that the engine makes them durable
- * together; the last one to be done wakes the request. Each is judged on its own: a letter that somebody else resolved
- * meanwhile, or for which there is no room, is skipped and stays what it is. */
+/* Many dead letters at once: what they have in common, and one answer for all of them. */
 #include "api/api_bulk.h"
 
 #include <ctype.h>
@@ -18,7 +14,6 @@
 #include "dag/dag.h"
 
 enum {
-    LETTERS_MAX = 20000,    /* looked at for one answer, newest first */
     GROUPS_MAX = 1000,
     ID_MIN = 8,
 };
@@ -98,17 +93,8 @@ struct groups {
     struct arena *arena;
 };
 
-/* Calls `take` for each letter that fits, newest first, until it returns false. */
-struct search {
-    struct uuid dag_id;                 /* zero: any */
-    enum resolution resolution;
-    const char *error;                  /* normalised; NULL: any */
-    bool (*take)(void *context, const struct store_letter *letter);
-    void *context;
-};
-
-static int search_page(struct store *store, const struct search *search, struct uuid *before, size_t *ret_count,
-                       bool *ret_more, struct error *err)
+static int search_page(struct store *store, const struct api_bulk_search *search, struct uuid *before,
+                       size_t *ret_count, bool *ret_enough, struct error *err)
 {
     struct arena arena = {0};
     struct buf error = BUF_INIT;
@@ -116,13 +102,12 @@ static int search_page(struct store *store, const struct search *search, struct 
     const struct store_letter_query query = {
         .page = {.limit = LIMIT_PAGE_MAX, .before = *before},
         .dag_id = search->dag_id,
-        .by_resolution = true,
+        .by_resolution = search->by_resolution,
         .resolution = search->resolution,
     };
     int rc = store_list_letters(store, &query, &arena, &letters, err);
-    *ret_more = !rc && letters.count == LIMIT_PAGE_MAX;
     *ret_count = letters.count;
-    for (size_t i = 0; !rc && i < letters.count; i++) {
+    for (size_t i = 0; !rc && i < letters.count && !*ret_enough; i++) {
         const struct store_letter *letter = &letters.items[i];
         *before = letter->letter.id;
         if (search->error) {
@@ -131,27 +116,26 @@ static int search_page(struct store *store, const struct search *search, struct 
             if (strcmp(buf_text(&error), search->error) != 0)
                 continue;
         }
-        if (!search->take(search->context, letter)) {
-            *ret_more = false;
-            break;
-        }
+        *ret_enough = !search->take(search->context, letter);
     }
     buf_fini(&error);
     arena_fini(&arena);
     return rc;
 }
 
-static int search_letters(struct store *store, const struct search *search, struct error *err)
+int api_bulk_search_letters(struct store *store, const struct api_bulk_search *search, struct uuid *ret_next,
+                            struct error *err)
 {
-    struct uuid before = {{0}};
-    size_t seen = 0;
-    bool more = true;
+    struct uuid before = search->before;
+    size_t seen = 0, count = LIMIT_PAGE_MAX;
+    bool enough = false;
     int rc = 0;
-    while (!rc && more && seen < LETTERS_MAX) {
-        size_t count = 0;
-        rc = search_page(store, search, &before, &count, &more, err);
+    while (!rc && !enough && count == LIMIT_PAGE_MAX && seen < API_BULK_LETTERS_MAX) {
+        rc = search_page(store, search, &before, &count, &enough, err);
         seen += count;
     }
+    bool at_end = !enough && count < LIMIT_PAGE_MAX;
+    *ret_next = at_end ? (struct uuid){{0}} : before;
     return rc;
 }
 
@@ -206,8 +190,9 @@ void api_get_letter_groups(struct api_call *call)
     const struct api_value *status = &call->query[API_QUERY_STATUS];
     struct groups *groups = mem_new(struct groups);
     groups->arena = api_arena(call);
-    const struct search search = {
+    const struct api_bulk_search search = {
         .dag_id = call->query[API_QUERY_DAG_ID].id,
+        .by_resolution = true,
         .resolution = status->given ? (enum resolution)status->number : RESOLUTION_PENDING,
         .take = take_into_group,
         .context = groups,
@@ -215,7 +200,8 @@ void api_get_letter_groups(struct api_call *call)
     struct buf body = BUF_INIT;
     struct json json;
     struct error err;
-    int rc = search_letters(call->api->backend.store, &search, &err);
+    struct uuid next;
+    int rc = api_bulk_search_letters(call->api->backend.store, &search, &next, &err);
     qsort(groups->items, groups->count, sizeof *groups->items, compare_groups);
     json_init(&json, &body);
     json_begin_array(&json);
@@ -241,30 +227,24 @@ const char *api_names_bulk_actions(unsigned index)
     return index < sizeof names / sizeof *names ? names[index] : NULL;
 }
 
-/* In the request's arena: it lives until the request has been answered, and no command outlives that. */
 struct bulk {
-    struct api_call *call;
+    struct api_bulk shared;
     enum action action;
-    uint32_t matched;
     uint32_t max;
     struct store_letter *letters;   /* only the members that tell which run and task */
-    struct command *commands;
-    uint64_t tasks;                 /* of all runs that are asked for */
-    atomic_uint left;               /* commands that are not done, and 1 while they are being posted */
-    atomic_uint done;
 };
 
 static bool take_into_bulk(void *context, const struct store_letter *letter)
 {
     struct bulk *bulk = context;
-    if (bulk->matched == bulk->max)
+    if (bulk->shared.matched == bulk->max)
         return false;
-    bulk->letters[bulk->matched++].letter = (struct record_letter){
+    bulk->letters[bulk->shared.matched++].letter = (struct record_letter){
         .id = letter->letter.id, .run_id = letter->letter.run_id, .task = letter->letter.task};
     return true;
 }
 
-static void reply_bulk(struct api_call *call, const struct bulk *bulk, uint32_t done, uint32_t skipped)
+static void reply_bulk(struct api_call *call, const struct api_bulk *bulk, uint32_t done, uint32_t skipped)
 {
     struct buf body = BUF_INIT;
     struct json json;
@@ -273,18 +253,19 @@ static void reply_bulk(struct api_call *call, const struct bulk *bulk, uint32_t 
     json_kv_int(&json, "matched", bulk->matched);
     json_kv_int(&json, "done", done);
     json_kv_int(&json, "skipped", skipped);
+    json_kv_bool(&json, "more", bulk->more);
     json_end_object(&json);
     api_reply_json(call, 200, &body);
 }
 
 static void resume_bulk(struct api_call *call)
 {
-    const struct bulk *bulk = call->command.context;
+    const struct api_bulk *bulk = call->command.context;
     uint32_t done = atomic_load(&bulk->done);
-    reply_bulk(call, bulk, done, bulk->matched - done);
+    bulk->reply(call, bulk, done, bulk->matched - done);
 }
 
-static void one_less(struct bulk *bulk)
+static void one_less(struct api_bulk *bulk)
 {
     if (atomic_fetch_sub(&bulk->left, 1) == 1)
         http_complete(bulk->call->request); /* bulk may be gone after this */
@@ -293,48 +274,26 @@ static void one_less(struct bulk *bulk)
 /* The engine's thread. */
 static void on_done(struct command *command, const struct command_result *result)
 {
-    struct bulk *bulk = command->context;
+    struct api_bulk *bulk = command->context;
     if (!result->error.code)
         atomic_fetch_add(&bulk->done, 1);
     one_less(bulk);
 }
 
-/* false: nothing can be asked of this letter now. */
-static bool fill_command(struct bulk *bulk, const struct store_letter *letter, struct command *command)
+struct command api_bulk_command(struct api_bulk *bulk)
 {
-    struct api_call *call = bulk->call;
-    *command = (struct command){
+    return (struct command){
         .done = on_done,
         .context = bulk,
-        .principal = call->principal,
-        .request_id = call->request->id,
-        .letter = letter->letter.id,
+        .principal = bulk->call->principal,
+        .request_id = bulk->call->request->id,
     };
-    if (bulk->action == ACTION_RESOLVE) {
-        command->kind = COMMAND_LETTER_RESOLVE;
-        command->by = call->body[API_FIELD_RESOLVED_BY].text;
-        command->notes = call->body[API_FIELD_NOTES].text;
-        return true;
-    }
-    bool skips = bulk->action == ACTION_SKIP;
-    command->kind = skips ? COMMAND_LETTER_SKIP : COMMAND_LETTER_RETRY;
-    command->notes = call->body[API_FIELD_REASON].text;
-    uint64_t room = LIMIT_WAITING_TASKS_MAX - bulk->tasks;
-    struct error why; /* one of many: the counts say enough */
-    if (api_trigger_fill_letter(call, letter, skips, room, command, &why))
-        return false;
-    bulk->tasks += command->dag->task_count;
-    return true;
 }
 
-static void post_bulk(struct bulk *bulk)
+void api_bulk_post(struct api_bulk *bulk, uint32_t ready)
 {
     struct api_call *call = bulk->call;
     struct api *api = call->api;
-    uint32_t ready = 0;
-    bulk->commands = arena_array(api_arena(call), bulk->matched + 1, sizeof *bulk->commands);
-    for (uint32_t i = 0; i < bulk->matched; i++)
-        ready += fill_command(bulk, &bulk->letters[i], &bulk->commands[ready]);
     call->command.context = bulk;
     call->result = (struct command_result){0};
     call->resume = resume_bulk;
@@ -345,26 +304,64 @@ static void post_bulk(struct bulk *bulk)
     one_less(bulk);
 }
 
+/* false: nothing can be asked of this letter now. */
+static bool fill_command(struct bulk *bulk, const struct store_letter *letter, struct command *command)
+{
+    struct api_call *call = bulk->shared.call;
+    *command = api_bulk_command(&bulk->shared);
+    command->letter = letter->letter.id;
+    if (bulk->action == ACTION_RESOLVE) {
+        command->kind = COMMAND_LETTER_RESOLVE;
+        command->by = call->body[API_FIELD_RESOLVED_BY].text;
+        command->notes = call->body[API_FIELD_NOTES].text;
+        return true;
+    }
+    bool skips = bulk->action == ACTION_SKIP;
+    command->kind = skips ? COMMAND_LETTER_SKIP : COMMAND_LETTER_RETRY;
+    command->notes = call->body[API_FIELD_REASON].text;
+    uint64_t room = LIMIT_WAITING_TASKS_MAX - bulk->shared.tasks;
+    struct error why; /* one of many: the counts say enough */
+    if (api_trigger_fill_letter(call, letter, skips, room, command, &why))
+        return false;
+    bulk->shared.tasks += command->dag->task_count;
+    return true;
+}
+
+static void post_bulk(struct bulk *bulk)
+{
+    struct api_bulk *shared = &bulk->shared;
+    uint32_t ready = 0;
+    shared->commands = arena_array(api_arena(shared->call), shared->matched + 1, sizeof *shared->commands);
+    for (uint32_t i = 0; i < shared->matched; i++)
+        ready += fill_command(bulk, &bulk->letters[i], &shared->commands[ready]);
+    api_bulk_post(shared, ready);
+}
+
 void api_bulk_letters(struct api_call *call)
 {
     struct bulk *bulk = arena_zalloc(api_arena(call), sizeof *bulk);
     const struct api_value *dry_run = &call->body[API_FIELD_DRY_RUN];
+    struct uuid next;
     struct error err;
-    bulk->call = call;
+    bulk->shared.call = call;
+    bulk->shared.reply = reply_bulk;
     bulk->action = (enum action)call->body[API_FIELD_ACTION].number;
     bulk->max = (uint32_t)call->body[API_FIELD_MAX].number;
     bulk->letters = arena_array(api_arena(call), bulk->max, sizeof *bulk->letters);
-    const struct search search = {
+    const struct api_bulk_search search = {
         .dag_id = call->body[API_FIELD_DAG_ID].id,
+        .by_resolution = true,
         .resolution = RESOLUTION_PENDING,
         .error = call->body[API_FIELD_ERROR].text,
         .take = take_into_bulk,
         .context = bulk,
     };
-    if (search_letters(call->api->backend.store, &search, &err))
+    int rc = api_bulk_search_letters(call->api->backend.store, &search, &next, &err);
+    bulk->shared.more = !uuid_is_zero(next);
+    if (rc)
         api_fail_error(call, &err);
     else if (dry_run->number)
-        reply_bulk(call, bulk, 0, 0);
+        reply_bulk(call, &bulk->shared, 0, 0);
     else if (!call->api->backend.submit)
         api_fail(call, ERROR_STOPPING, "Nothing runs here that could do this");
     else

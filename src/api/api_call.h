@@ -28,10 +28,13 @@
 /* A query parameter or a member of the body. */
 struct api_value {
     bool given;             /* the client sent it; else number is the default */
-    int64_t number;         /* API_INTEGER, API_BOOLEAN (0, 1); the index of an enumerated value */
+    int64_t number;         /* API_INTEGER, API_BOOLEAN (0, 1); the index of an enumerated value; of a list of such:
+                               bits 1 << index, 0: none was given */
     const char *text;       /* as given, decoded; NULL when it was not */
     size_t len;
     struct uuid id;         /* API_UUID */
+    const struct uuid *ids; /* a list of API_UUID */
+    size_t count;           /* of ids */
 };
 
 struct api_call;

@@ -112,7 +112,7 @@ void api_get_dag(struct api_call *call)
 }
 
 static int list_dags(struct api_call *call, const struct store_page *page, struct uuid id, struct json *json,
-                     size_t *ret_count, struct error *err)
+                     struct api_listed *ret_listed, struct error *err)
 {
     const struct store_dag_query query = {.page = *page, .id = id, .name = call->query[API_QUERY_NAME].text};
     struct store_dags dags;
@@ -121,7 +121,9 @@ static int list_dags(struct api_call *call, const struct store_page *page, struc
         return rc;
     for (size_t i = 0; i < dags.count; i++)
         api_view_dag(json, &dags.items[i]);
-    *ret_count = dags.count;
+    ret_listed->count = dags.count;
+    if (dags.count == page->limit)
+        ret_listed->next = dags.items[dags.count - 1].id;
     return 0;
 }
 

@@ -77,19 +77,48 @@ static bool check_integer(struct api_call *call, const struct api_param *param, 
     return refuse_value(call, param, value->text, want);
 }
 
+/* The index of a name into *ret_index; false: answered. */
+static bool check_name(struct api_call *call, const struct api_param *param, const char *text, size_t len,
+                       unsigned *ret_index)
+{
+    for (unsigned i = 0; param->values(i); i++) {
+        *ret_index = i;
+        if (strlen(param->values(i)) == len && memcmp(param->values(i), text, len) == 0)
+            return true;
+    }
+    struct buf want = BUF_INIT;
+    list_names(param->values, &want);
+    (void)refuse_value(call, param, arena_strndup(api_arena(call), text, len), buf_text(&want));
+    buf_fini(&want);
+    return false;
+}
+
+/* "a,b" as bits. */
+static bool check_names(struct api_call *call, const struct api_param *param, struct api_value *value)
+{
+    const char *at = value->text;
+    value->number = 0;
+    for (;;) {
+        size_t len = strcspn(at, ",");
+        unsigned index = 0;
+        if (!check_name(call, param, at, len, &index))
+            return false;
+        value->number |= INT64_C(1) << index;
+        if (!at[len])
+            return true;
+        at += len + 1;
+    }
+}
+
 static bool check_string(struct api_call *call, const struct api_param *param, struct api_value *value)
 {
+    unsigned index = 0;
+    if (param->values && param->is_list)
+        return check_names(call, param, value);
     if (param->values) {
-        for (unsigned i = 0; param->values(i); i++) {
-            value->number = i;
-            if (strcmp(param->values(i), value->text) == 0)
-                return true;
-        }
-        struct buf want = BUF_INIT;
-        list_names(param->values, &want);
-        (void)refuse_value(call, param, value->text, buf_text(&want));
-        buf_fini(&want);
-        return false;
+        bool known = check_name(call, param, value->text, value->len, &index);
+        value->number = index;
+        return known;
     }
     if ((int64_t)value->len >= param->min && (int64_t)value->len <= param->max)
         return true;
@@ -247,6 +276,41 @@ static bool take_plain(const struct api_param *param, json_t *item, struct api_v
     }
 }
 
+static bool refuse_item(struct api_call *call, const struct api_param *param, const char *want)
+{
+    api_fail(call, ERROR_BAD_REQUEST, "%s must be a list of %s", param->name, want);
+    return false;
+}
+
+static bool parse_list(struct api_call *call, const struct api_param *param, json_t *list, struct api_value *value)
+{
+    size_t count = json_array_size(list);
+    const char *want = param->type == API_UUID ? "UUIDs" : "names";
+    if (!json_is_array(list))
+        return refuse_item(call, param, want);
+    if (count > (size_t)param->max) {
+        api_fail(call, ERROR_BAD_REQUEST, "%s must have at most %" PRId64 " items", param->name, param->max);
+        return false;
+    }
+    struct uuid *ids = arena_array(api_arena(call), param->type == API_UUID ? count : 0, sizeof *ids);
+    value->number = 0;
+    value->ids = ids;
+    value->count = count;
+    for (size_t i = 0; i < count; i++) {
+        json_t *item = json_array_get(list, i);
+        unsigned index = 0;
+        if (!json_is_string(item))
+            return refuse_item(call, param, want);
+        if (param->type != API_UUID
+            && !check_name(call, param, json_string_value(item), json_string_length(item), &index))
+            return false;
+        if (param->type == API_UUID && !uuid_parse_len(json_string_value(item), json_string_length(item), &ids[i]))
+            return refuse_value(call, param, json_string_value(item), "a list of UUIDs");
+        value->number |= INT64_C(1) << index;
+    }
+    return true;
+}
+
 static bool parse_field(struct api_call *call, const struct api_body *body, const char *key, json_t *item)
 {
     const char *words[API_BODY_FIELDS_MAX], *want;
@@ -266,6 +330,8 @@ static bool parse_field(struct api_call *call, const struct api_body *body, cons
     const struct api_body *object = api_table_object(param);
     if (object && json_is_object(item))
         return parse_object(call, object, item);
+    if (param->is_list)
+        return parse_list(call, param, item, value);
     if (object || !take_plain(param, item, value, &want)) {
         api_fail(call, ERROR_BAD_REQUEST, "%s must be %s", param->name, object ? "an object" : want);
         return false;
@@ -286,7 +352,7 @@ static bool parse_object(struct api_call *call, const struct api_body *body, jso
         if (!parse_field(call, body, key, item))
             return false;
     for (int i = 0; i < API_BODY_FIELDS_MAX && body->fields[i]; i++) {
-        if ((body->required & 1u << body->fields[i]) && !call->body[body->fields[i]].given) {
+        if (api_table_requires(body, body->fields[i]) && !call->body[body->fields[i]].given) {
             api_fail(call, ERROR_BAD_REQUEST, "Missing required field: %s", api_table_fields[body->fields[i]].name);
             return false;
         }

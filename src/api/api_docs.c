@@ -75,7 +75,7 @@ static void put_param(struct buf *out, const struct api_param *param, const char
 
 static void put_member(struct buf *out, const struct api_body *body, const struct api_param *param, unsigned field)
 {
-    put_param(out, param, body->required & 1u << field ? "body, required" : "body");
+    put_param(out, param, api_table_requires(body, field) ? "body, required" : "body");
     const struct api_body *object = api_table_object(param);
     for (int i = 0; object && i < API_BODY_FIELDS_MAX && object->fields[i]; i++)
         put_param(out, &api_table_fields[object->fields[i]], "its filter");

@@ -254,7 +254,7 @@ static void write_run(struct api_events *events, const struct live_run *live, st
     struct json json;
     buf_clear(scratch);
     json_init(&json, scratch);
-    api_view_run(&json, run);
+    api_view_run(&json, run, live_run_dag(live)->name, live_run_counts(live));
     api_event_ring_add(events->ring, "run", run->id, state_run_is_terminal(run->state), scratch->bytes, scratch->len);
 }
 
@@ -449,15 +449,15 @@ void api_get_events(struct api_call *call)
 
 /* Unless it goes on where it was, the stream begins with the run as it is, so that a client needs no GET to know
  * whether there will be more. A run that has ended has no more to tell. */
-static void begin_run_stream(struct api_event_reader *reader, enum api_event_start start, const struct record_run *run)
+static void begin_run_stream(struct api_event_reader *reader, enum api_event_start start, const struct api_run *run)
 {
-    bool ended = state_run_is_terminal(run->state);
+    bool ended = state_run_is_terminal(run->run.state);
     if (start == API_EVENT_RESUMED && (!ended || api_event_reader_has_more(reader)))
         return;
     struct buf text = BUF_INIT;
     struct json json;
     json_init(&json, &text);
-    api_view_run(&json, run);
+    api_run_view(run, &json);
     api_event_reader_put(reader, "run", text.bytes, text.len, ended);
     buf_fini(&text);
 }
@@ -479,7 +479,7 @@ void api_get_run_events(struct api_call *call)
         api_fail_error(call, &err);
         return;
     }
-    begin_run_stream(reader, start, &run.run);
+    begin_run_stream(reader, start, &run);
     api_event_reader_attach(reader, call->request);
     api_run_fini(&run);
 }

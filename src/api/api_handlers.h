@@ -77,6 +77,9 @@ void api_list_letters(struct api_call *call);
 void api_get_letter(struct api_call *call);
 void api_get_letter_stats(struct api_call *call);
 
+/* api_bulk_runs.c */
+void api_bulk_runs(struct api_call *call);
+
 /* api_bulk.c */
 void api_get_letter_groups(struct api_call *call);
 void api_bulk_letters(struct api_call *call);

@@ -22,15 +22,15 @@ static int list_by_part(struct api_call *call, enum store_id_kind kind, const st
     struct buf passed_over = BUF_INIT;
     uint32_t skipped = 0, given = 0;
     for (size_t i = 0; !rc && i < ids.count && given < page->limit; i++) {
-        size_t count = 0;
+        struct api_listed listed = {0};
         bool skip = skipped < page->offset;
         struct json nowhere;
         json_init(&nowhere, &passed_over);
-        rc = fn(call, &one, ids.items[i], skip ? &nowhere : json, &count, err);
+        rc = fn(call, &one, ids.items[i], skip ? &nowhere : json, &listed, err);
         if (skip)
-            skipped += (uint32_t)count;
+            skipped += (uint32_t)listed.count;
         else
-            given += (uint32_t)count;
+            given += (uint32_t)listed.count;
     }
     buf_fini(&passed_over);
     return rc;
@@ -42,12 +42,17 @@ void api_list_reply(struct api_call *call, enum store_id_kind kind, api_list_fn 
     struct buf body = BUF_INIT;
     struct json json;
     struct error err;
-    size_t count = 0;
+    struct api_listed listed = {0};
+    char id[UUID_TEXT_LEN + 1];
     json_init(&json, &body);
     json_begin_array(&json);
     int rc = call->query[API_QUERY_ID].given ? list_by_part(call, kind, &page, fn, &json, &err)
-                                             : fn(call, &page, (struct uuid){{0}}, &json, &count, &err);
+                                             : fn(call, &page, (struct uuid){{0}}, &json, &listed, &err);
     json_end_array(&json);
+    if (!rc && !uuid_is_zero(listed.next)) {
+        uuid_format(listed.next, id);
+        api_reply_header(call, "X-Next-Before", id);
+    }
     if (rc)
         api_fail_error(call, &err);
     else

@@ -73,6 +73,16 @@ static void put_int(struct buf *out, int depth, const char *key, int64_t value)
 /* A parameter's or body member's schema. */
 static void put_param_schema(struct buf *out, int depth, const struct api_param *param)
 {
+    if (param->is_list) {
+        put(out, depth, "type: array");
+        if (param->max > 0)
+            put_int(out, depth, "maxItems", param->max);
+        put(out, depth++, "items:");
+        put_type(out, depth, param->type);
+        if (param->values)
+            put_enum(out, depth, param->values, false);
+        return;
+    }
     put_type(out, depth, param->type);
     if (param->values)
         put_enum(out, depth, param->values, false);
@@ -122,6 +132,10 @@ static void put_parameters(struct buf *out, const struct api_route *route)
         const struct api_param *param = &api_table_queries[route->queries[i]];
         put_parameter(out, "query", param->name, param->summary, false);
         put_param_schema(out, 6, param);
+        if (param->is_list) {
+            put(out, 5, "style: form");
+            put(out, 5, "explode: false");
+        }
     }
     for (unsigned bit = 1; bit <= API_HEADER_LAST_EVENT_ID; bit <<= 1) {
         if (!(route->headers & bit))
@@ -167,10 +181,12 @@ static void put_success(struct buf *out, const struct api_route *route, unsigned
     bool makes = route->status == 201 || (route->status == 202 && route->schema);
     buf_printf(out, "        \"%u\":\n", status);
     put_line(out, 5, "description", text);
-    if (route->etag || is_log || makes)
+    if (route->etag || is_log || makes || route->pages)
         put(out, 5, "headers:");
     if (route->etag)
         put_header(out, "ETag", API_STRING, "Names what was sent, for If-None-Match");
+    if (route->pages)
+        put_header(out, "X-Next-Before", API_STRING, "Where the next page starts, for `before`; absent: there is none");
     if (is_log)
         put_header(out, "X-Log-Size", API_INTEGER, "The log's size in bytes");
     if (makes)
@@ -284,7 +300,7 @@ static void put_field(struct buf *out, const struct api_field *field)
 {
     int depth = field->is_list ? 6 : 5;
     buf_printf(out, "        %s:\n", field->name);
-    if (field->type == API_REF && !field->is_list) {
+    if (field->type == API_REF && !field->is_list && !field->nullable) {
         put_reference(out, 5, field->ref); /* nothing may stand beside a reference */
         return;
     }
@@ -295,7 +311,10 @@ static void put_field(struct buf *out, const struct api_field *field)
         put(out, 5, "type: array");
         put(out, 5, "items:");
     }
-    if (field->type == API_REF)
+    if (field->type == API_REF && !field->is_list) {
+        put(out, depth, "allOf:");
+        buf_printf(out, "            - $ref: '#/components/schemas/%s'\n", field->ref);
+    } else if (field->type == API_REF)
         put_reference(out, depth, field->ref);
     else if (field->type == API_JSON)
         put(out, depth, "type: object");
@@ -334,7 +353,7 @@ static void put_body_schema(struct buf *out, const struct api_body *body)
         bool first = true;
         buf_add_text(out, "      required: [");
         for (int i = 0; i < API_BODY_FIELDS_MAX && body->fields[i]; i++) {
-            if (!(body->required & 1u << body->fields[i]))
+            if (!api_table_requires(body, body->fields[i]))
                 continue;
             buf_printf(out, "%s%s", first ? "" : ", ", api_table_fields[body->fields[i]].name);
             first = false;
@@ -351,7 +370,7 @@ static void put_body_schema(struct buf *out, const struct api_body *body)
             continue;
         }
         put_line(out, 5, "description", param->summary);
-        if (!(body->required & 1u << body->fields[i]) && !param->values)
+        if (!api_table_requires(body, body->fields[i]) && !param->values)
             put(out, 5, "nullable: true");
         put_param_schema(out, 5, param);
     }

@@ -3,6 +3,7 @@
 #include <assert.h>
 
 #include "api/api_source.h"
+#include "api/api_view.h"
 
 enum { PAGE_MIN = 128, PAGE_MAX = 4096 };
 
@@ -12,6 +13,7 @@ int api_run_find(struct api *api, struct uuid id, struct arena *arena, struct ap
     run.live = api->backend.live ? live_get(api->backend.live, id) : NULL;
     if (run.live) {
         run.run = *live_run_record(run.live);
+        run.dag_name = live_run_dag(run.live)->name;
         *ret_run = run;
         return 0;
     }
@@ -22,8 +24,14 @@ int api_run_find(struct api *api, struct uuid id, struct arena *arena, struct ap
     if (rc)
         return rc;
     run.run = row.run;
+    run.dag_name = row.dag_name;
     *ret_run = run;
     return 0;
+}
+
+void api_run_view(const struct api_run *run, struct json *json)
+{
+    api_view_run(json, &run->run, run->dag_name, run->live ? live_run_counts(run->live) : NULL);
 }
 
 int api_run_find_instance(struct api *api, struct uuid instance, struct arena *arena, struct api_run *ret_run,
@@ -33,6 +41,7 @@ int api_run_find_instance(struct api *api, struct uuid instance, struct arena *a
     run.live = api->backend.live ? live_get_by_instance(api->backend.live, instance) : NULL;
     if (run.live) {
         run.run = *live_run_record(run.live);
+        run.dag_name = live_run_dag(run.live)->name;
     } else if (!run.store) {
         return error_set(err, ERROR_TASK_NOT_FOUND, "There is no such task instance");
     } else {
@@ -41,6 +50,7 @@ int api_run_find_instance(struct api *api, struct uuid instance, struct arena *a
         if (rc)
             return rc;
         run.run = row.run;
+        run.dag_name = row.dag_name;
     }
     *ret_task = record_instance_task(run.run.id, instance);
     *ret_run = run;

@@ -7,6 +7,7 @@
 
 #include "api/api_core.h"
 #include "base/arena.h"
+#include "base/json.h"
 #include "dag/dag.h"
 #include "live/live.h"
 #include "store/store.h"
@@ -15,6 +16,7 @@ struct api_run {
     struct record_run run;          /* .dag NULL */
     struct dag *dag;                /* a reference of this struct's; NULL until api_run_load */
     struct live_run *live;          /* NULL: from the store */
+    const char *dag_name;           /* lives as long as this struct */
     uint32_t counts[TASK_STATE_COUNT]; /* filled by api_run_load */
 
     /* from the store only */
@@ -33,6 +35,8 @@ int api_run_find(struct api *api, struct uuid id, struct arena *arena, struct ap
 /* The run that owns a task instance, and the task's index. ERROR_TASK_NOT_FOUND. */
 int api_run_find_instance(struct api *api, struct uuid instance, struct arena *arena, struct api_run *ret_run,
                           uint32_t *ret_task, struct error *err);
+/* The run as lists have it. Needs no api_run_load. */
+void api_run_view(const struct api_run *run, struct json *json);
 /* Adds what its tasks need: DAG, counts, states. `run` must stay where it is. */
 int api_run_load(struct api *api, struct api_run *run, struct error *err);
 /* One task, after api_run_load; cheapest in ascending order. Its texts live until the next call. */

@@ -62,6 +62,8 @@ static const char *pick(const char *const *names, size_t count, unsigned index)
 
 LITERAL_NAMES(api_names_rerun_from, "failed", "all", "task")
 LITERAL_NAMES(api_names_rerun_version, "same", "latest")
+LITERAL_NAMES(api_names_run_actions, "cancel", "rerun")
+LITERAL_NAMES(api_names_bulk_from, "failed", "all")
 LITERAL_NAMES(api_names_health, "ok", "degraded", "failed")
 LITERAL_NAMES(api_names_roles, "viewer", "operator", "admin")
 LITERAL_NAMES(api_names_waits, "dependencies", "slot", "retry", "running", "ended")
@@ -165,6 +167,7 @@ static const struct api_field dead_letter_bulk_result[] = {
     {"matched", API_INTEGER, .summary = "Letters that fit the filter, at most `max`"},
     {"done", API_INTEGER, .summary = "Of those: done"},
     {"skipped", API_INTEGER, .summary = "Of those: not done"},
+    {"more", API_BOOLEAN, .summary = "There are, or may be, more that fit"},
 };
 static const struct api_field dead_letter_group[] = {
     {"error", API_STRING, .summary = "The error, with `N` for numbers, `ID` for ids and `PATH` for paths"},
@@ -293,6 +296,19 @@ static const struct api_field run[] = {
     {"completedAt", API_TIME, .nullable = true, .summary = "When it ended"},
     {"version", API_INTEGER, .summary = "The DAG version it runs"},
     {"scheduledFor", API_TIME, .nullable = true, .summary = "The instant of the schedule it stands for"},
+    {"dagName", API_STRING, .summary = "The DAG's name"},
+    {"source", API_UUID, .nullable = true, .summary = "The run it is a rerun of"},
+    {"error", API_STRING, .nullable = true, .summary = "Why it failed"},
+    {"cancelRequestedAt", API_TIME, .nullable = true, .summary = "When it was first asked to cancel"},
+    {"taskCount", API_INTEGER, .summary = "How many tasks it has"},
+    {"counts", API_REF, .nullable = true, .ref = "TaskCounts",
+     .summary = "Tasks by state; null of a run that is active elsewhere"},
+};
+static const struct api_field run_bulk_result[] = {
+    {"matched", API_INTEGER, .summary = "Runs that fit the filter, at most `max`"},
+    {"done", API_INTEGER, .summary = "Of those: done"},
+    {"skipped", API_INTEGER, .summary = "Of those: not done"},
+    {"more", API_BOOLEAN, .summary = "There are, or may be, more that fit"},
 };
 static const struct api_field run_status[] = {
     {"runId", API_UUID, .summary = "The run's id"},
@@ -304,8 +320,11 @@ static const struct api_field run_status[] = {
     {"completedAt", API_TIME, .nullable = true, .summary = "When it ended"},
     {"version", API_INTEGER, .summary = "The DAG version it runs"},
     {"scheduledFor", API_TIME, .nullable = true, .summary = "The instant of the schedule it stands for"},
+    {"dagName", API_STRING, .summary = "The DAG's name"},
+    {"source", API_UUID, .nullable = true, .summary = "The run it is a rerun of"},
     {"error", API_STRING, .nullable = true, .summary = "Why it failed"},
     {"cancelRequestedAt", API_TIME, .nullable = true, .summary = "When it was first asked to cancel"},
+    {"taskCount", API_INTEGER, .summary = "How many tasks it has"},
     {"counts", API_REF, .ref = "TaskCounts", .summary = "Tasks by state, all of them"},
     {"tasks", API_REF, .is_list = true, .ref = "TaskStatus", .summary = "In the order of the DAG file"},
 };
@@ -398,6 +417,7 @@ const struct api_schema api_table_schemas[] = {
     SCHEMA("PreviewFire", preview_fire, "One instant"),
     SCHEMA("Probe", probe, "The answer of a probe"),
     SCHEMA("Run", run, "One execution of one DAG version"),
+    SCHEMA("RunBulkResult", run_bulk_result, "What came of a bulk action"),
     SCHEMA("RunStatus", run_status, "A run and its tasks"),
     SCHEMA("TaskCounts", task_counts, "How many tasks are in each state"),
     SCHEMA("TaskStatus", task_status, "A task of a run"),

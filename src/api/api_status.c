@@ -45,7 +45,7 @@ static int write_on(struct status *status, size_t bytes, struct error *err)
     uint32_t count = run->run.task_count;
     if (!status->begun) {
         status->begun = true;
-        api_view_status_begin(json, &run->run, run->counts);
+        api_view_status_begin(json, &run->run, run->dag->name, run->counts);
         json_key(json, "tasks");
         json_begin_array(json);
     }

@@ -7,6 +7,7 @@
 #include "api/api_handlers.h"
 #include "base/limits.h"
 #include "cron/cron.h"
+#include "state/state.h"
 
 const struct api_param api_table_queries[API_QUERY_COUNT] = {
     [API_QUERY_LIMIT] = {"limit", API_INTEGER, 1, LIMIT_PAGE_MAX, LIMIT_PAGE_DEFAULT, NULL, "How many at most"},
@@ -19,7 +20,8 @@ const struct api_param api_table_queries[API_QUERY_COUNT] = {
     [API_QUERY_NAME] = {"name", API_STRING, 1, LIMIT_DAG_NAME_BYTES_MAX, -1, NULL, "Only the DAG of this very name"},
     [API_QUERY_VERSION] = {"version", API_INTEGER, 1, INT32_MAX, -1, NULL,
                            "A version of the DAG; the latest if absent"},
-    [API_QUERY_STATE] = {"state", API_STRING, 0, 0, -1, api_names_run_states, "Only runs in this state"},
+    [API_QUERY_STATE] = {"state", API_STRING, 0, 0, -1, api_names_run_states,
+                         "Only runs in one of these states, with commas between", true},
     [API_QUERY_DAG_ID] = {"dagId", API_UUID, 0, 0, -1, NULL, "Only what belongs to this DAG"},
     [API_QUERY_TASK_STATE] = {"taskState", API_STRING, 0, 0, -1, api_names_task_states, "Only tasks in this state"},
     [API_QUERY_TASK_LIMIT] = {"taskLimit", API_INTEGER, 0, LIMIT_DAG_LOCAL_TASKS_MAX, -1, NULL,
@@ -39,6 +41,14 @@ const struct api_param api_table_queries[API_QUERY_COUNT] = {
     [API_QUERY_N] = {"n", API_INTEGER, 1, LIMIT_PREVIEW_MAX, 5, NULL, "How many instants"},
     [API_QUERY_FORMAT] = {"format", API_STRING, 0, 0, 0, api_names_graph_formats,
                           "JSON, Graphviz's language or a picture; JSON if absent"},
+    [API_QUERY_TRIGGERED_BY] = {"triggeredBy", API_STRING, 0, 0, -1, api_names_triggers,
+                                "Only runs that one of these made, with commas between", true},
+    [API_QUERY_CREATED_AFTER] = {"createdAfter", API_TIME, 0, 0, -1, NULL, "Only runs that were made then or later"},
+    [API_QUERY_CREATED_BEFORE] = {"createdBefore", API_TIME, 0, 0, -1, NULL, "Only runs that were made before"},
+    [API_QUERY_ERROR] = {"error", API_STRING, 1, LIMIT_DESCRIPTION_BYTES_MAX, -1, NULL,
+                         "Only failed runs whose error holds this text; case does not matter in ASCII"},
+    [API_QUERY_GROUP] = {"error", API_STRING, 0, LIMIT_DESCRIPTION_BYTES_MAX, -1, NULL,
+                         "Only those of a group: its `error`, as `GET /api/v1/dlq/groups` gives it"},
     [API_QUERY_OUTCOME] = {"outcome", API_STRING, 0, 0, -1, api_names_fires, "Only records with this outcome"},
 };
 
@@ -71,9 +81,22 @@ const struct api_param api_table_fields[API_FIELD_COUNT] = {
                                 "At most so many instants, oldest first"},
     [API_FIELD_AGAIN] = {"again", API_BOOLEAN, 0, 1, 0, NULL, "Those that were fired before too"},
     [API_FIELD_TOKEN] = {"token", API_STRING, 1, 200, -1, NULL, "A token, as `pawl token create` gave it"},
+    [API_FIELD_RUN_ACTION] = {"action", API_STRING, 0, 0, -1, api_names_run_actions, "What to do"},
+    [API_FIELD_RUN_FILTER] = {"filter", API_REF, 0, 0, -1, NULL, "Which; without it all that the action can be for"},
+    [API_FIELD_RUN_FROM] = {"from", API_STRING, 0, 0, 0, api_names_bulk_from,
+                            "What of each run runs again: what did not succeed, or everything"},
+    [API_FIELD_STATE] = {"state", API_STRING, 0, RUN_STATE_COUNT, -1, api_names_run_states,
+                         "Only runs in one of these states", true},
+    [API_FIELD_TRIGGERED_BY] = {"triggeredBy", API_STRING, 0, TRIGGER_COUNT, -1, api_names_triggers,
+                                "Only runs that one of these made", true},
+    [API_FIELD_CREATED_AFTER] = {"createdAfter", API_TIME, 0, 0, -1, NULL, "Only runs that were made then or later"},
+    [API_FIELD_CREATED_BEFORE] = {"createdBefore", API_TIME, 0, 0, -1, NULL, "Only runs that were made before"},
+    [API_FIELD_ERROR_PART] = {"error", API_STRING, 1, LIMIT_DESCRIPTION_BYTES_MAX, -1, NULL,
+                              "Only failed runs whose error holds this text; case does not matter in ASCII"},
+    [API_FIELD_RUN_IDS] = {"runIds", API_UUID, 0, LIMIT_PAGE_MAX, -1, NULL, "Only these runs", true},
 };
 
-#define FIELD(id) (1u << API_FIELD_##id)
+#define FIELD(id) (UINT64_C(1) << API_FIELD_##id)
 
 static const struct api_body body_empty = {"Empty", "An empty object, or no body at all", {0}, 0, false};
 static const struct api_body body_dag_create = {
@@ -96,6 +119,22 @@ static const struct api_body body_backfill = {
     FIELD(BACKFILL_FROM) | FIELD(TO), false};
 static const struct api_body body_session = {"SessionCreate", "Who signs in", {API_FIELD_TOKEN}, FIELD(TOKEN), false};
 
+static const struct api_body body_run_filter = {
+    "RunFilter", "Which runs",
+    {API_FIELD_RUN_IDS, API_FIELD_STATE, API_FIELD_DAG_ID, API_FIELD_TRIGGERED_BY, API_FIELD_CREATED_AFTER,
+     API_FIELD_CREATED_BEFORE, API_FIELD_ERROR_PART}, 0, false};
+static const struct api_body body_run_bulk = {
+    "RunBulk", "What to do with many runs",
+    {API_FIELD_RUN_ACTION, API_FIELD_RUN_FILTER, API_FIELD_MAX, API_FIELD_DRY_RUN, API_FIELD_RUN_FROM,
+     API_FIELD_VERSION}, FIELD(RUN_ACTION), false};
+
+#define RUN_FILTERS                                                                                              \
+    API_QUERY_LIMIT, API_QUERY_OFFSET, API_QUERY_BEFORE, API_QUERY_STATE, API_QUERY_TRIGGERED_BY,                \
+        API_QUERY_CREATED_AFTER, API_QUERY_CREATED_BEFORE, API_QUERY_ERROR
+#define RUN_FILTERS_TEXT                                                                                         \
+    "For `triggeredBy` and `error` the newest 10000 runs that fit the rest are looked at: a page may then hold " \
+    "fewer than `limit`, or none, though there are more; `X-Next-Before` says where to go on. "
+
 #define RUN_MAKING_TEXT                                                                                          \
     "The answer comes when the run is durable. The same `Idempotency-Key` within 24 hours gives the same run "   \
     "again, as it is then. "
@@ -108,7 +147,14 @@ static const char *const graph_types[] = {"text/vnd.graphviz", "image/svg+xml", 
 
 const struct api_body *api_table_object(const struct api_param *field)
 {
-    return field == &api_table_fields[API_FIELD_FILTER] ? &body_filter : NULL;
+    return field == &api_table_fields[API_FIELD_FILTER]       ? &body_filter
+           : field == &api_table_fields[API_FIELD_RUN_FILTER] ? &body_run_filter
+                                                              : NULL;
+}
+
+bool api_table_requires(const struct api_body *body, unsigned field)
+{
+    return body->required >> field & 1;
 }
 
 const struct api_tag api_table_tags[] = {
@@ -128,7 +174,7 @@ const struct api_route api_table_routes[] = {
     /* DAGs */
     {HTTP_GET, "/api/v1/dags", "listDags", "dags", "DAGs, newest first", NULL, API_ROLE_VIEWER,
      {API_QUERY_LIMIT, API_QUERY_OFFSET, API_QUERY_BEFORE, API_QUERY_NAME, API_QUERY_ID},
-     .status = 200, .schema = "Dag", .is_list = true, .needs_store = true, .handler = api_list_dags},
+     .status = 200, .schema = "Dag", .is_list = true, .pages = true, .needs_store = true, .handler = api_list_dags},
     {HTTP_POST, "/api/v1/dags", "createDag", "dags", "Makes a DAG",
      "The first version of a DAG. What is wrong with the file is listed in `errors`, all of it at once.",
      API_ROLE_ADMIN, .body = &body_dag_create, .status = 201, .schema = "Dag", .needs_store = true,
@@ -193,12 +239,18 @@ const struct api_route api_table_routes[] = {
      .body = &body_empty, .status = 202, .schema = "Run", .needs_store = true,
      .errors = {ERROR_DAG_NOT_FOUND, ERROR_FULL}, .handler = api_trigger_dag},
     {HTTP_GET, "/api/v1/dags/{dagId}/runs", "listDagRuns", "runs", "Runs of a DAG, newest first",
-     "Also of a DAG that was deleted.", API_ROLE_VIEWER,
-     {API_QUERY_LIMIT, API_QUERY_OFFSET, API_QUERY_BEFORE, API_QUERY_STATE}, .status = 200, .schema = "Run",
-     .is_list = true, .needs_store = true, .errors = {ERROR_DAG_NOT_FOUND}, .handler = api_list_dag_runs},
-    {HTTP_GET, "/api/v1/runs", "listRuns", "runs", "Runs, newest first", NULL, API_ROLE_VIEWER,
-     {API_QUERY_LIMIT, API_QUERY_OFFSET, API_QUERY_BEFORE, API_QUERY_STATE, API_QUERY_DAG_ID, API_QUERY_ID},
-     .status = 200, .schema = "Run", .is_list = true, .needs_store = true, .handler = api_list_runs},
+     RUN_FILTERS_TEXT "Also of a DAG that was deleted.", API_ROLE_VIEWER, {RUN_FILTERS}, .status = 200,
+     .schema = "Run", .is_list = true, .pages = true, .needs_store = true, .errors = {ERROR_DAG_NOT_FOUND},
+     .handler = api_list_dag_runs},
+    {HTTP_GET, "/api/v1/runs", "listRuns", "runs", "Runs, newest first", RUN_FILTERS_TEXT, API_ROLE_VIEWER,
+     {RUN_FILTERS, API_QUERY_DAG_ID, API_QUERY_ID}, .status = 200, .schema = "Run", .is_list = true, .pages = true,
+     .needs_store = true, .handler = api_list_runs},
+    {HTTP_POST, "/api/v1/runs/bulk", "bulkRuns", "runs", "Cancels or reruns many runs",
+     "Canceling is for active runs, rerunning for ended ones: without `state` for the failed. Each run is judged on "
+     "its own: `skipped` counts those that could not be done, because they ended meanwhile, there was nothing to run "
+     "again, their DAG is gone or no more runs are taken. The answer comes when all of it is durable. For "
+     "`triggeredBy` and `error` the newest 10000 runs that fit the rest are looked at.", API_ROLE_OPERATOR,
+     .body = &body_run_bulk, .status = 200, .schema = "RunBulkResult", .needs_store = true, .handler = api_bulk_runs},
     {HTTP_GET, "/api/v1/runs/{runId}", "getRun", "runs", "A run and its tasks",
      "Live while the run is active. Without `taskLimit` all tasks are given; `taskLimit=0` gives none.",
      API_ROLE_VIEWER, {API_QUERY_TASK_STATE, API_QUERY_TASK_LIMIT, API_QUERY_TASK_AFTER}, .status = 200,
@@ -262,9 +314,12 @@ const struct api_route api_table_routes[] = {
      .status = 200, .schema = "Cluster", .handler = api_get_cluster},
 
     /* dead letters */
-    {HTTP_GET, "/api/v1/dlq", "listDeadLetters", "dlq", "Dead letters, newest first", NULL, API_ROLE_VIEWER,
-     {API_QUERY_LIMIT, API_QUERY_OFFSET, API_QUERY_BEFORE, API_QUERY_STATUS, API_QUERY_DAG_ID, API_QUERY_ID},
-     .status = 200, .schema = "DeadLetter", .is_list = true, .needs_store = true, .handler = api_list_letters},
+    {HTTP_GET, "/api/v1/dlq", "listDeadLetters", "dlq", "Dead letters, newest first",
+     "For `error` the newest 20000 letters that fit the rest are looked at: a page may then hold fewer than `limit`, "
+     "or none, though there are more; `X-Next-Before` says where to go on.", API_ROLE_VIEWER,
+     {API_QUERY_LIMIT, API_QUERY_OFFSET, API_QUERY_BEFORE, API_QUERY_STATUS, API_QUERY_DAG_ID, API_QUERY_GROUP,
+      API_QUERY_ID}, .status = 200, .schema = "DeadLetter", .is_list = true, .pages = true, .needs_store = true,
+     .handler = api_list_letters},
     {HTTP_GET, "/api/v1/dlq/stats", "getDeadLetterStats", "dlq", "How many dead letters there are", NULL,
      API_ROLE_VIEWER, .status = 200, .schema = "DeadLetterStats", .needs_store = true,
      .handler = api_get_letter_stats},

@@ -3,6 +3,7 @@
 #ifndef PAWL_API_API_TABLE_H
 #define PAWL_API_API_TABLE_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -55,6 +56,11 @@ enum api_query {
     API_QUERY_N,
     API_QUERY_OUTCOME,
     API_QUERY_FORMAT,
+    API_QUERY_TRIGGERED_BY,
+    API_QUERY_CREATED_AFTER,
+    API_QUERY_CREATED_BEFORE,
+    API_QUERY_ERROR,
+    API_QUERY_GROUP,        /* "error" of dead letters */
     API_QUERY_COUNT
 };
 
@@ -67,10 +73,11 @@ struct api_param {
     int64_t fallback;       /* the value when it is absent; below min: there is none */
     api_names *values;      /* NULL: any */
     const char *summary;
+    bool is_list;           /* of names: "a,b" in a query; of names or UUIDs: an array in a body, with at most max */
 };
 extern const struct api_param api_table_queries[API_QUERY_COUNT];
 
-/* Members of request bodies: strings, whole numbers, booleans, and one object of such (API_REF). */
+/* Members of request bodies: strings, whole numbers, booleans, lists, and one object of such (API_REF). */
 enum api_field_id {
     API_FIELD_NONE,
     API_FIELD_NAME,
@@ -92,19 +99,31 @@ enum api_field_id {
     API_FIELD_BACKFILL_MAX,     /* "max" of a backfill */
     API_FIELD_AGAIN,
     API_FIELD_TOKEN,
+    API_FIELD_RUN_ACTION,       /* "action" of many runs */
+    API_FIELD_RUN_FILTER,       /* "filter" of many runs */
+    API_FIELD_RUN_FROM,         /* "from" of many runs */
+    API_FIELD_STATE,
+    API_FIELD_TRIGGERED_BY,
+    API_FIELD_CREATED_AFTER,
+    API_FIELD_CREATED_BEFORE,
+    API_FIELD_ERROR_PART,       /* "error" of runs */
+    API_FIELD_RUN_IDS,
     API_FIELD_COUNT
 };
 extern const struct api_param api_table_fields[API_FIELD_COUNT];
+static_assert(API_FIELD_COUNT <= 64, "a bit for each");
 /* The members of a field that is an object; NULL of any other. */
 const struct api_body *api_table_object(const struct api_param *field);
+/* The body must hold the field. */
+bool api_table_requires(const struct api_body *body, unsigned field);
 
-enum { API_BODY_FIELDS_MAX = 8, API_ROUTE_QUERIES_MAX = 8, API_ROUTE_ERRORS_MAX = 8 };
+enum { API_BODY_FIELDS_MAX = 8, API_ROUTE_QUERIES_MAX = 12, API_ROUTE_ERRORS_MAX = 8 };
 
 struct api_body {
     const char *name;       /* of its schema */
     const char *summary;
     uint8_t fields[API_BODY_FIELDS_MAX];    /* enum api_field_id; ends with API_FIELD_NONE */
-    unsigned required;      /* bit 1 << enum api_field_id; 0: the body may be absent */
+    uint64_t required;      /* bit 1 << enum api_field_id; 0: the body may be absent */
     bool is_large;          /* holds a DAG file */
 };
 
@@ -146,6 +165,7 @@ struct api_route {
     unsigned status;                /* of success */
     const char *schema;             /* of the reply; NULL: none */
     bool is_list;                   /* an array of schema */
+    bool pages;                     /* X-Next-Before says where the next page starts */
     const char *content_type;       /* NULL: JSON, or no body without a schema */
     const char *const *other_types; /* content types it may also have, ended by NULL; NULL: none */
     bool reads;                     /* changes nothing, though it is no GET */
@@ -183,6 +203,6 @@ api_names api_names_run_states, api_names_task_states, api_names_attempt_states,
     api_names_failures, api_names_triggers, api_names_resolutions, api_names_errors, api_names_rerun_from,
     api_names_rerun_version, api_names_bulk_actions, api_names_health, api_names_waits, api_names_rooms,
     api_names_fires, api_names_fire_reasons, api_names_fire_whys, api_names_graph_formats, api_names_task_types,
-    api_names_roles;
+    api_names_roles, api_names_run_actions, api_names_bulk_from;
 
 #endif

@@ -32,7 +32,7 @@ static void reply_run(struct api_call *call)
     uuid_format(run.run.id, id);
     api_reply_header(call, "Location", arena_printf(api_arena(call), "/api/v1/runs/%s", id));
     json_init(&json, &body);
-    api_view_run(&json, &run.run);
+    api_run_view(&run, &json);
     api_reply_json(call, 202, &body);
     api_run_fini(&run);
 }
@@ -206,6 +206,28 @@ void api_rerun_run(struct api_call *call)
         api_fail_error(call, &err);
     dag_unref(dag);
     api_run_fini(&run);
+}
+
+int api_trigger_fill_rerun(struct api_call *call, struct uuid run_id, const struct engine_rerun *rerun,
+                           uint64_t tasks_max, struct command *command, struct error *err)
+{
+    struct engine_rerun asked = {.from = rerun->from};
+    struct api_run run = {0};
+    struct dag *dag = NULL;
+    uint32_t version = 0;
+    int rc = api_run_find(call->api, run_id, api_arena(call), &run, err);
+    if (!rc)
+        rc = api_run_load(call->api, &run, err);
+    if (!rc)
+        rc = find_version(call, &run, &dag, &version, err);
+    if (!rc && dag->task_count > tasks_max)
+        rc = error_set(err, ERROR_FULL, "The runs asked for at once have too many tasks");
+    command->trigger = TRIGGER_RERUN;
+    if (!rc)
+        rc = fill_rerun(call, &run, dag, version, &asked, command, err);
+    dag_unref(dag);
+    api_run_fini(&run);
+    return rc;
 }
 
 int api_trigger_fill_letter(struct api_call *call, const struct store_letter *letter, bool skips, uint64_t tasks_max,

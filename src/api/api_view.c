@@ -34,7 +34,16 @@ void api_view_version(struct json *json, const struct store_version *version)
     json_end_object(json);
 }
 
-static void add_run(struct json *json, const struct record_run *run)
+static void add_counts(struct json *json, const uint32_t counts[TASK_STATE_COUNT])
+{
+    json_key(json, "counts");
+    json_begin_object(json);
+    for (int i = 0; i < TASK_STATE_COUNT; i++)
+        json_kv_int(json, state_task_name((enum task_state)i), counts[i]);
+    json_end_object(json);
+}
+
+static void add_run(struct json *json, const struct record_run *run, const char *dag_name)
 {
     json_begin_object(json);
     json_kv_uuid(json, "runId", run->id);
@@ -46,24 +55,34 @@ static void add_run(struct json *json, const struct record_run *run)
     json_kv_time(json, "completedAt", run->completed_ms);
     json_kv_int(json, "version", run->dag_version);
     json_kv_time(json, "scheduledFor", run->scheduled_ms);
-}
-
-void api_view_run(struct json *json, const struct record_run *run)
-{
-    add_run(json, run);
-    json_end_object(json);
-}
-
-void api_view_status_begin(struct json *json, const struct record_run *run, const uint32_t counts[TASK_STATE_COUNT])
-{
-    add_run(json, run);
+    json_kv_string(json, "dagName", dag_name);
+    json_kv_uuid(json, "source", run->source);
     json_kv_string(json, "error", run->error);
     json_kv_time(json, "cancelRequestedAt", run->cancel_ms);
-    json_key(json, "counts");
-    json_begin_object(json);
-    for (int i = 0; i < TASK_STATE_COUNT; i++)
-        json_kv_int(json, state_task_name((enum task_state)i), counts[i]);
+    json_kv_int(json, "taskCount", run->task_count);
+}
+
+void api_view_run(struct json *json, const struct record_run *run, const char *dag_name, const uint32_t *counts)
+{
+    const uint32_t ended[TASK_STATE_COUNT] = {
+        [TASK_SUCCEEDED] = run->succeeded_count,
+        [TASK_FAILED] = run->failed_count,
+        [TASK_SKIPPED] = run->skipped_count,
+        [TASK_CANCELED] = run->canceled_count,
+    };
+    add_run(json, run, dag_name);
+    if (counts || state_run_is_terminal(run->state))
+        add_counts(json, counts ? counts : ended);
+    else
+        json_kv_null(json, "counts");
     json_end_object(json);
+}
+
+void api_view_status_begin(struct json *json, const struct record_run *run, const char *dag_name,
+                           const uint32_t counts[TASK_STATE_COUNT])
+{
+    add_run(json, run, dag_name);
+    add_counts(json, counts);
 }
 
 static void add_positive(struct json *json, const char *key, int64_t value)

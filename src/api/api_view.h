@@ -14,10 +14,11 @@
 
 void api_view_dag(struct json *json, const struct store_dag *dag);
 void api_view_version(struct json *json, const struct store_version *version);
-/* .dag, .outcomes and .error are not looked at. */
-void api_view_run(struct json *json, const struct record_run *run);
+/* .dag and .outcomes are not looked at. counts: of an active run; NULL: they are not known. */
+void api_view_run(struct json *json, const struct record_run *run, const char *dag_name, const uint32_t *counts);
 /* RunStatus without its tasks: opens the object and ends before "tasks". */
-void api_view_status_begin(struct json *json, const struct record_run *run, const uint32_t counts[TASK_STATE_COUNT]);
+void api_view_status_begin(struct json *json, const struct record_run *run, const char *dag_name,
+                           const uint32_t counts[TASK_STATE_COUNT]);
 /* One task of a RunStatus. `run_id` and `source` (zero: none) are the run's. */
 void api_view_task(struct json *json, struct uuid run_id, struct uuid source, const struct dag_task *definition,
                    uint32_t index, const struct live_task *task);

@@ -42,6 +42,7 @@ struct live_run {
     atomic_uint refs;
     struct record_run run;
     struct text *request_id;
+    struct text *error;         /* of a failed run, once it has ended */
     uint32_t counts[TASK_STATE_COUNT];
     uint32_t page_count;
     struct page *pages[];       /* NULL: untouched */
@@ -111,6 +112,9 @@ static struct live_run *run_copy(const struct live_run *old)
     run->request_id = old->request_id;
     if (run->request_id)
         (void)atomic_fetch_add(&run->request_id->refs, 1);
+    run->error = old->error;
+    if (run->error)
+        (void)atomic_fetch_add(&run->error->refs, 1);
     memcpy(run->counts, old->counts, sizeof run->counts);
     memcpy(run->pages, old->pages, old->page_count * sizeof(struct page *));
     for (uint32_t i = 0; i < run->page_count; i++)
@@ -126,6 +130,7 @@ void live_unref(struct live_run *run)
     for (uint32_t i = 0; i < run->page_count; i++)
         page_unref(run->pages[i]);
     text_unref(run->request_id);
+    text_unref(run->error);
     dag_unref(run->run.dag);
     mem_free(run);
 }
@@ -356,6 +361,8 @@ static void apply_record(struct live *live, const struct record *record, int64_t
         if ((run = draft_of(live, record->run.id))) {
             run->run.state = record->run.state;
             run->run.completed_ms = record->run.completed_ms;
+            run->error = text_new(record->run.error);
+            run->run.error = run->error ? run->error->bytes : NULL;
         }
         return;
     case RECORD_ATTEMPT_CLAIM:

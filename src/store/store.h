@@ -118,8 +118,12 @@ struct store_run_query {
     struct uuid id;             /* zero: any */
     struct uuid instance;       /* the run that owns this task instance; zero: any */
     struct uuid dag_id;         /* zero: any */
-    bool by_state;
-    enum run_state state;       /* when by_state */
+    struct uuid since;          /* only this id and newer ones; zero: any */
+    unsigned states;            /* bits 1 << enum run_state; 0: any */
+    unsigned triggers;          /* bits 1 << enum trigger; 0: any */
+    const char *error_part;     /* somewhere in the run's error, ASCII case ignored; NULL: any */
+    uint32_t scan_max;          /* no index knows triggers and errors: for them so many runs are looked at, at most;
+                                   0: as many as there are */
     bool with_outcomes;         /* fill run.outcomes: of an active run what it was born with, of an ended one how its
                                    tasks ended (record_runs_decode with run.task_count) */
 };
@@ -170,7 +174,11 @@ struct store_letter_stats {
 /* Results. Items and their texts are in the caller's arena. */
 struct store_dags { struct store_dag *items; size_t count; };
 struct store_versions { struct store_version *items; size_t count; };
-struct store_runs { struct store_run *items; size_t count; };
+struct store_runs {
+    struct store_run *items;
+    size_t count;
+    struct uuid scanned;        /* the page ended early, after scan_max runs: the last one looked at; else zero */
+};
 struct store_attempts { struct record_attempt *items; size_t count; };
 struct store_letters { struct store_letter *items; size_t count; };
 struct store_fires { struct record_fire *items; size_t count; };

@@ -142,13 +142,40 @@ int store_memory_source(struct store *head, struct uuid dag_id, uint32_t version
 
 /* ---- runs ---- */
 
-static bool match_run(const void *row, const void *context)
+/* What an index would know. */
+static bool match_run_keys(const void *row, const void *context)
 {
     const struct record_run *run = &((const struct memory_run *)row)->run;
     const struct store_run_query *query = context;
     return is_or_any(query->id, run->id) && is_or_any(query->dag_id, run->dag_id) &&
-           (!query->by_state || run->state == query->state) &&
+           (!query->states || (query->states & 1u << run->state)) &&
            (uuid_is_zero(query->instance) || record_instance_task(run->id, query->instance) < run->task_count);
+}
+
+static bool match_run(const void *row, const void *context)
+{
+    const struct record_run *run = &((const struct memory_run *)row)->run;
+    const struct store_run_query *query = context;
+    return match_run_keys(row, context) && (!query->triggers || (query->triggers & 1u << run->trigger)) &&
+           (!query->error_part || (run->error && strcasestr(run->error, query->error_part)));
+}
+
+/* The oldest run that is looked at, into *low, when scan_max ends the search; its id, or zero. */
+static struct uuid end_scan(const struct memory_rows *rows, const struct store_run_query *query, size_t *low,
+                            size_t high)
+{
+    uint32_t left = query->triggers || query->error_part ? query->scan_max : 0;
+    if (!uuid_is_zero(query->page.before)) {
+        size_t end = store_memory_lower(rows, &query->page.before);
+        high = end < high ? end : high;
+    }
+    while (left && high > *low) {
+        if (!match_run_keys(rows->items[--high], query) || --left)
+            continue;
+        *low = high;
+        return ((const struct memory_run *)rows->items[high])->run.id;
+    }
+    return (struct uuid){{0}};
 }
 
 static struct store_run copy_run(const struct memory_run *row, bool with_outcomes, struct arena *arena)
@@ -180,11 +207,16 @@ int store_memory_runs(struct store *head, const struct store_run_query *query, s
         record_instance_range(query->instance, &from, &to);
         narrow(&store->runs, from, to, &low, &high);
     }
+    if (!uuid_is_zero(query->since)) {
+        size_t first = store_memory_lower(&store->runs, &query->since);
+        low = first > low ? first : low;
+    }
+    struct uuid scanned = end_scan(&store->runs, query, &low, high);
     size_t count = take_page(&store->runs, low, high, &query->page, match_run, query, arena, &found);
     struct store_run *items = arena_array(arena, count, sizeof *items);
     for (size_t i = 0; i < count; i++)
         items[i] = copy_run(found[i], query->with_outcomes, arena);
-    *ret_runs = (struct store_runs){items, count};
+    *ret_runs = (struct store_runs){items, count, count < query->page.limit ? scanned : (struct uuid){{0}}};
     store_memory_leave(store);
     return 0;
 }

@@ -108,37 +108,41 @@ static int bind_filters(sqlite3_stmt *statement, int64_t dag, const char *state)
     return 0;
 }
 
-/* The lists to merge. Those of one DAG without a state are one per terminal state, since that is how its index lies. */
-static int choose(struct sqlite_connection *connection, const struct store_run_query *query, int64_t dag,
-                  sqlite3_stmt **statements, size_t *ret_count, struct error *err)
+enum { STATES_ACTIVE = 1u << RUN_PENDING | 1u << RUN_RUNNING,
+       STATES_ENDED = 1u << RUN_SUCCEEDED | 1u << RUN_FAILED | 1u << RUN_CANCELED };
+
+/* Lists to merge. */
+struct lists {
+    sqlite3_stmt *items[RUN_STATE_COUNT];
+    size_t count;
+};
+
+static int add_list(struct sqlite_connection *connection, enum sqlite_statement which, int64_t dag, const char *state,
+                    struct lists *lists, struct error *err)
 {
-    size_t count = 0;
+    sqlite3_stmt *list = store_sqlite_prepare(connection, which, err);
+    lists->items[lists->count++] = list;
+    return bind_filters(list, dag, state);
+}
+
+/* Of one DAG, or in some states, there is a list per terminal state, since that is how the indexes lie. */
+static int choose(struct sqlite_connection *connection, unsigned states, int64_t dag, struct lists *lists,
+                  struct error *err)
+{
     int code = 0;
-    const char *state = query->by_state ? state_run_name(query->state) : NULL;
-    if (!query->by_state || !state_run_is_terminal(query->state)) {
-        statements[count] = store_sqlite_prepare(connection, SQL_IDS_ACTIVE, err);
-        code = bind_filters(statements[count++], dag, state);
-    }
-    if (code || (query->by_state && !state_run_is_terminal(query->state))) {
-        *ret_count = count;
-        return code;
-    }
-    if (dag && !query->by_state) {
-        static const enum sqlite_statement of_state[RUN_STATE_COUNT] = {
-            [RUN_SUCCEEDED] = SQL_IDS_ENDED_DAG,
-            [RUN_FAILED] = SQL_IDS_ENDED_DAG_FAILED,
-            [RUN_CANCELED] = SQL_IDS_ENDED_DAG_CANCELED,
-        };
-        for (int i = RUN_SUCCEEDED; i < RUN_STATE_COUNT && !code; i++) {
-            statements[count] = store_sqlite_prepare(connection, of_state[i], err);
-            code = bind_filters(statements[count++], dag, state_run_name((enum run_state)i));
-        }
-    } else {
-        enum sqlite_statement one = dag ? SQL_IDS_ENDED_DAG : state ? SQL_IDS_ENDED_STATE : SQL_IDS_ENDED;
-        statements[count] = store_sqlite_prepare(connection, one, err);
-        code = bind_filters(statements[count++], dag, state);
-    }
-    *ret_count = count;
+    unsigned active = states & STATES_ACTIVE, ended = states & STATES_ENDED;
+    const char *state = active == 1u << RUN_PENDING   ? state_run_name(RUN_PENDING)
+                        : active == 1u << RUN_RUNNING ? state_run_name(RUN_RUNNING)
+                                                      : NULL;
+    if (active)
+        code = add_list(connection, SQL_IDS_ACTIVE, dag, state, lists, err);
+    if (!code && ended == STATES_ENDED && !dag)
+        return add_list(connection, SQL_IDS_ENDED, 0, NULL, lists, err);
+    enum sqlite_statement first = dag ? SQL_IDS_ENDED_DAG : SQL_IDS_ENDED_STATE;
+    for (unsigned i = RUN_SUCCEEDED; i < RUN_STATE_COUNT && !code; i++)
+        if (ended & 1u << i)
+            code = add_list(connection, (enum sqlite_statement)(first + i), dag, state_run_name((enum run_state)i),
+                            lists, err);
     return code;
 }
 
@@ -163,43 +167,120 @@ static bool owns(const struct store_run *run, const struct store_run_query *quer
            record_instance_task(run->run.id, query->instance) < run->run.task_count;
 }
 
-static int read_runs(struct sqlite_connection *connection, const struct store_run_query *query, struct arena *arena,
-                     struct store_runs *ret_runs, struct error *err)
+/* Whether what no index knows is as the query wants it. */
+static int is_wanted(struct sqlite_connection *connection, const struct store_run_query *query, const struct uuid *id,
+                     bool *ret_wanted, struct error *err)
 {
-    sqlite3_stmt *statements[RUN_STATE_COUNT];
-    struct store_ids ids;
-    size_t count;
-    int64_t dag = 0;
-    struct sqlite_range range = store_sqlite_range(query->page.before, query->id);
-    uint32_t offset = query->page.offset;
-    size_t limit = query->page.limit;
-    *ret_runs = (struct store_runs){0};
-    if (!uuid_is_zero(query->instance)) { /* a handful of candidates, which only their rows tell apart */
-        struct uuid low, high;
-        record_instance_range(query->instance, &low, &high);
-        range.low = uuid_compare(low, range.low) > 0 ? low : range.low;
-        range.high = uuid_compare(high, range.high) < 0 ? high : range.high;
-        offset = 0;
-        limit = SIZE_MAX;
-    }
-    int code = uuid_is_zero(query->dag_id) ? 0 : store_sqlite_find_dag_row(connection, &query->dag_id, &dag, err);
-    if (code || (!uuid_is_zero(query->dag_id) && !dag))
-        return code;
-    code = choose(connection, query, dag, statements, &count, err);
-    if (!code)
-        code = store_sqlite_page(connection, statements, count, &range, offset, limit, arena, &ids, err);
+    bool row = false;
+    enum trigger trigger;
+    sqlite3_stmt *get = store_sqlite_prepare(connection, SQL_RUN_FILTER, err);
+    if (!get)
+        return ERROR_STORE_FAILED;
+    store_sqlite_bind_id(get, 1, id);
+    int code = store_sqlite_step(connection, get, &row, err);
     if (code)
         return code;
-    uint32_t skip = limit == SIZE_MAX ? query->page.offset : 0;
-    struct store_run *items = arena_array(arena, ids.count, sizeof *items), *next = items;
-    for (size_t i = 0; i < ids.count && !code && (size_t)(next - items) < query->page.limit; i++) {
-        code = fetch_run(connection, &ids.items[i], query->with_outcomes, arena, next, err);
+    if (!row || !state_trigger_parse(column(get, 0), &trigger)) {
+        code = store_sqlite_bad_row(connection, "runs", err);
+    } else {
+        bool has_error = !query->error_part || strcasestr(column(get, 1), query->error_part);
+        *ret_wanted = has_error && (!query->triggers || (query->triggers & 1u << trigger));
+    }
+    (void)sqlite3_reset(get);
+    return code;
+}
+
+enum { SCAN_PAGE = 256 };
+
+/* A page of what has to be looked at one by one. */
+static int scan_page(struct sqlite_connection *connection, const struct store_run_query *query,
+                     const struct lists *lists, struct sqlite_range range, struct arena *arena,
+                     struct store_ids *ret_ids, struct uuid *ret_scanned, struct error *err)
+{
+    struct buf kept = BUF_INIT;
+    uint32_t skip = query->page.offset, found = 0, left = query->scan_max ? query->scan_max : UINT32_MAX;
+    size_t seen = SCAN_PAGE;
+    int code = 0;
+    while (!code && found < query->page.limit && left && seen == SCAN_PAGE) {
+        struct store_ids ids;
+        code = store_sqlite_page(connection, lists->items, lists->count, &range, 0, SCAN_PAGE, arena, &ids, err);
+        seen = code ? 0 : ids.count;
+        for (size_t i = 0; i < seen && !code && found < query->page.limit && left; i++, left--) {
+            bool wanted = false;
+            *ret_scanned = ids.items[i];
+            code = is_wanted(connection, query, ret_scanned, &wanted, err);
+            if (!wanted)
+                continue;
+            if (skip) {
+                skip--;
+                continue;
+            }
+            buf_add(&kept, ret_scanned, sizeof *ret_scanned);
+            found++;
+        }
+        if (seen)
+            range.high = store_sqlite_range(*ret_scanned, (struct uuid){{0}}).high;
+    }
+    if (left || found == query->page.limit)
+        *ret_scanned = (struct uuid){{0}};
+    if (!code)
+        *ret_ids = (struct store_ids){arena_dup(arena, kept.bytes, kept.len), found};
+    buf_fini(&kept);
+    return code;
+}
+
+/* A handful of candidates, which only their rows tell apart. */
+static int read_by_instance(struct sqlite_connection *connection, const struct store_run_query *query,
+                            const struct store_ids *ids, struct arena *arena, struct store_runs *ret_runs,
+                            struct error *err)
+{
+    uint32_t skip = query->page.offset;
+    struct store_run *items = arena_array(arena, ids->count, sizeof *items), *next = items;
+    int code = 0;
+    for (size_t i = 0; i < ids->count && !code && (size_t)(next - items) < query->page.limit; i++) {
+        code = fetch_run(connection, &ids->items[i], query->with_outcomes, arena, next, err);
         if (!code && owns(next, query)) {
             next += skip == 0;
             skip -= skip > 0;
         }
     }
-    *ret_runs = (struct store_runs){items, (size_t)(next - items)};
+    *ret_runs = (struct store_runs){items, (size_t)(next - items), {{0}}};
+    return code;
+}
+
+static int read_runs(struct sqlite_connection *connection, const struct store_run_query *query, struct arena *arena,
+                     struct store_runs *ret_runs, struct error *err)
+{
+    struct lists lists = {.count = 0};
+    struct store_ids ids = {0};
+    int64_t dag = 0;
+    bool by_instance = !uuid_is_zero(query->instance), scans = query->triggers || query->error_part;
+    struct sqlite_range range = store_sqlite_range(query->page.before, query->id);
+    *ret_runs = (struct store_runs){0};
+    if (uuid_compare(query->since, range.low) > 0)
+        range.low = query->since;
+    if (by_instance) {
+        struct uuid low, high;
+        record_instance_range(query->instance, &low, &high);
+        range.low = uuid_compare(low, range.low) > 0 ? low : range.low;
+        range.high = uuid_compare(high, range.high) < 0 ? high : range.high;
+    }
+    int code = uuid_is_zero(query->dag_id) ? 0 : store_sqlite_find_dag_row(connection, &query->dag_id, &dag, err);
+    if (code || (!uuid_is_zero(query->dag_id) && !dag))
+        return code;
+    unsigned states = query->states ? query->states : (unsigned)STATES_ACTIVE | (unsigned)STATES_ENDED;
+    code = choose(connection, states, dag, &lists, err);
+    if (!code && scans)
+        code = scan_page(connection, query, &lists, range, arena, &ids, &ret_runs->scanned, err);
+    else if (!code)
+        code = store_sqlite_page(connection, lists.items, lists.count, &range, by_instance ? 0 : query->page.offset,
+                                 by_instance ? SIZE_MAX : query->page.limit, arena, &ids, err);
+    if (!code && by_instance)
+        return read_by_instance(connection, query, &ids, arena, ret_runs, err);
+    ret_runs->items = arena_array(arena, ids.count, sizeof *ret_runs->items);
+    for (; ret_runs->count < ids.count && !code; ret_runs->count++)
+        code = fetch_run(connection, &ids.items[ret_runs->count], query->with_outcomes, arena,
+                         &ret_runs->items[ret_runs->count], err);
     return code;
 }
 

@@ -13,6 +13,8 @@
 #define ENDED_COLUMNS \
     RUN_COLUMNS_SHARED "r.completed_ms, r.failed_count, r.succeeded_count, r.skipped_count, r.canceled_count, " \
     "r.error, CASE WHEN ?2 THEN r.outcomes END "
+#define IDS_ENDED_STATE \
+    "SELECT id FROM runs INDEXED BY runs_by_state WHERE state = ?4 AND id BETWEEN ?1 AND ?2 ORDER BY id DESC"
 #define IDS_ENDED_DAG \
     "SELECT id FROM runs INDEXED BY runs_by_dag WHERE dag = ?3 AND state = ?4 AND id BETWEEN ?1 AND ?2 ORDER BY id DESC"
 #define IDS_LETTER_DAG \
@@ -103,11 +105,12 @@ static const char *const sql[SQL_COUNT] = {
     [SQL_IDS_ACTIVE] = "SELECT id FROM active_runs WHERE id BETWEEN ?1 AND ?2 AND (?3 IS NULL OR dag = ?3) "
                        "AND (?4 IS NULL OR state = ?4) ORDER BY id DESC",
     [SQL_IDS_ENDED] = "SELECT id FROM runs WHERE id BETWEEN ?1 AND ?2 ORDER BY id DESC",
-    [SQL_IDS_ENDED_STATE] = "SELECT id FROM runs INDEXED BY runs_by_state WHERE state = ?4 AND id BETWEEN ?1 AND ?2 "
-                            "ORDER BY id DESC",
-    [SQL_IDS_ENDED_DAG] = IDS_ENDED_DAG,
-    [SQL_IDS_ENDED_DAG_FAILED] = IDS_ENDED_DAG,
-    [SQL_IDS_ENDED_DAG_CANCELED] = IDS_ENDED_DAG,
+    [SQL_IDS_ENDED_STATE + RUN_SUCCEEDED] = IDS_ENDED_STATE,
+    [SQL_IDS_ENDED_STATE + RUN_FAILED] = IDS_ENDED_STATE,
+    [SQL_IDS_ENDED_STATE + RUN_CANCELED] = IDS_ENDED_STATE,
+    [SQL_IDS_ENDED_DAG + RUN_SUCCEEDED] = IDS_ENDED_DAG,
+    [SQL_IDS_ENDED_DAG + RUN_FAILED] = IDS_ENDED_DAG,
+    [SQL_IDS_ENDED_DAG + RUN_CANCELED] = IDS_ENDED_DAG,
     [SQL_IDS_FIRE] = "SELECT id FROM fires WHERE id BETWEEN ?1 AND ?2 AND (?4 IS NULL OR outcome = ?4) "
                      "ORDER BY id DESC",
     [SQL_IDS_FIRE_QUEUED] = "SELECT id FROM fires INDEXED BY fires_queued WHERE outcome = 'queued' "
@@ -139,6 +142,8 @@ static const char *const sql[SQL_COUNT] = {
     [SQL_SOURCE] = "SELECT bytes FROM sources WHERE part BETWEEN ?1 AND ?2 ORDER BY part",
     [SQL_RUN] = "SELECT " LIVE_COLUMNS "FROM active_runs r JOIN dags d ON d.dag = r.dag WHERE r.id = ?1 "
                 "UNION ALL SELECT " ENDED_COLUMNS "FROM runs r JOIN dags d ON d.dag = r.dag WHERE r.id = ?1",
+    [SQL_RUN_FILTER] = "SELECT triggered_by, NULL FROM active_runs WHERE id = ?1 "
+                       "UNION ALL SELECT triggered_by, error FROM runs WHERE id = ?1",
     [SQL_RUN_RANGE] = "SELECT base, task_count FROM active_runs WHERE id = ?1 "
                       "UNION ALL SELECT base, task_count FROM runs WHERE id = ?1",
     [SQL_ATTEMPTS] = "SELECT key, state, fence, worker, claimed_ms, started_ms, ended_ms, retry_ms, task_state, "

@@ -1,5 +1,6 @@
 #include "store/conformance.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/limits.h"
@@ -176,14 +177,14 @@ static void test_lists(void **state)
             if (i % 2)
                 both[of_dag++] = ids[i];
         }
-        assert_runs(suite, &(struct store_run_query){.page.limit = 100, .by_state = true, .state = wanted}, picked,
+        assert_runs(suite, &(struct store_run_query){.page.limit = 100, .states = 1u << wanted}, picked,
                     by_state);
         const struct store_run_query query = {
-            .page.limit = 100, .dag_id = dags[1], .by_state = true, .state = wanted};
+            .page.limit = 100, .dag_id = dags[1], .states = 1u << wanted};
         assert_runs(suite, &query, both, of_dag);
         if (by_state > 2) {
             const struct store_run_query page = {
-                .page = {.limit = 2, .offset = 1, .before = picked[0]}, .by_state = true, .state = wanted};
+                .page = {.limit = 2, .offset = 1, .before = picked[0]}, .states = 1u << wanted};
             assert_runs(suite, &page, picked + 2, by_state - 2 < 2 ? by_state - 2 : 2);
         }
     }
@@ -195,6 +196,73 @@ static void test_lists(void **state)
     assert_runs(suite, &(struct store_run_query){.page.limit = 5, .dag_id = suite_id(suite)}, NULL, 0);
     assert_runs(suite, &(struct store_run_query){.page.limit = 5, .id = ids[3]}, ids + 3, 1);
     assert_runs(suite, &(struct store_run_query){.page.limit = 5, .id = ids[4], .dag_id = dags[1]}, NULL, 0);
+}
+
+/* Runs are made by dlq every fourth time, else by the API; every third has failed, with a number in its error. */
+static void make_filtered(struct suite *suite, struct uuid dag, struct uuid *ids, int count)
+{
+    char error[80];
+    for (int i = count - 1; i >= 0; i--) { /* ids: newest first */
+        ids[i] = i % 4 ? suite_make_run(suite, dag) : make_rerun(suite, dag, suite_id(suite));
+        if (i % 3)
+            continue;
+        struct batch *batch = suite_batch(suite);
+        struct record *end = put_run_end(suite, batch, ids[i], dag, RUN_FAILED);
+        (void)snprintf(error, sizeof error, "Task 'load' failed: exit status %d", i);
+        end->run.error = arena_strdup(&batch->arena, error);
+        suite_commit_all(suite, batch);
+    }
+}
+
+static struct uuid list_scanned(struct suite *suite, const struct store_run_query *query, size_t count)
+{
+    struct store_runs runs;
+    assert_int_equal(store_list_runs(suite->store, query, &suite->arena, &runs, NULL), 0);
+    assert_int_equal(runs.count, count);
+    return runs.scanned;
+}
+
+static void test_filters(void **state)
+{
+    struct suite *suite = *state;
+    enum { COUNT = 600 }; /* more than are looked at in one go */
+    struct uuid dag = suite_make_dag(suite, "a"), ids[COUNT], picked[COUNT];
+    size_t found = 0;
+    make_filtered(suite, dag, ids, COUNT);
+    struct store_run_query query = {.page.limit = 1000, .since = ids[99]};
+    assert_runs(suite, &query, ids, 100);
+    query.page.before = ids[49];
+    assert_runs(suite, &query, ids + 50, 50);
+    query.since = ids[40];
+    assert_runs(suite, &query, NULL, 0);
+    for (int i = 0; i < COUNT; i += 4)
+        picked[found++] = ids[i];
+    query = (struct store_run_query){.page.limit = 1000, .triggers = 1u << TRIGGER_DLQ};
+    assert_runs(suite, &query, picked, found);
+    query.page = (struct store_page){.limit = 5, .offset = 3, .before = ids[0]};
+    assert_runs(suite, &query, picked + 4, 5);
+    query.dag_id = dag;
+    query.states = 1u << RUN_FAILED | 1u << RUN_SUCCEEDED;
+    for (found = 0; found < COUNT / 12; found++)
+        picked[found] = ids[12 * found];
+    query.page = (struct store_page){.limit = 1000};
+    assert_runs(suite, &query, picked, found);
+    query.error_part = "STATUS 120";
+    assert_runs(suite, &query, picked + 10, 1);
+    query.error_part = "status 121";
+    assert_runs(suite, &query, NULL, 0);
+    query = (struct store_run_query){.page.limit = 1000, .states = 1u << RUN_FAILED | 1u << RUN_PENDING};
+    assert_runs(suite, &query, ids, COUNT);
+    /* An end to looking: 300 runs from the newest on, 75 of them by the dead letters. */
+    query = (struct store_run_query){.page.limit = 1000, .triggers = 1u << TRIGGER_DLQ, .scan_max = 300};
+    assert_uuid(list_scanned(suite, &query, 75), ids[299]);
+    query.page.before = ids[299];
+    assert_uuid(list_scanned(suite, &query, 75), ids[599]);
+    query.page = (struct store_page){.limit = 75};
+    assert_uuid(list_scanned(suite, &query, 75), (struct uuid){{0}}); /* the page is full */
+    query.page = (struct store_page){.limit = 1000};
+    query.scan_max = COUNT + 1;
+    assert_uuid(list_scanned(suite, &query, 150), (struct uuid){{0}});
 }
 
 static void test_instances(void **state)
@@ -426,6 +494,7 @@ const struct conformance_test conformance_runs[] = {
     {"a run's life", test_life},
     {"a run's ends", test_ends},
     {"lists of runs", test_lists},
+    {"filters of runs", test_filters},
     {"task instances", test_instances},
     {"idempotency keys", test_idempotency},
     {"keys and housekeeping", test_idempotency_and_housekeeping},

@@ -108,6 +108,7 @@ static void show_runs(struct store *store, const struct store_run_query *query, 
         show_run(out, &runs.items[i].run);
         put_text(out, runs.items[i].dag_name);
         buf_add_char(out, '\n');
+        put_id(out, runs.scanned);
         assert_int_equal(store_list_attempts(store, &of_run, arena, &attempts, NULL), 0);
         for (size_t k = 0; k < attempts.count; k++)
             show_attempt(out, &attempts.items[k]);
@@ -162,8 +163,11 @@ static void show(struct store *store, struct workload *workload, struct arena *a
     struct store_run_query query = {.page = {.limit = 7, .offset = (uint32_t)workload_draw(workload, 4)}};
     query.page.before = some_run;
     query.dag_id = workload_draw(workload, 2) ? some_dag : (struct uuid){{0}};
-    query.by_state = workload_draw(workload, 2) != 0;
-    query.state = (enum run_state)workload_draw(workload, RUN_STATE_COUNT);
+    query.states = workload_draw(workload, 2) ? (unsigned)workload_draw(workload, 1u << RUN_STATE_COUNT) : 0;
+    query.triggers = workload_draw(workload, 2) ? (unsigned)workload_draw(workload, 1u << TRIGGER_COUNT) : 0;
+    query.error_part = workload_draw(workload, 4) ? NULL : "E";
+    query.scan_max = (uint32_t)workload_draw(workload, 30);
+    query.since = workload_draw(workload, 3) ? (struct uuid){{0}} : some_run;
     show_runs(store, &query, arena, out);
     show_letters(store, &(struct store_letter_query){.page.limit = 1000}, arena, out);
     struct store_letter_query letters = {.page.limit = 4, .dag_id = some_dag, .by_resolution = true};
