@@ -8,6 +8,7 @@
 #include "api/api_handlers.h"
 #include "api/api_list.h"
 #include "api/api_source.h"
+#include "api/api_stats.h"
 #include "api/api_view.h"
 #include "base/limits.h"
 #include "base/map.h"
@@ -104,27 +105,58 @@ static void reply_dag(struct api_call *call, unsigned status, const struct store
     api_reply_json(call, status, &body);
 }
 
+/* DAGs with their statistics when they are asked for. */
+static int view_dags(struct api_call *call, const struct store_dag *dags, size_t count, struct json *json,
+                     struct error *err)
+{
+    uint32_t last_runs = (uint32_t)call->query[API_QUERY_LAST_RUNS].number;
+    struct api_stats stats;
+    int rc = api_stats_init(&stats, call, last_runs, err);
+    for (size_t i = 0; i < count && !rc; i++) {
+        api_view_dag_begin(json, &dags[i]);
+        if (last_runs) {
+            json_key(json, "stats");
+            rc = api_stats_add(&stats, &dags[i], json, err);
+        }
+        json_end_object(json);
+    }
+    api_stats_fini(&stats);
+    return rc;
+}
+
 void api_get_dag(struct api_call *call)
 {
     struct store_dag dag;
-    if (api_dag_find(call, false, &dag))
+    struct buf body = BUF_INIT;
+    struct json json;
+    struct error err;
+    if (!api_dag_find(call, false, &dag))
+        return;
+    if (!call->query[API_QUERY_LAST_RUNS].number) {
         reply_dag(call, 200, &dag);
+        return;
+    }
+    json_init(&json, &body);
+    if (view_dags(call, &dag, 1, &json, &err))
+        api_fail_error(call, &err);
+    else
+        api_reply_json(call, 200, &body);
+    buf_fini(&body);
 }
 
 static int list_dags(struct api_call *call, const struct store_page *page, struct uuid id, struct json *json,
                      struct api_listed *ret_listed, struct error *err)
 {
-    const struct store_dag_query query = {.page = *page, .id = id, .name = call->query[API_QUERY_NAME].text};
+    const struct store_dag_query query = {.page = *page, .id = id, .name = call->query[API_QUERY_NAME].text,
+                                          .name_part = call->query[API_QUERY_NAME_CONTAINS].text};
     struct store_dags dags;
     int rc = store_list_dags(call->api->backend.store, &query, api_arena(call), &dags, err);
     if (rc)
         return rc;
-    for (size_t i = 0; i < dags.count; i++)
-        api_view_dag(json, &dags.items[i]);
     ret_listed->count = dags.count;
     if (dags.count == page->limit)
         ret_listed->next = dags.items[dags.count - 1].id;
-    return 0;
+    return view_dags(call, dags.items, dags.count, json, err);
 }
 
 void api_list_dags(struct api_call *call)

@@ -22,6 +22,10 @@ void api_get_dag_source(struct api_call *call);
 void api_list_dag_versions(struct api_call *call);
 void api_validate_dag(struct api_call *call);
 
+/* api_history.c, api_upcoming.c */
+void api_get_dag_history(struct api_call *call);
+void api_list_upcoming(struct api_call *call);
+
 /* api_graph.c */
 void api_get_dag_graph(struct api_call *call);
 void api_get_run_graph(struct api_call *call);

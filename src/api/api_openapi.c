@@ -310,6 +310,8 @@ static void put_field(struct buf *out, const struct api_field *field)
     if (field->is_list) {
         put(out, 5, "type: array");
         put(out, 5, "items:");
+        if (field->items_nullable)
+            put(out, 6, "nullable: true");
     }
     if (field->type == API_REF && !field->is_list) {
         put(out, depth, "allOf:");
@@ -321,7 +323,7 @@ static void put_field(struct buf *out, const struct api_field *field)
     else
         put_type(out, depth, field->type);
     if (field->values)
-        put_enum(out, depth, field->values, field->nullable);
+        put_enum(out, depth, field->values, field->is_list ? field->items_nullable : field->nullable);
 }
 
 static void put_schema(struct buf *out, const struct api_schema *schema)

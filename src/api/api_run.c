@@ -34,6 +34,15 @@ void api_run_view(const struct api_run *run, struct json *json)
     api_view_run(json, &run->run, run->dag_name, run->live ? live_run_counts(run->live) : NULL);
 }
 
+void api_run_view_row(struct api *api, const struct store_run *row, struct json *json)
+{
+    bool active = !state_run_is_terminal(row->run.state);
+    struct live_run *live = active && api->backend.live ? live_get(api->backend.live, row->run.id) : NULL;
+    /* The snapshot is newer than the row, and its parts are of the same moment. */
+    api_view_run(json, live ? live_run_record(live) : &row->run, row->dag_name, live ? live_run_counts(live) : NULL);
+    live_unref(live);
+}
+
 int api_run_find_instance(struct api *api, struct uuid instance, struct arena *arena, struct api_run *ret_run,
                           uint32_t *ret_task, struct error *err)
 {

@@ -37,6 +37,8 @@ int api_run_find_instance(struct api *api, struct uuid instance, struct arena *a
                           uint32_t *ret_task, struct error *err);
 /* The run as lists have it. Needs no api_run_load. */
 void api_run_view(const struct api_run *run, struct json *json);
+/* The same of a row that the store gave. */
+void api_run_view_row(struct api *api, const struct store_run *row, struct json *json);
 /* Adds what its tasks need: DAG, counts, states. `run` must stay where it is. */
 int api_run_load(struct api *api, struct api_run *run, struct error *err);
 /* One task, after api_run_load; cheapest in ascending order. Its texts live until the next call. */

@@ -4,7 +4,7 @@
 #include "api/api_dag.h"
 #include "api/api_handlers.h"
 #include "api/api_list.h"
-#include "api/api_view.h"
+#include "api/api_run.h"
 
 struct uuid api_runs_first_id(int64_t time_ms)
 {
@@ -24,15 +24,6 @@ void api_runs_narrow(struct store_run_query *query, const struct api_value *afte
     struct uuid end = api_runs_first_id(before->number > 0 ? before->number : 1);
     if (uuid_is_zero(query->page.before) || uuid_compare(end, query->page.before) < 0)
         query->page.before = end;
-}
-
-static void add_run(struct api_call *call, const struct store_run *row, struct json *json)
-{
-    bool active = !state_run_is_terminal(row->run.state);
-    struct live_run *live = active && call->api->backend.live ? live_get(call->api->backend.live, row->run.id) : NULL;
-    /* Newer than the row, and both parts of the same moment. */
-    api_view_run(json, live ? live_run_record(live) : &row->run, row->dag_name, live ? live_run_counts(live) : NULL);
-    live_unref(live);
 }
 
 static int list_runs(struct api_call *call, const struct store_page *page, struct uuid id, struct json *json,
@@ -55,7 +46,7 @@ static int list_runs(struct api_call *call, const struct store_page *page, struc
     if (rc)
         return rc;
     for (size_t i = 0; i < runs.count; i++)
-        add_run(call, &runs.items[i], json);
+        api_run_view_row(call->api, &runs.items[i], json);
     ret_listed->count = runs.count;
     ret_listed->next = runs.count == page->limit ? runs.items[runs.count - 1].run.id : runs.scanned;
     return 0;

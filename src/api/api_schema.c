@@ -121,6 +121,27 @@ static const struct api_field dag[] = {
     {"version", API_INTEGER, .summary = "The latest version, from 1"},
     {"createdAt", API_TIME, .summary = "When the first version was made"},
     {"paused", API_BOOLEAN, .summary = "Its schedule is stopped"},
+    {"timezone", API_STRING, .nullable = true, .summary = "The schedule's time zone; null: the daemon's"},
+    {"updatedAt", API_TIME, .summary = "When the latest version was made"},
+    {"stats", API_REF, .optional = true, .ref = "DagStats", .summary = "With `lastRuns` only"},
+};
+static const struct api_field dag_mark[] = {
+    {"runId", API_UUID, .summary = "The run's id"},
+    {"state", API_STRING, .values = api_names_run_states, .summary = "Its state"},
+    {"triggeredBy", API_STRING, .values = api_names_triggers, .summary = "What made it"},
+    {"createdAt", API_TIME, .summary = "When it was made"},
+    {"startedAt", API_TIME, .nullable = true, .summary = "When its first attempt started"},
+    {"completedAt", API_TIME, .nullable = true, .summary = "When it ended"},
+};
+static const struct api_field dag_stats[] = {
+    {"lastRuns", API_REF, .is_list = true, .ref = "DagMark", .summary = "Newest first; the rest speaks of them"},
+    {"activeRuns", API_INTEGER, .summary = "Of the newest 1000 active runs of all DAGs: those of this one"},
+    {"succeeded", API_INTEGER, .summary = "How many succeeded"},
+    {"failed", API_INTEGER, .summary = "How many failed"},
+    {"canceled", API_INTEGER, .summary = "How many were canceled"},
+    {"p50Seconds", API_NUMBER, .nullable = true, .summary = "Half of those that succeeded took no longer"},
+    {"p95Seconds", API_NUMBER, .nullable = true, .summary = "19 of 20 of those that succeeded took no longer"},
+    {"nextFireAt", API_TIME, .nullable = true, .summary = "When its schedule fires next; null: it does not"},
 };
 static const struct api_field me[] = {
     {"principal", API_STRING, .nullable = true, .summary = "The token's name"},
@@ -283,6 +304,33 @@ static const struct api_field health_workers[] = {
     {"slots", API_INTEGER, .summary = "Their slots"},
     {"runningTasks", API_INTEGER, .summary = "Attempts that run"},
 };
+static const struct api_field history[] = {
+    {"dagId", API_UUID, .summary = "The DAG"},
+    {"taskCount", API_INTEGER, .summary = "Tasks of the newest of these runs"},
+    {"runs", API_REF, .is_list = true, .ref = "Run", .summary = "The columns, newest first"},
+    {"tasks", API_REF, .is_list = true, .ref = "HistoryTask", .summary = "The rows, in the order of the DAG file"},
+};
+static const struct api_field history_task[] = {
+    {"taskId", API_STRING, .summary = "The task's id in the DAG"},
+    {"name", API_STRING, .summary = "Its name"},
+    {"states", API_STRING, .is_list = true, .items_nullable = true, .values = api_names_task_states,
+     .summary = "By run; null: the run has no such task"},
+    {"attempts", API_INTEGER, .is_list = true, .summary = "By run: number of the latest attempt, 0 before the first"},
+    {"seconds", API_NUMBER, .is_list = true, .items_nullable = true, .summary = "By run: how long that attempt took"},
+};
+static const struct api_field upcoming[] = {
+    {"dagCount", API_INTEGER, .summary = "How many DAGs have a schedule and are not paused"},
+    {"truncated", API_BOOLEAN, .summary = "There are more DAGs than were looked at"},
+    {"fires", API_REF, .is_list = true, .ref = "UpcomingFire", .summary = "Soonest first"},
+};
+static const struct api_field upcoming_fire[] = {
+    {"dagId", API_UUID, .summary = "The DAG"},
+    {"dagName", API_STRING, .summary = "Its name"},
+    {"at", API_TIME, .summary = "When it fires"},
+    {"local", API_TIME, .summary = "The same in its time zone, with the offset"},
+    {"timezone", API_STRING, .summary = "That time zone"},
+    {"why", API_STRING, .values = api_names_fire_whys, .summary = "What daylight saving has to do with it"},
+};
 static const struct api_field probe[] = {
     {"status", API_STRING, .summary = "`ok`, or what is missing"},
 };
@@ -395,7 +443,9 @@ const struct api_schema api_table_schemas[] = {
     SCHEMA("Cluster", cluster, "All nodes that work together"),
     SCHEMA("ClusterNode", cluster_node, "One `pawl serve` process"),
     SCHEMA("Dag", dag, "A named, versioned definition"),
+    SCHEMA("DagMark", dag_mark, "A run in short"),
     SCHEMA("DagProblem", dag_problem, "Something wrong in a DAG file, with its place"),
+    SCHEMA("DagStats", dag_stats, "What a DAG's last runs say"),
     SCHEMA("DagVersion", dag_version, "One version of a DAG"),
     SCHEMA("DeadLetter", dead_letter, "A failed task kept for a person"),
     SCHEMA("DeadLetterBulkResult", dead_letter_bulk_result, "What came of a bulk action"),
@@ -413,6 +463,8 @@ const struct api_schema api_table_schemas[] = {
     SCHEMA("HealthStore", health_store, "Where state is kept"),
     SCHEMA("HealthWorkers", health_workers, "The processes that run tasks"),
     SCHEMA("Me", me, "Who asks and what they may do"),
+    SCHEMA("History", history, "Tasks by runs"),
+    SCHEMA("HistoryTask", history_task, "A task in each of the runs"),
     SCHEMA("Preview", preview, "When a schedule fires next"),
     SCHEMA("PreviewFire", preview_fire, "One instant"),
     SCHEMA("Probe", probe, "The answer of a probe"),
@@ -421,6 +473,8 @@ const struct api_schema api_table_schemas[] = {
     SCHEMA("RunStatus", run_status, "A run and its tasks"),
     SCHEMA("TaskCounts", task_counts, "How many tasks are in each state"),
     SCHEMA("TaskStatus", task_status, "A task of a run"),
+    SCHEMA("Upcoming", upcoming, "What schedules will do"),
+    SCHEMA("UpcomingFire", upcoming_fire, "One instant of one schedule"),
     SCHEMA("Validation", validation, "What was found in a DAG file"),
     SCHEMA("Why", why, "What a task waits for"),
     SCHEMA("WhyTask", why_task, "A task that another one waits for"),

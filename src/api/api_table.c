@@ -5,9 +5,12 @@
 #include <string.h>
 
 #include "api/api_handlers.h"
+#include "api/api_stats.h"
 #include "base/limits.h"
 #include "cron/cron.h"
 #include "state/state.h"
+
+enum { FILTER_BYTES_MAX = 1000 }; /* of a text that is looked for */
 
 const struct api_param api_table_queries[API_QUERY_COUNT] = {
     [API_QUERY_LIMIT] = {"limit", API_INTEGER, 1, LIMIT_PAGE_MAX, LIMIT_PAGE_DEFAULT, NULL, "How many at most"},
@@ -45,10 +48,16 @@ const struct api_param api_table_queries[API_QUERY_COUNT] = {
                                 "Only runs that one of these made, with commas between", true},
     [API_QUERY_CREATED_AFTER] = {"createdAfter", API_TIME, 0, 0, -1, NULL, "Only runs that were made then or later"},
     [API_QUERY_CREATED_BEFORE] = {"createdBefore", API_TIME, 0, 0, -1, NULL, "Only runs that were made before"},
-    [API_QUERY_ERROR] = {"error", API_STRING, 1, LIMIT_DESCRIPTION_BYTES_MAX, -1, NULL,
+    [API_QUERY_ERROR] = {"error", API_STRING, 1, FILTER_BYTES_MAX, -1, NULL,
                          "Only failed runs whose error holds this text; case does not matter in ASCII"},
-    [API_QUERY_GROUP] = {"error", API_STRING, 0, LIMIT_DESCRIPTION_BYTES_MAX, -1, NULL,
+    [API_QUERY_GROUP] = {"error", API_STRING, 0, FILTER_BYTES_MAX, -1, NULL,
                          "Only those of a group: its `error`, as `GET /api/v1/dlq/groups` gives it"},
+    [API_QUERY_NAME_CONTAINS] = {"nameContains", API_STRING, 1, LIMIT_DAG_NAME_BYTES_MAX, -1, NULL,
+                                 "Only DAGs whose name holds this text; case does not matter in ASCII"},
+    [API_QUERY_LAST_RUNS] = {"lastRuns", API_INTEGER, 0, API_STATS_RUNS_MAX, 0, NULL,
+                             "How many of the last runs of each DAG `stats` tells of; 0: no `stats`"},
+    [API_QUERY_COLUMNS] = {"limit", API_INTEGER, 1, API_STATS_RUNS_MAX, 20, NULL, "How many runs at most"},
+    [API_QUERY_ROWS] = {"taskLimit", API_INTEGER, 1, 2000, 200, NULL, "How many tasks at most"},
     [API_QUERY_OUTCOME] = {"outcome", API_STRING, 0, 0, -1, api_names_fires, "Only records with this outcome"},
 };
 
@@ -91,7 +100,7 @@ const struct api_param api_table_fields[API_FIELD_COUNT] = {
                                 "Only runs that one of these made", true},
     [API_FIELD_CREATED_AFTER] = {"createdAfter", API_TIME, 0, 0, -1, NULL, "Only runs that were made then or later"},
     [API_FIELD_CREATED_BEFORE] = {"createdBefore", API_TIME, 0, 0, -1, NULL, "Only runs that were made before"},
-    [API_FIELD_ERROR_PART] = {"error", API_STRING, 1, LIMIT_DESCRIPTION_BYTES_MAX, -1, NULL,
+    [API_FIELD_ERROR_PART] = {"error", API_STRING, 1, FILTER_BYTES_MAX, -1, NULL,
                               "Only failed runs whose error holds this text; case does not matter in ASCII"},
     [API_FIELD_RUN_IDS] = {"runIds", API_UUID, 0, LIMIT_PAGE_MAX, -1, NULL, "Only these runs", true},
 };
@@ -173,7 +182,8 @@ const size_t api_table_tag_count = sizeof api_table_tags / sizeof *api_table_tag
 const struct api_route api_table_routes[] = {
     /* DAGs */
     {HTTP_GET, "/api/v1/dags", "listDags", "dags", "DAGs, newest first", NULL, API_ROLE_VIEWER,
-     {API_QUERY_LIMIT, API_QUERY_OFFSET, API_QUERY_BEFORE, API_QUERY_NAME, API_QUERY_ID},
+     {API_QUERY_LIMIT, API_QUERY_OFFSET, API_QUERY_BEFORE, API_QUERY_NAME, API_QUERY_NAME_CONTAINS, API_QUERY_ID,
+      API_QUERY_LAST_RUNS},
      .status = 200, .schema = "Dag", .is_list = true, .pages = true, .needs_store = true, .handler = api_list_dags},
     {HTTP_POST, "/api/v1/dags", "createDag", "dags", "Makes a DAG",
      "The first version of a DAG. What is wrong with the file is listed in `errors`, all of it at once.",
@@ -186,8 +196,9 @@ const struct api_route api_table_routes[] = {
      "The graph as `getDagGraph` gives it, with `dagId` and `version` null.", API_ROLE_VIEWER,
      .body = &body_dag_source, .status = 200, .schema = "Graph", .reads = true,
      .errors = {ERROR_PARSE_ERROR, ERROR_VALIDATION_ERROR}, .handler = api_draw_dag},
-    {HTTP_GET, "/api/v1/dags/{dagId}", "getDag", "dags", "One DAG", NULL, API_ROLE_VIEWER, .status = 200,
-     .schema = "Dag", .etag = true, .needs_store = true, .errors = {ERROR_DAG_NOT_FOUND}, .handler = api_get_dag},
+    {HTTP_GET, "/api/v1/dags/{dagId}", "getDag", "dags", "One DAG",
+     "With `lastRuns` there is no ETag.", API_ROLE_VIEWER, {API_QUERY_LAST_RUNS}, .status = 200, .schema = "Dag",
+     .etag = true, .needs_store = true, .errors = {ERROR_DAG_NOT_FOUND}, .handler = api_get_dag},
     {HTTP_PUT, "/api/v1/dags/{dagId}", "updateDag", "dags", "Makes a new version of a DAG",
      "The version grows by one if the file changed, else nothing happens. The name stays what it is. Runs keep the "
      "version they started with.", API_ROLE_ADMIN, .headers = API_HEADER_IF_MATCH, .body = &body_dag_source,
@@ -227,6 +238,14 @@ const struct api_route api_table_routes[] = {
      API_ROLE_OPERATOR, .body = &body_backfill, .status = 202, .also = 200, .schema = "Backfill",
      .needs_store = true, .errors = {ERROR_DAG_NOT_FOUND, ERROR_NO_SCHEDULE, ERROR_FULL},
      .handler = api_backfill_dag},
+    {HTTP_GET, "/api/v1/dags/{dagId}/history", "getDagHistory", "dags", "How each task went in the last runs",
+     "The rows are tasks of the newest of these runs, the columns runs, newest first. `limit` times `taskLimit` is at "
+     "most 40000. Also of a DAG that was deleted.", API_ROLE_VIEWER,
+     {API_QUERY_COLUMNS, API_QUERY_BEFORE, API_QUERY_ROWS, API_QUERY_TASK_AFTER}, .status = 200, .schema = "History",
+     .pages = true, .needs_store = true, .errors = {ERROR_DAG_NOT_FOUND}, .handler = api_get_dag_history},
+    {HTTP_GET, "/api/v1/schedule/next", "listNextFires", "schedules", "The next fires of all DAGs, soonest first",
+     "Of DAGs that are not paused; of the newest 10000.", API_ROLE_VIEWER, {API_QUERY_LIMIT, API_QUERY_FROM},
+     .status = 200, .schema = "Upcoming", .needs_store = true, .handler = api_list_upcoming},
     {HTTP_GET, "/api/v1/schedule/preview", "previewSchedule", "schedules", "When a schedule fires next",
      "Of an expression or of a DAG: the local time, UTC, and why then.", API_ROLE_VIEWER,
      {API_QUERY_EXPR, API_QUERY_DAG_ID, API_QUERY_TZ, API_QUERY_FROM, API_QUERY_N}, .status = 200,

@@ -61,6 +61,10 @@ enum api_query {
     API_QUERY_CREATED_BEFORE,
     API_QUERY_ERROR,
     API_QUERY_GROUP,        /* "error" of dead letters */
+    API_QUERY_NAME_CONTAINS,
+    API_QUERY_LAST_RUNS,
+    API_QUERY_COLUMNS,      /* "limit" of a history */
+    API_QUERY_ROWS,         /* "taskLimit" of a history */
     API_QUERY_COUNT
 };
 
@@ -134,6 +138,7 @@ struct api_field {
     bool nullable;
     bool is_list;
     bool optional;          /* may be left out */
+    bool items_nullable;    /* of a list: its items may be null */
     const char *ref;        /* API_REF: the schema's name */
     api_names *values;      /* NULL: any */
     const char *summary;

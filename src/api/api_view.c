@@ -11,7 +11,7 @@
 
 enum { TAIL_BYTES_MAX = 2000 };
 
-void api_view_dag(struct json *json, const struct store_dag *dag)
+void api_view_dag_begin(struct json *json, const struct store_dag *dag)
 {
     json_begin_object(json);
     json_kv_uuid(json, "id", dag->id);
@@ -21,6 +21,13 @@ void api_view_dag(struct json *json, const struct store_dag *dag)
     json_kv_int(json, "version", dag->version);
     json_kv_time(json, "createdAt", dag->created_ms);
     json_kv_bool(json, "paused", dag->paused);
+    json_kv_string(json, "timezone", dag->timezone);
+    json_kv_time(json, "updatedAt", dag->updated_ms);
+}
+
+void api_view_dag(struct json *json, const struct store_dag *dag)
+{
+    api_view_dag_begin(json, dag);
     json_end_object(json);
 }
 

@@ -12,6 +12,8 @@
 #include "live/live.h"
 #include "store/store.h"
 
+/* Opens the object of a DAG and ends before "stats". */
+void api_view_dag_begin(struct json *json, const struct store_dag *dag);
 void api_view_dag(struct json *json, const struct store_dag *dag);
 void api_view_version(struct json *json, const struct store_version *version);
 /* .dag and .outcomes are not looked at. counts: of an active run; NULL: they are not known. */

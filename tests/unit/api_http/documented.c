@@ -93,7 +93,8 @@ static void check_object(json_t *value, const struct api_schema *schema)
             continue;
         assert_true(json_is_array(item));
         for (size_t k = 0; k < json_array_size(item); k++)
-            check_value(json_array_get(item, k), field);
+            if (!field->items_nullable || !json_is_null(json_array_get(item, k)))
+                check_value(json_array_get(item, k), field);
     }
     if (json_object_size(value) == known)
         return;
@@ -183,7 +184,9 @@ void documented_check(const char *method, const char *target, const struct answe
         check_error(route, answer);
     if (answer->status == 304)
         assert_true(route && route->etag);
-    if (answer->status == 200 && route && route->etag && route->status == 200 && strncmp(route->operation, "getRun", 6))
+    bool changes = strstr(target, "lastRuns=") != NULL;
+    if (answer->status == 200 && route && route->etag && !changes
+        && route->status == 200 && strncmp(route->operation, "getRun", 6))
         assert_non_null(answer_header(answer, "ETag"));
     http_router_fini(&router);
     arena_fini(&arena);
