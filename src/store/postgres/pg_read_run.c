@@ -88,6 +88,10 @@ static void add_range(const struct store_run_query *query, struct buf *where, st
         store_pg_add_id(values, &query->page.before);
         demand(where, "id <", values);
     }
+    if (!uuid_is_zero(query->since)) {
+        store_pg_add_id(values, &query->since);
+        demand(where, "id >=", values);
+    }
     if (!uuid_is_zero(query->instance)) {
         struct uuid low, high;
         record_instance_range(query->instance, &low, &high);
@@ -102,28 +106,61 @@ static void add_range(const struct store_run_query *query, struct buf *where, st
     }
 }
 
-/* The lists to merge. Those of one DAG without a state are one per terminal state, since that is how its index lies. */
+/* The lists to merge. Those of one DAG, or in some states, are one per terminal state, since that is how the indexes
+ * lie. */
 static void add_lists(const struct store_run_query *query, const char *where, struct buf *sql)
 {
-    bool live = !query->by_state || !state_run_is_terminal(query->state);
-    bool ended = !query->by_state || state_run_is_terminal(query->state);
-    if (live) {
-        buf_printf(sql, "SELECT id FROM active_runs WHERE true%s", where);
-        if (query->by_state)
-            buf_printf(sql, " AND state = '%s'", state_run_name(query->state));
+    unsigned states = query->states ? query->states : (1u << RUN_STATE_COUNT) - 1, all_ended = 0, ended = 0;
+    const char *join = "";
+    for (unsigned i = 0; i < RUN_STATE_COUNT; i++) {
+        if (!state_run_is_terminal((enum run_state)i) && (states & 1u << i)) {
+            buf_printf(sql, "%sSELECT id FROM active_runs WHERE state = '%s'%s", join,
+                       state_run_name((enum run_state)i), where);
+            join = " UNION ALL ";
+        } else if (state_run_is_terminal((enum run_state)i)) {
+            all_ended |= 1u << i;
+            ended |= states & 1u << i;
+        }
     }
-    if (!ended)
+    if (ended == all_ended && uuid_is_zero(query->dag_id)) {
+        buf_printf(sql, "%sSELECT id FROM runs WHERE true%s", join, where);
         return;
-    bool by_state = query->by_state || !uuid_is_zero(query->dag_id);
-    for (int i = 0; i < RUN_STATE_COUNT; i++) {
-        enum run_state state = (enum run_state)i;
-        if (!state_run_is_terminal(state) || (query->by_state && state != query->state))
+    }
+    for (unsigned i = 0; i < RUN_STATE_COUNT; i++) {
+        if (!(ended & 1u << i))
             continue;
-        buf_printf(sql, "%sSELECT id FROM runs WHERE true%s", live ? " UNION ALL " : "", where);
-        live = true;
-        if (!by_state)
-            break;
-        buf_printf(sql, " AND state = '%s'", state_run_name(state));
+        buf_printf(sql, "%sSELECT id FROM runs WHERE state = '%s'%s", join, state_run_name((enum run_state)i), where);
+        join = " UNION ALL ";
+    }
+}
+
+static bool scans(const struct store_run_query *query)
+{
+    return query->triggers || query->error_part;
+}
+
+/* What no index knows, of the first scan_max of the lists. */
+static void add_scan(const struct store_run_query *query, struct buf *sql, struct pg_values *values)
+{
+    buf_add_text(sql, " ORDER BY id DESC");
+    if (query->scan_max)
+        buf_printf(sql, " LIMIT %u", query->scan_max);
+    buf_add_text(sql, "), page AS MATERIALIZED (SELECT id FROM (SELECT r.id, r.triggered_by, NULL::text AS error "
+                 "FROM seen s JOIN active_runs r ON r.id = s.id UNION ALL SELECT r.id, r.triggered_by, r.error "
+                 "FROM seen s JOIN runs r ON r.id = s.id) f WHERE true");
+    if (query->triggers) {
+        const char *join = " AND triggered_by IN (";
+        for (unsigned i = 0; i < TRIGGER_COUNT; i++) {
+            if (!(query->triggers & 1u << i))
+                continue;
+            buf_printf(sql, "%s'%s'", join, state_trigger_name((enum trigger)i));
+            join = ", ";
+        }
+        buf_add_text(sql, ")");
+    }
+    if (query->error_part) {
+        store_pg_add_text(values, query->error_part);
+        buf_printf(sql, " AND strpos(lower(error COLLATE \"C\"), lower($%d COLLATE \"C\")) > 0", values->count);
     }
 }
 
@@ -149,8 +186,29 @@ static int take_runs(const struct store_pg *store, const PGresult *result, const
         next += skip == 0;
         skip -= skip > 0;
     }
-    *call->ret_runs = (struct store_runs){items, (size_t)(next - items)};
+    *call->ret_runs = (struct store_runs){items, (size_t)(next - items), {{0}}};
     return 0;
+}
+
+/* The last run that was looked at, when there was an end to looking. */
+static int find_scanned(struct pg_connection *connection, const struct run_call *call, struct error *err)
+{
+    struct arena scratch = {0};
+    struct buf where = BUF_INIT, sql = BUF_INIT;
+    struct pg_values values = {.arena = &scratch};
+    PGresult *result;
+    add_range(call->query, &where, &values);
+    buf_add_text(&sql, "SELECT id FROM (");
+    add_lists(call->query, buf_text(&where), &sql);
+    buf_printf(&sql, ") u ORDER BY id DESC LIMIT 1 OFFSET %u", call->query->scan_max - 1);
+    int code = store_pg_query(connection, buf_text(&sql), &values, &result, err);
+    if (!code && store_pg_rows(connection->store, result))
+        call->ret_runs->scanned = store_pg_uuid(connection->store, result, 0, 0);
+    store_pg_clear(connection->store, result);
+    buf_fini(&where);
+    buf_fini(&sql);
+    arena_fini(&scratch);
+    return code;
 }
 
 static int read_runs(struct pg_connection *connection, void *context, struct error *err)
@@ -163,9 +221,12 @@ static int read_runs(struct pg_connection *connection, void *context, struct err
     PGresult *result;
     const char *outcomes = query->with_outcomes ? "r.outcomes" : "NULL::bytea";
     add_range(query, &where, &values);
-    buf_add_text(&sql, "WITH page AS MATERIALIZED (SELECT id FROM (");
+    buf_printf(&sql, "WITH %s AS MATERIALIZED (SELECT id FROM (", scans(query) ? "seen" : "page");
     add_lists(query, buf_text(&where), &sql);
-    buf_add_text(&sql, ") u ORDER BY id DESC");
+    buf_add_text(&sql, ") u");
+    if (scans(query))
+        add_scan(query, &sql, &values);
+    buf_add_text(&sql, " ORDER BY id DESC");
     if (uuid_is_zero(query->instance))
         buf_printf(&sql, " LIMIT %u OFFSET %u", query->page.limit, query->page.offset);
     buf_printf(&sql, ") SELECT " PG_LIVE_COLUMNS "%s FROM page p JOIN active_runs r ON r.id = p.id JOIN dags d "
@@ -174,6 +235,8 @@ static int read_runs(struct pg_connection *connection, void *context, struct err
     int code = store_pg_query(connection, buf_text(&sql), &values, &result, err);
     if (!code)
         code = take_runs(connection->store, result, call, err);
+    if (!code && scans(query) && query->scan_max && call->ret_runs->count < query->page.limit)
+        code = find_scanned(connection, call, err);
     store_pg_clear(connection->store, result);
     buf_fini(&where);
     buf_fini(&sql);
