@@ -1,0 +1,171 @@
+// What changes, from one event stream per browser: of the tabs that can be seen, the one that holds a lock reads it and
+// tells the others. A hidden tab gives the lock away, so with all tabs hidden there is no connection. The next reader
+// goes on behind the last event that any tab has heard; the server says `reset` when that is too long ago.
+//
+// Without Web Locks (a plain http address that is not loopback) each visible tab reads for itself.
+import { signal } from "@preact/signals";
+import { type Message, readStream } from "./stream";
+
+export interface Event {
+  name: "run" | "task" | "worker" | "reset";
+  data: any;
+}
+
+export const live = signal<boolean>(false);
+export const staleSince = signal<number>(Date.now());
+
+const SILENCE_MS = 40_000; // the server says something every 15 s
+const RETRY_MS = [500, 1000, 2000, 5000];
+const GATHER_MS = 40;
+
+type Listener = (event: Event) => void;
+// What it wants: `run`, `worker`, and tasks of one run.
+interface Subscriber {
+  listener: Listener;
+  tasksOf: string | undefined;
+}
+
+const subscribers = new Set<Subscriber>();
+const shared = "locks" in navigator && "BroadcastChannel" in self;
+const place = new URL("./", document.baseURI).pathname;
+const channel = shared ? new BroadcastChannel(`pawl-events:${place}`) : null;
+let lastId = "";
+let connected = false; // this tab reads the stream and it is open
+let gathered: Message[] = [];
+
+export function listen(listener: Listener, tasksOf?: string): () => void {
+  const subscriber = { listener, tasksOf };
+  subscribers.add(subscriber);
+  return () => subscribers.delete(subscriber);
+}
+
+function setLive(now: boolean): void {
+  if (live.peek() && !now) staleSince.value = Date.now();
+  live.value = now;
+}
+
+function tellListeners(event: Event): void {
+  for (const { listener, tasksOf } of [...subscribers]) {
+    if (event.name !== "task" || event.data.runId === tasksOf) listener(event);
+  }
+}
+
+// Tasks of runs that nobody here looks at are not even parsed.
+function isWanted(message: Message): boolean {
+  if (message.name !== "task") return true;
+  for (const { tasksOf } of subscribers) if (tasksOf && message.text.includes(tasksOf)) return true;
+  return false;
+}
+
+function hear(messages: Message[]): void {
+  for (const message of messages) {
+    if (message.id) lastId = message.id;
+    if (isWanted(message)) tellListeners({ name: message.name as Event["name"], data: JSON.parse(message.text || "{}") });
+  }
+}
+
+type Told = { kind: "messages"; messages: Message[] } | { kind: "live"; live: boolean } | { kind: "hello" };
+
+function tell(told: Told): void {
+  channel?.postMessage(told);
+}
+
+function flush(): void {
+  const messages = gathered;
+  gathered = [];
+  tell({ kind: "messages", messages });
+  hear(messages);
+}
+
+function gather(message: Message): void {
+  if (gathered.length === 0) setTimeout(flush, GATHER_MS);
+  gathered.push(message);
+}
+
+function announce(now: boolean): void {
+  connected = now;
+  setLive(now);
+  tell({ kind: "live", live: now });
+}
+
+// One connection, from opening to its end. A stream that says nothing for too long is as good as ended.
+async function connect(signal: AbortSignal): Promise<void> {
+  const own = new AbortController();
+  const stop = () => own.abort();
+  signal.addEventListener("abort", stop);
+  let timer = setTimeout(stop, SILENCE_MS);
+  try {
+    await readStream("api/v1/events", lastId, {
+      opened: () => {
+        announce(true);
+        // Without an id nothing can be resumed: what happened before is to be read anew.
+        if (!lastId) gather({ name: "reset", id: "", text: "{}" });
+      },
+      heard: () => {
+        clearTimeout(timer);
+        timer = setTimeout(stop, SILENCE_MS);
+      },
+      message: gather,
+    }, own.signal);
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", stop);
+    announce(false);
+  }
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener("abort", () => { clearTimeout(timer); resolve(); });
+  });
+}
+
+async function follow(signal: AbortSignal): Promise<void> {
+  for (let failures = 0; !signal.aborted; ) {
+    const before = Date.now();
+    try {
+      await connect(signal);
+    } catch {
+      // told by the mark; the loop tries again
+    }
+    if (signal.aborted) return;
+    failures = Date.now() - before > 5000 ? 0 : failures + 1;
+    await pause(RETRY_MS[Math.min(failures, RETRY_MS.length - 1)]!, signal);
+  }
+}
+
+let turn: AbortController | null = null;
+
+function takeTurn(): void {
+  if (document.hidden) {
+    turn?.abort();
+    turn = null;
+    return;
+  }
+  if (turn) return;
+  turn = new AbortController();
+  const { signal } = turn;
+  if (shared) void navigator.locks.request(`pawl-events:${place}`, { signal }, () => follow(signal)).catch(() => undefined);
+  else void follow(signal);
+  tell({ kind: "hello" });
+}
+
+export function start(): void {
+  if (channel) {
+    channel.onmessage = ({ data }: MessageEvent<Told>) => {
+      if (data.kind === "messages") hear(data.messages);
+      else if (data.kind === "live") setLive(data.live);
+      else if (connected) tell({ kind: "live", live: true });
+    };
+  }
+  document.addEventListener("visibilitychange", takeTurn);
+  takeTurn();
+}
+
+// After sign-in: a stream that was refused is tried again at once.
+export function restart(): void {
+  turn?.abort();
+  turn = null;
+  takeTurn();
+}

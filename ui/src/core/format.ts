@@ -1,0 +1,75 @@
+// Times, durations and sizes as people read them.
+import { signal } from "@preact/signals";
+
+// The present, for running durations; stands still while the page is hidden.
+export const now = signal(Date.now());
+setInterval(() => {
+  if (!document.hidden) now.value = Date.now();
+}, 1000);
+document.addEventListener("visibilitychange", () => (now.value = Date.now()));
+
+export function duration(ms: number): string {
+  if (ms < 1000) return `${Math.max(0, Math.round(ms))} ms`;
+  const s = ms / 1000;
+  if (s < 60) return `${s.toFixed(1)} s`;
+  if (s < 3600) return `${Math.floor(s / 60)} m ${Math.floor(s % 60)} s`;
+  if (s < 86400) return `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} m`;
+  return `${Math.floor(s / 86400)} d ${Math.floor((s % 86400) / 3600)} h`;
+}
+
+export function seconds(s: number | null | undefined): string {
+  return s === null || s === undefined ? "" : duration(s * 1000);
+}
+
+export function between(from: string | null, to: string | null): string {
+  if (!from) return "";
+  return duration((to ? Date.parse(to) : Math.max(now.value, Date.parse(from))) - Date.parse(from));
+}
+
+// One unit is enough at a distance: "3 m ago", "in 2 h".
+export function relative(time: string): string {
+  const ms = Date.parse(time) - now.value;
+  if (Math.abs(ms) < 5000) return "just now";
+  const text = rough(Math.abs(ms));
+  return ms < 0 ? `${text} ago` : `in ${text}`;
+}
+
+function rough(ms: number): string {
+  const units: [number, string][] = [[86_400_000, "d"], [3_600_000, "h"], [60_000, "m"], [1000, "s"]];
+  const [size, name] = units.find(([size]) => ms >= size) ?? [1000, "s"];
+  return `${Math.floor(ms / size)} ${name}`;
+}
+
+export const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+
+const precise = new Intl.DateTimeFormat("en-GB", {
+  year: "numeric", month: "short", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: "short",
+});
+const clock = new Intl.DateTimeFormat("en-GB", { month: "short", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit" });
+
+// With the zone, and in UTC for whoever compares with a log.
+export function at(time: string | null): string {
+  return time ? `${precise.format(new Date(time))} (${time.slice(0, 19)}Z)` : "";
+}
+
+export function brief(time: string): string {
+  return clock.format(new Date(time)).replace(",", "");
+}
+
+export function bytes(n: number): string {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let unit = 0;
+  while (n >= 1000 && unit < units.length - 1) {
+    n /= 1000;
+    unit++;
+  }
+  return `${unit && n < 10 ? n.toFixed(1) : Math.round(n)} ${units[unit]}`;
+}
+
+export function count(n: number, one: string, many = `${one}s`): string {
+  return `${n.toLocaleString("en")} ${n === 1 ? one : many}`;
+}
+
+export function short(id: string): string {
+  return id.slice(-8);
+}
