@@ -25,6 +25,7 @@ enum cli_kind {
     CLI_ADDRESS,    /* HOST:PORT */
     CLI_SECRET,     /* NAME=file:PATH or NAME=env:VARIABLE */
     CLI_URL,
+    CLI_STORE_URL,
     CLI_NETWORK,    /* 10.0.0.0/8 */
 };
 
@@ -41,6 +42,8 @@ enum cli_option_id {
     CLI_LISTEN,
     CLI_WORKERS,
     CLI_SLOTS,
+    CLI_STORE,
+    CLI_LEASE,
     CLI_DURABILITY,
     CLI_GRACE,
     CLI_DRAIN,

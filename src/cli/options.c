@@ -29,6 +29,12 @@ const struct cli_option cli_options[CLI_OPTION_COUNT] = {
                      .max = LIMIT_WORKERS_MAX, .summary = "worker processes"},
     [CLI_SLOTS] = {.name = "slots", .kind = CLI_NUMBER, .value = "N", .preset = "2", .min = 1, .max = LIMIT_SLOTS_MAX,
                    .summary = "tasks that a worker runs at a time"},
+    [CLI_STORE] = {.name = "store", .kind = CLI_STORE_URL, .value = "URL", .preset = "sqlite",
+                   .summary = "where state is kept: sqlite (in the data directory), or a PostgreSQL database that "
+                              "several nodes share, postgresql://..."},
+    [CLI_LEASE] = {.name = "lease", .kind = CLI_DURATION, .value = "DURATION", .preset = "15s", .min = 1000,
+                   .max = 3600000,
+                   .summary = "with a shared store: how long a silent node counts as alive; the same on all"},
     [CLI_DURABILITY] = {.name = "durability", .kind = CLI_CHOICE, .value = "WHICH", .preset = "full",
                         .choices = WORDS("full", "relaxed"),
                         .summary = "relaxed: a power loss may take the last moments; a crash takes nothing"},

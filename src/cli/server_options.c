@@ -35,6 +35,7 @@ static struct server_secret *secrets_of(struct cli *cli)
 int cli_server_options(struct cli *cli, struct server_options *ret_options, struct error *err)
 {
     const char *listen = cli_given(cli, CLI_LISTEN) ? cli_text(cli, CLI_LISTEN) : cli_options[CLI_LISTEN].preset;
+    const char *store = cli_text(cli, CLI_STORE);
     const char *durability = cli_text(cli, CLI_DURABILITY);
     struct cli_address address;
     int rc = cli_address_parse(listen, &address, err);
@@ -42,6 +43,8 @@ int cli_server_options(struct cli *cli, struct server_options *ret_options, stru
         return rc;
     *ret_options = (struct server_options){
         .data_dir = cli_text(cli, CLI_DATA),
+        .store_url = store && strcmp(store, "sqlite") != 0 ? store : NULL,
+        .lease_ms = number(cli, CLI_LEASE),
         .listen_host = arena_strdup(&cli->arena, address.host),
         .listen_port = address.port,
         .workers = (uint32_t)number(cli, CLI_WORKERS),

@@ -37,10 +37,12 @@ const struct cli_command cli_commands[] = {
              "one ends running tasks too.\n\n"
              "On a loopback address it asks for no token unless --require-token is given. Any other address needs "
              "tokens ('pawl token') and TLS (--tls-cert, --tls-key); --allow-anonymous and --allow-plain-http say that "
-             "it shall be otherwise.",
- .options = OPTIONS(CLI_DATA, CLI_LISTEN, CLI_WORKERS, CLI_SLOTS, CLI_DURABILITY, CLI_GRACE, CLI_DRAIN,
-                        CLI_LOG_BYTES_MAX, CLI_SECRETS, CLI_HTTP_DENY_PRIVATE, CLI_HTTP_NETWORKS, CLI_ALLOWED_HOSTS,
-                        CLI_REQUIRE_TOKEN, CLI_ALLOW_ANONYMOUS, CLI_ALLOW_PLAIN_HTTP, CLI_TLS_CERT, CLI_TLS_KEY,
+             "it shall be otherwise.\n\n"
+             "With --store postgresql://... it is a node of a cluster: any number of them share one database, take "
+             "each other's place and answer for each other.",
+ .options = OPTIONS(CLI_DATA, CLI_LISTEN, CLI_WORKERS, CLI_SLOTS, CLI_STORE, CLI_LEASE, CLI_DURABILITY, CLI_GRACE,
+                        CLI_DRAIN, CLI_LOG_BYTES_MAX, CLI_SECRETS, CLI_HTTP_DENY_PRIVATE, CLI_HTTP_NETWORKS,
+                        CLI_ALLOWED_HOSTS, CLI_REQUIRE_TOKEN, CLI_ALLOW_ANONYMOUS, CLI_ALLOW_PLAIN_HTTP, CLI_TLS_CERT, CLI_TLS_KEY,
                         CLI_HTTP_THREADS, CLI_REQUEST_TIMEOUT, CLI_IDLE_TIMEOUT, CLI_CONNECTIONS_MAX,
                         CLI_WAITING_TASKS_MAX, CLI_ACTIVE_RUNS_MAX, CLI_DIE_WITH_PARENT, CLI_LOG_LEVEL,
                         CLI_LOG_FORMAT, CLI_CONFIG, CLI_PRINT_CONFIG),

@@ -129,6 +129,21 @@ static int check_network(const char *text, struct error *err)
                : error_set(err, ERROR_USAGE, "'%.100s' is no network, such as 10.0.0.0/8 or fd00::/8", text);
 }
 
+/* A password would be seen by everybody who lists processes or settings. */
+static int check_store(const char *text, struct error *err)
+{
+    if (strcmp(text, "sqlite") == 0)
+        return 0;
+    if (!str_starts_with(text, "postgresql://") && !str_starts_with(text, "postgres://"))
+        return error_set(err, ERROR_USAGE, "'%.100s' is neither sqlite nor postgresql://[USER@]HOST[:PORT]/DATABASE",
+                         text);
+    const char *host = strchr(text, '/') + 2, *at = strchr(host, '@');
+    if (strstr(text, "password=") || (at && memchr(host, ':', (size_t)(at - host))))
+        return error_set(err, ERROR_USAGE,
+                         "a password does not belong into the URL: put it into ~/.pgpass or name a file by PGPASSFILE");
+    return 0;
+}
+
 int cli_option_check(const struct cli_option *option, const char *text, struct error *err)
 {
     struct cli_address address;
@@ -146,6 +161,8 @@ int cli_option_check(const struct cli_option *option, const char *text, struct e
         return check_secret(text, err);
     case CLI_NETWORK:
         return check_network(text, err);
+    case CLI_STORE_URL:
+        return check_store(text, err);
     case CLI_TEXT:
     case CLI_PATH:
     case CLI_FOLDER:

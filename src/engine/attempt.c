@@ -454,6 +454,18 @@ void engine_worker_lost(struct engine *engine, struct uuid worker, struct engine
     finish_all_done(engine, now);
 }
 
+void engine_adopt_run(struct engine *engine, struct uuid run_id, struct engine_now now)
+{
+    struct engine_run *run = engine_find_run(engine, run_id);
+    for (size_t i = 0; run && i < run->try_count; i++) {
+        struct try *try = &run->tries[i];
+        if (try->task != NO_TASK && run->tasks[try->task] == TASK_RUNNING && try->worker == NO_WORKER)
+            engine_attempt_lost(engine, run, try, "its node is gone; the outcome is unknown", now);
+    }
+    engine->urgent = true;
+    finish_all_done(engine, now);
+}
+
 void engine_reconcile(struct engine *engine, bool worker_died, struct engine_now now, struct engine_recovery *ret)
 {
     *ret = (struct engine_recovery){.ended_meanwhile = engine->ended_meanwhile};

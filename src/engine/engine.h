@@ -120,6 +120,9 @@ struct engine_schedule {
     const struct record_fire *queued;
     size_t queued_count;
 };
+/* Whether schedules fire here from now on: of several nodes one does. What was known of them is forgotten, since others
+ * may have changed it: the caller restores them anew. */
+void engine_set_fires(struct engine *engine, bool fires);
 int engine_restore_schedule(struct engine *engine, const struct engine_schedule *schedule, struct error *err);
 struct engine_recovery {
     uint32_t runs, adopted, ended_meanwhile, withdrawn, lost;
@@ -127,6 +130,9 @@ struct engine_recovery {
 /* Every attempt that no worker holds is withdrawn (its worker lives and never saw it) or lost. `worker_died`: a
  * worker of the last daemon is gone without a word, so a claim without a worker may have run there. */
 void engine_reconcile(struct engine *engine, bool worker_died, struct engine_now now, struct engine_recovery *ret);
+
+/* After engine_restore_run, at any later time: a run that another node drove. Its attempts that ran there are lost. */
+void engine_adopt_run(struct engine *engine, struct uuid run_id, struct engine_now now);
 
 /* Workers. A worker that joins with attempts the engine does not know is told to stop and forget them. */
 void engine_worker_joined(struct engine *engine, struct uuid worker, uint32_t slots, const struct engine_attempt *held,

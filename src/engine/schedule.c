@@ -172,6 +172,16 @@ static void forget(struct engine *engine, struct schedule *schedule)
     drop_if_idle(engine, schedule);
 }
 
+void engine_set_fires(struct engine *engine, bool fires)
+{
+    engine->options.fires_schedules = fires;
+    for (struct schedule *schedule = engine->first_schedule, *next; schedule; schedule = next) {
+        next = schedule->next;
+        forget(engine, schedule);
+    }
+    engine->schedules_stir = true;
+}
+
 void engine_schedule_changed(struct engine *engine, const struct command *command,
                              const struct command_result *result, int64_t time_ms)
 {

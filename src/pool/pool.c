@@ -353,6 +353,15 @@ int pool_ack(struct pool *pool, struct uuid worker_id, const struct job_key *key
     return send_message(pool, worker_id, &message);
 }
 
+void pool_set_lease(struct pool *pool, int64_t lease_ms)
+{
+    pool->lease_ms = lease_ms;
+    for (size_t i = 0; i < pool->link_count; i++)
+        if (pool->links[i]->phase == POOL_UP)
+            pool_link_send_lease(pool->links[i]);
+    pool_flush(pool);
+}
+
 static void quit(struct pool_link *link)
 {
     if (link->phase > POOL_UP || link->quitting)

@@ -88,6 +88,9 @@ void pool_flush(struct pool *pool);   /* writes what the sends below have buffer
 int pool_send_start(struct pool *pool, struct uuid worker_id, const struct job *job, struct error *err);
 int pool_stop_attempt(struct pool *pool, struct uuid worker_id, const struct job_key *key, enum stop_reason reason);
 int pool_ack(struct pool *pool, struct uuid worker_id, const struct job_key *key);
+/* What runs at that boot time is killed by the workers themselves, and they with it (MESSAGE_LEASE); told to those that
+ * are up and to each that comes. */
+void pool_set_lease(struct pool *pool, int64_t lease_ms);
 /* Removes the files of a worker that is gone. */
 void pool_forget_worker(struct pool *pool, struct uuid worker_id);
 /* It ends when it holds nothing and is not replaced while it lives. */

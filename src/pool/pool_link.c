@@ -108,6 +108,15 @@ void pool_link_send_plain(struct pool_link *link, enum message_type type)
     pool_link_mark_dirty(link);
 }
 
+void pool_link_send_lease(struct pool_link *link)
+{
+    const struct message message = {.type = MESSAGE_LEASE, .lease_ms = link->pool->lease_ms};
+    if (link->fd < 0 || !message.lease_ms)
+        return;
+    worker_message_write(&link->out, &message);
+    pool_link_mark_dirty(link);
+}
+
 /* ---- messages ---- */
 
 static void refuse(struct pool_link *link, int64_t now_ms, const char *why)
@@ -187,6 +196,7 @@ static void take_ready(struct pool_link *link)
     link->surplus = pool_is_surplus(pool, link);
     link->phase = POOL_UP;
     link->was_up = true;
+    pool_link_send_lease(link);
     if (link->surplus && !link->quitting) {
         link->quitting = true;
         pool_link_send_plain(link, MESSAGE_QUIT);

@@ -101,6 +101,7 @@ struct pool {
     bool refilling;              /* missing workers are started */
     bool check_times;            /* a deadline changed */
     int64_t armed_ms;            /* what the timer is set to; 0: nothing */
+    int64_t lease_ms;            /* boot time told to workers; 0: none */
     uint32_t early_deaths;       /* one after the other */
     int64_t refill_ms;           /* not before */
 };
@@ -122,6 +123,7 @@ void pool_link_close(struct pool_link *link);
 bool pool_link_read(struct pool_link *link, int64_t now_ms);
 void pool_link_write(struct pool_link *link);
 void pool_link_mark_dirty(struct pool_link *link);
+void pool_link_send_lease(struct pool_link *link); /* nothing when there is none */
 void pool_link_send_plain(struct pool_link *link, enum message_type type);
 
 /* pool_death.c */

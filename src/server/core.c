@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -162,15 +163,20 @@ static void submit(struct core *core)
 
 static void watch_room(struct core *core)
 {
-    bool hold = store_thread_room(core->writer) != STORE_ROOM_OK;
+    enum store_room room = store_thread_room(core->writer);
+    bool expired = core->lease_ms && core->now.boot_ms >= core->lease_ms;
+    bool hold = room != STORE_ROOM_OK || expired;
     if (hold == core->holding)
         return;
     core->holding = hold;
     engine_hold_starts(core->engine, hold);
-    if (hold)
+    if (hold && (expired || room == STORE_ROOM_AWAY))
+        log_error("the database cannot be reached: nothing new starts until it can%s",
+                  expired ? "; what runs is killed, since other nodes may start it" : "");
+    else if (hold)
         log_error("the disk is full: nothing new starts until there is room; what runs is still recorded");
     else
-        log_info("there is room on the disk again: starts go on");
+        log_info("the store takes records again: starts go on");
 }
 
 static void publish(struct core *core, int64_t began_us)
@@ -320,6 +326,8 @@ static int timeout_of(const struct core *core)
                            now_ms < core->deadline_ms ? core->deadline_ms : core->deadline_ms + UNDURABLE_MS);
     if (core->holding)
         timeout = earliest(now_ms, timeout, now_ms + 1000);
+    else if (core->lease_ms)
+        timeout = earliest(now_ms, timeout, core->lease_ms);
     if (core->views_are_old)
         timeout = earliest(now_ms, timeout, core->viewed_ms + VIEW_MS);
     return timeout;
@@ -356,6 +364,20 @@ static void refuse(struct command *command)
     command->done(command, &result);
 }
 
+/* Others may start again what runs here: it is killed before anything else is said or done. */
+static void kill_workers(struct core *core)
+{
+    struct pollfd poll_fd = {.fd = pool_fd(core->pool), .events = POLLIN};
+    int64_t until_ms = clock_boot_ms() + ENDING_MS;
+    pool_kill_all(core->pool);
+    for (int64_t left_ms; pool_live_count(core->pool) && (left_ms = until_ms - clock_boot_ms()) > 0;) {
+        (void)poll(&poll_fd, 1, (int)left_ms);
+        pool_turn(core->pool);
+    }
+    while (core->gone_count)
+        pool_forget_worker(core->pool, core->gone[--core->gone_count].id);
+}
+
 int core_run(struct core *core, struct error *err)
 {
     int code = pool_start(core->pool, err);
@@ -372,9 +394,12 @@ int core_run(struct core *core, struct error *err)
     }
     if (core->failure) {
         *err = core->failure_text;
-        log_error("%s; stopping, nothing more is acknowledged", err->text);
+        bool fenced = core->failure == ERROR_STORE_FENCED;
+        log_error("%s; %s, nothing more is acknowledged", err->text, fenced ? "killing what runs" : "stopping");
+        if (fenced)
+            kill_workers(core);
         pool_disconnect(core->pool);
-        engine_refuse_waiting(core->engine, ERROR_STORE_FAILED, err->text);
+        engine_refuse_waiting(core->engine, fenced ? ERROR_STORE_FENCED : ERROR_STORE_FAILED, err->text);
     }
     return core->failure;
 }
@@ -437,9 +462,14 @@ int core_new(const struct core_options *options, struct core **ret_core, struct 
     if (code || core->epoll_fd < 0)
         code = error_set(err, ERROR_IO, "cannot make event descriptors: %s", strerror(errno));
     const struct store_options store = {
-        .path = options->data_dir, .mode = STORE_CREATE, .durability = options->durability};
+        .path = options->data_dir,
+        .mode = STORE_CREATE,
+        .durability = options->durability,
+        .url = options->store_url,
+        .node = options->node,
+    };
     if (!code)
-        code = store_open_sqlite(&store, &core->store, err);
+        code = (store.url ? store_open_postgres : store_open_sqlite)(&store, &core->store, err);
     if (!code)
         code = open_pool(core, err);
     if (code) {

@@ -37,7 +37,9 @@ struct core_options {
     const char *const *http_networks;
     uint32_t http_network_count;
     uint64_t files_max;             /* open files that workers and tasks may have; 0: as this process */
-    bool fires_schedules;           /* `pawl run` leaves schedules alone */
+    bool fires_schedules;           /* `pawl run` leaves schedules alone; a cluster's node too, until it leads */
+    const char *store_url;          /* of PostgreSQL; NULL: SQLite in data_dir */
+    struct store_node node;         /* with store_url */
     bool die_with_parent;           /* workers and tasks end with this process */
     const char *base_dir;           /* where tasks' relative paths start; NULL: DATA/work */
     bool inherit_env;
@@ -80,6 +82,19 @@ size_t core_get_workers(struct core *core, struct engine_worker_view **ret_views
 struct store *core_store(struct core *core);
 struct live *core_live(struct core *core);
 struct store_thread *core_store_thread(struct core *core);
+
+/* For a node of a cluster (server/cluster.h); the engine's thread. */
+/* A run that another node drove; known ones are left alone. run->dag: a reference that is taken. */
+int core_adopt(struct core *core, const struct record_run *run, const struct record_attempt *attempts,
+               size_t attempt_count, struct error *err);
+/* A stored DAG; any thread. ERROR_INTERNAL when it cannot be read any more. */
+int core_read_source(const char *source, size_t len, struct dag **ret_dag, struct error *err);
+/* Nothing starts from that boot time on, and what runs then is killed by its workers. */
+void core_set_lease(struct core *core, int64_t lease_ms);
+/* Whether schedules fire here; also called again when the catalog was changed elsewhere. */
+int core_set_leading(struct core *core, bool leads, struct error *err);
+/* This life was declared dead: everything running is killed, core_run returns ERROR_STORE_FENCED. */
+void core_fence(struct core *core, const struct error *why);
 
 typedef void core_turn_fn(void *context);
 /* The engine's thread, or before core_run. `turn` is called when fd is readable. */

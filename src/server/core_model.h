@@ -61,7 +61,8 @@ struct core {
     int64_t hold_until_ms;          /* boot time at which the open batch goes; 0: nothing is held */
     int64_t deadline_ms;            /* boot time at which draining or ending gives up; 0: none */
     bool worker_died;               /* during recovery: a worker of the last daemon is gone without a word */
-    bool holding;                   /* the store has no room */
+    bool holding;                   /* the store has no room, or the lease has ended */
+    int64_t lease_ms;               /* boot time at which it ends; 0: there is none to keep */
     int failure;                    /* error code that ends the thread */
     struct error failure_text;
 

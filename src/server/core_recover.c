@@ -28,7 +28,7 @@ static struct dag *known_version(const struct load *load, const struct record_ru
     return NULL;
 }
 
-static int read_source(const char *source, size_t len, struct dag **ret_dag, struct error *err)
+int core_read_source(const char *source, size_t len, struct dag **ret_dag, struct error *err)
 {
     const struct dag_read_options options = {.tasks_max = LIMIT_DAG_LOCAL_TASKS_MAX,
                                              .bytes_max = LIMIT_DAG_LOCAL_BYTES_MAX};
@@ -58,7 +58,7 @@ static int read_version(struct load *load, const struct store_active *active, st
     *ret_dag = known_version(load, &active->run);
     if (*ret_dag)
         return 0;
-    int code = read_source(active->source, active->source_len, ret_dag, err);
+    int code = core_read_source(active->source, active->source_len, ret_dag, err);
     if (!code)
         keep_version(load, active->run.dag_id, active->run.dag_version, *ret_dag);
     return code;
@@ -114,7 +114,7 @@ static int load_schedule(struct load *load, const struct store_dag *row, const s
         (void)dag_ref(dag);
     } else {
         code = store_get_source(load->core->store, row->id, row->version, &source, err);
-        bad = code ? 0 : read_source(buf_text(&source), source.len, &dag, &why);
+        bad = code ? 0 : core_read_source(buf_text(&source), source.len, &dag, &why);
     }
     if (!code && !bad) {
         const struct engine_schedule schedule = {row->id,         dag,    row->version, row->paused,
@@ -160,14 +160,60 @@ static int load_schedules(struct load *load, struct error *err)
     return code;
 }
 
+static void drop_versions(struct load *load)
+{
+    for (size_t i = 0; i < load->count; i++)
+        dag_unref(load->versions[i].dag);
+    mem_free(load->versions);
+}
+
 int core_load(struct core *core, struct error *err)
 {
     struct load load = {.core = core};
     int code = store_load_active(core->store, restore, &load, err);
     if (!code && core->options.fires_schedules)
         code = load_schedules(&load, err);
-    for (size_t i = 0; i < load.count; i++)
-        dag_unref(load.versions[i].dag);
-    mem_free(load.versions);
+    drop_versions(&load);
     return code;
+}
+
+/* ---- nodes of a cluster ---- */
+
+int core_set_leading(struct core *core, bool leads, struct error *err)
+{
+    struct load load = {.core = core};
+    engine_set_fires(core->engine, leads);
+    int code = leads ? load_schedules(&load, err) : 0;
+    drop_versions(&load);
+    return code;
+}
+
+int core_adopt(struct core *core, const struct record_run *run, const struct record_attempt *attempts,
+               size_t attempt_count, struct error *err)
+{
+    struct live_run *known = live_get(core->live, run->id);
+    if (known) {
+        live_unref(known);
+        dag_unref(run->dag);
+        return 0;
+    }
+    live_restore(core->live, run, attempts, attempt_count);
+    int code = engine_restore_run(core->engine, run, attempts, attempt_count, core->now, err);
+    if (!code)
+        engine_adopt_run(core->engine, run->id, core->now);
+    return code;
+}
+
+void core_set_lease(struct core *core, int64_t lease_ms)
+{
+    core->lease_ms = lease_ms;
+    pool_set_lease(core->pool, lease_ms);
+}
+
+void core_fence(struct core *core, const struct error *why)
+{
+    if (core->failure)
+        return;
+    core->failure = ERROR_STORE_FENCED;
+    core->failure_text = *why;
 }

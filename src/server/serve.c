@@ -5,10 +5,13 @@
  *     SIGTERM   drain: no new starts, /ready 503, reads still served -> hand-over -> API ends -> store closes
  *     again     everything is ended
  *
+ *     fenced    the others of a cluster declared this node dead: what runs is killed, and all of it begins anew
+ *
  * The API ends after the engine's loop: commands in flight have been answered by then, and later ones are refused by
  * the closed mailbox. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -25,14 +28,16 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "server/address.h"
+#include "server/cluster.h"
 #include "server/core.h"
 #include "server/listen.h"
 #include "server/node.h"
 #include "server/secrets.h"
 #include "server/server.h"
+#include "store/cluster.h"
 #include "store/store_dir.h"
 
-enum { FILES_BESIDE_CONNECTIONS = 256 };
+enum { FILES_BESIDE_CONNECTIONS = 256, REJOIN_MS = 500 };
 
 struct daemon {
     const struct server_options *options;
@@ -48,14 +53,38 @@ struct daemon {
     char host[256];
     int signal_fd;
     bool ending;                /* one signal has come */
+    struct uuid node_id;
+    struct server_cluster *cluster; /* NULL: the store is this node's alone */
+    uint64_t files_max;         /* open files that workers may have */
+    uint16_t port;              /* that was listened on; 0: none yet */
+    bool said;                  /* the line on stdout */
 };
 
 /* ---- what the API asks ---- */
 
+/* A run that another node drives is canceled by it: what is asked is durable first. */
+static bool is_elsewhere(struct daemon *daemon, const struct command *command)
+{
+    struct live_run *run;
+    if (command->kind != COMMAND_RUN_CANCEL || !daemon->cluster)
+        return false;
+    run = live_get(core_live(daemon->core), command->run_id);
+    live_unref(run);
+    return !run;
+}
+
 static void submit(void *context, struct command *command)
 {
     struct daemon *daemon = context;
-    core_post(daemon->core, command);
+    if (!is_elsewhere(daemon, command)) {
+        core_post(daemon->core, command);
+        return;
+    }
+    struct command_result result = {.run_id = command->run_id};
+    if (store_cluster_ask_cancel(core_store(daemon->core), command->run_id, clock_wall_ms(), &result.error) ==
+        ERROR_RUN_NOT_FOUND)
+        (void)error_set(&result.error, ERROR_RUN_FINISHED, "the run has finished");
+    command->done(command, &result);
 }
 
 static size_t get_workers(void *context, struct api_worker **ret_workers)
@@ -128,6 +157,9 @@ static void on_ready(void *context, const struct engine_recovery *recovery)
     struct error err;
     if (server_address_write(daemon->dir.path, &daemon->address, &err) != 0)
         log_warn("commands on this machine will not find this daemon by themselves: %s", err.text);
+    if (daemon->said)
+        return;
+    daemon->said = true;
     (void)printf("listening on %s\n", daemon->address.url);
     (void)fflush(stdout);
 }
@@ -212,9 +244,11 @@ static int start_core(struct daemon *daemon, struct error *err)
         .http_deny_private = options->http_deny_private,
         .http_networks = options->http_networks,
         .http_network_count = options->http_network_count,
-        .files_max = (uint64_t)raise_files(options->connections_max),
+        .files_max = daemon->files_max,
         .die_with_parent = options->die_with_parent,
-        .fires_schedules = true,
+        .fires_schedules = !options->store_url, /* of a cluster's nodes one does: server/cluster.h */
+        .store_url = options->store_url,
+        .node = {.id = daemon->node_id, .host = daemon->host, .lease_ms = options->lease_ms},
         .secrets = {.find = server_secrets_find, .context = &daemon->secrets},
         .context = daemon,
         .on_ready = on_ready,
@@ -228,9 +262,6 @@ static int start_core(struct daemon *daemon, struct error *err)
 static int start_api(struct daemon *daemon, struct error *err)
 {
     const struct server_options *options = daemon->options;
-    if (gethostname(daemon->host, sizeof daemon->host) != 0)
-        (void)snprintf(daemon->host, sizeof daemon->host, "localhost");
-    daemon->host[sizeof daemon->host - 1] = '\0';
     daemon->gate = auth_gate_new(daemon->dir.path);
     daemon->api_config = (struct api_config){
         .data_dir = daemon->dir.path,
@@ -240,7 +271,7 @@ static int start_api(struct daemon *daemon, struct error *err)
         .gate = daemon->gate,
         .token_required = daemon->listen.token_required,
         .listen_host = options->listen_host,
-        .listen_port = options->listen_port,
+        .listen_port = daemon->port ? daemon->port : options->listen_port,
         .threads = options->http_threads,
         .connections_max = options->connections_max,
         .request_ms = options->request_timeout_ms,
@@ -260,13 +291,12 @@ static int start_api(struct daemon *daemon, struct error *err)
         .get_status = get_status,
         .get_commits = get_commits,
     };
-    int code = server_node_id(daemon->dir.path, &daemon->api_config.node_id, err);
-    if (code)
-        return code;
+    daemon->api_config.node_id = daemon->node_id;
     daemon->api = api_new(&daemon->api_config, &daemon->api_backend);
-    code = api_start(daemon->api, err);
+    int code = api_start(daemon->api, err);
     if (code)
         return code;
+    daemon->port = api_port(daemon->api);
     bool is_ipv6 = strchr(options->listen_host, ':') != NULL;
     (void)snprintf(daemon->address.url, sizeof daemon->address.url, "%s://%s%s%s:%u",
                    daemon->listen.tls_cert ? "https" : "http", is_ipv6 ? "[" : "", options->listen_host,
@@ -276,10 +306,71 @@ static int start_api(struct daemon *daemon, struct error *err)
     return 0;
 }
 
+static int start_cluster(struct daemon *daemon, struct error *err)
+{
+    const struct server_cluster_options options = {
+        .node_id = daemon->node_id,
+        .host = daemon->host,
+        .url = daemon->address.url,
+        .lease_ms = daemon->options->lease_ms,
+    };
+    return daemon->options->store_url ? server_cluster_start(daemon->core, &options, &daemon->cluster, err) : 0;
+}
+
+/* From the store's opening to its end. */
+static int live_once(struct daemon *daemon, struct error *err)
+{
+    int code = start_core(daemon, err);
+    if (!code)
+        code = core_recover(daemon->core, err);
+    if (!code)
+        code = start_api(daemon, err);
+    if (!code)
+        code = start_cluster(daemon, err);
+    return code ? code : core_run(daemon->core, err);
+}
+
+static void end_life(struct daemon *daemon)
+{
+    if (daemon->api)
+        api_stop(daemon->api);
+    server_cluster_stop(daemon->cluster);
+    api_free(daemon->api);
+    core_free(daemon->core);
+    auth_gate_free(daemon->gate);
+    daemon->api = NULL;
+    daemon->cluster = NULL;
+    daemon->core = NULL;
+    daemon->gate = NULL;
+}
+
+/* Between two lives: false when a signal ends the wait for good. */
+static bool wait_for_store(struct daemon *daemon)
+{
+    struct pollfd signal = {.fd = daemon->signal_fd, .events = POLLIN};
+    return poll(&signal, 1, REJOIN_MS) == 0;
+}
+
+/* A node that the others declared dead has killed what it ran and begins a new life: what it had is theirs now. */
+static int live_again(struct daemon *daemon, struct error *err)
+{
+    int code;
+    do {
+        end_life(daemon);
+        log_info("joining the cluster anew");
+        code = live_once(daemon, err);
+    } while (code == ERROR_STORE_FENCED || (code == ERROR_STORE_AWAY && wait_for_store(daemon)));
+    return code;
+}
+
 static int live(struct daemon *daemon, struct error *err)
 {
     const struct server_options *options = daemon->options;
     int code = options->die_with_parent ? follow_parent(err) : 0;
+    if (gethostname(daemon->host, sizeof daemon->host) != 0)
+        (void)snprintf(daemon->host, sizeof daemon->host, "localhost");
+    daemon->host[sizeof daemon->host - 1] = '\0';
+    daemon->files_max = (uint64_t)raise_files(options->connections_max);
     if (!code)
         code = server_listen_check(options, &daemon->listen, err);
     if (!code)
@@ -287,16 +378,14 @@ static int live(struct daemon *daemon, struct error *err)
     if (!code)
         code = store_dir_open(options->data_dir, &daemon->dir, err);
     if (!code)
+        code = server_node_id(daemon->dir.path, &daemon->node_id, err);
+    if (!code)
         code = server_address_make(&daemon->address, err);
-    if (!code)
-        code = start_core(daemon, err);
-    if (!code)
-        code = core_recover(daemon->core, err);
-    if (!code)
-        code = start_api(daemon, err);
     if (!code && options->durability == SERVER_DURABILITY_RELAXED)
         log_warn("durability is relaxed: a power loss can take the last moments of what was acknowledged");
-    return code ? code : core_run(daemon->core, err);
+    if (!code)
+        code = live_once(daemon, err);
+    return code == ERROR_STORE_FENCED ? live_again(daemon, err) : code;
 }
 
 int server_run(const struct server_options *options, struct error *err)
@@ -308,13 +397,9 @@ int server_run(const struct server_options *options, struct error *err)
         .signal_fd = -1,
     };
     int code = live(&daemon, err);
-    if (daemon.api)
-        api_stop(daemon.api);
     if (daemon.dir.path)
         server_address_remove(daemon.dir.path);
-    api_free(daemon.api);
-    core_free(daemon.core);
-    auth_gate_free(daemon.gate);
+    end_life(&daemon);
     server_listen_fini(&daemon.listen);
     server_secrets_clear(&daemon.secrets);
     if (daemon.signal_fd >= 0)

@@ -38,6 +38,8 @@ struct server_secret {
  * has been called. */
 struct server_options {
     const char *data_dir;           /* absolute; made with mode 0700 when missing */
+    const char *store_url;          /* postgresql://...: a node of the cluster on it; NULL: SQLite in data_dir */
+    int64_t lease_ms;               /* with store_url: how long a node that says nothing counts as alive */
     const char *listen_host;        /* a name or address; "::1" without brackets */
     uint16_t listen_port;           /* 0: the kernel picks one */
     uint32_t workers;               /* worker processes, 1..LIMIT_WORKERS_MAX */

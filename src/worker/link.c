@@ -65,6 +65,9 @@ static bool handle(struct worker *worker, const struct message *message, const c
     case MESSAGE_KILL_ALL:
         worker_end(worker);
         return true;
+    case MESSAGE_LEASE:
+        worker->lease_ms = message->lease_ms;
+        return true;
     case MESSAGE_NONE:
         return true;
     case MESSAGE_HELLO:

@@ -117,6 +117,7 @@ struct worker {
     bool ending;                      /* exit when nothing runs; results are not kept */
     bool unsure;                      /* a process was left alone whose attempt is not known */
     bool posix_spawn;
+    int64_t lease_ms;                 /* boot: what runs then is ended; 0: never */
     int64_t idle_since_ms;            /* boot: without a daemon and with nothing held; 0: not so */
     struct worker_link link;
     struct worker_slot *slots;

@@ -190,6 +190,9 @@ void worker_message_write(struct buf *out, const struct message *message)
         put_key(out, &message->stop.key);
         put_u32(out, (uint32_t)message->stop.reason);
         break;
+    case MESSAGE_LEASE:
+        put_i64(out, message->lease_ms);
+        break;
     case MESSAGE_READY:
     case MESSAGE_QUIT:
     case MESSAGE_KILL_ALL:
@@ -452,6 +455,9 @@ static void get_fields(struct cursor *in, struct message *message)
     case MESSAGE_STOP:
         get_key(in, &message->stop.key);
         message->stop.reason = (enum stop_reason)get_enum(in, STOP_REASON_COUNT);
+        break;
+    case MESSAGE_LEASE:
+        message->lease_ms = get_amount(in);
         break;
     case MESSAGE_NONE:
     case MESSAGE_READY:

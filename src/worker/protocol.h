@@ -13,7 +13,7 @@
  *     STARTED                        ->
  *     RESULT                         ->            (kept by the worker, over reconnects, until)
  *                                    <-            ACK
- *                                    <-            STOP, QUIT, KILL_ALL
+ *                                    <-            STOP, QUIT, KILL_ALL, LEASE
  *
  * A second START with a key the worker holds is ignored; so are ACK and STOP with a key it does not hold. */
 #ifndef PAWL_WORKER_PROTOCOL_H
@@ -42,6 +42,8 @@ enum message_type {
     MESSAGE_STOP,
     MESSAGE_QUIT,      /* exit as soon as nothing is held */
     MESSAGE_KILL_ALL,  /* end everything by KILL, then exit; results are not reported */
+    MESSAGE_LEASE,     /* of a cluster's node: what runs at that time is ended by KILL, daemon or not, and the worker
+                          with it, since others may start it again from then on. A later one replaces it */
     MESSAGE_TYPE_COUNT
 };
 
@@ -81,6 +83,7 @@ struct message {
         struct job start;
         struct job_key ack;
         struct message_stop stop;
+        int64_t lease_ms;            /* LEASE: boot time */
     };
 };
 

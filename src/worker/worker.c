@@ -280,6 +280,14 @@ static bool goes_on(struct worker *worker)
     }
     if (worker->oldest) {
         worker->idle_since_ms = 0;
+        if (worker->lease_ms && worker_attempt_any_runs(worker)) {
+            if (now_ms >= worker->lease_ms) {
+                log_warn("the node's lease has ended: what runs here may be started elsewhere and is killed");
+                worker_end(worker);
+                return goes_on(worker);
+            }
+            worker_wake_at(worker, worker->lease_ms);
+        }
         return true;
     }
     if (worker->quitting)

@@ -86,7 +86,8 @@ static int fault(struct pg_connection *connection, const PGresult *result, struc
     const char *state = pg->result_error_field(result, PG_DIAG_SQLSTATE);
     const char *text = pg->result_error_field(result, PG_DIAG_MESSAGE_PRIMARY);
     const char *detail = pg->result_error_field(result, PG_DIAG_MESSAGE_DETAIL);
-    if (!state || pg->status(connection->pg) == CONNECTION_BAD)
+    bool over = !state || strncmp(state, "57P", 3) == 0 || strncmp(state, "25P03", 5) == 0; /* the last it will say */
+    if (over || pg->status(connection->pg) == CONNECTION_BAD)
         return lost(connection, text, err);
     return error_set(err, code_of(state), "PostgreSQL: %s%s%s (%s)", text ? text : "failed", detail ? ": " : "",
                      detail ? detail : "", state);
@@ -262,6 +263,22 @@ int store_pg_query(struct pg_connection *connection, const char *sql, const stru
                                         values->formats, 0)
                       : pg->send_query(connection->pg, sql);
     return sent ? take_results(connection, ret_result, err) : lost(connection, NULL, err);
+}
+
+void store_pg_wait(struct pg_connection *connection, int fd, int64_t wait_ms)
+{
+    const struct pg_library *pg = &connection->store->pg;
+    struct pollfd fds[2] = {{.fd = fd, .events = POLLIN}, {.fd = -1, .events = POLLIN}};
+    if (connection->pg)
+        fds[1].fd = pg->socket(connection->pg);
+    if (poll(fds, 2, (int)wait_ms) <= 0 || !fds[1].revents)
+        return;
+    if (!pg->consume_input(connection->pg)) {
+        store_pg_disconnect(connection);
+        return;
+    }
+    for (PGnotify *word; (word = pg->notifies(connection->pg));)
+        pg->free_memory(word);
 }
 
 /* ---- the readers' pool ---- */

@@ -1,4 +1,4 @@
-/* Unfinished runs for recovery, on the writer's connection, before the first commit. */
+/* Unfinished runs: all of this node's at the start, on the writer's connection, and later those that became its. */
 #include <string.h>
 
 #include "base/mem.h"
@@ -21,13 +21,14 @@ static bool is_given(struct given *given, const struct record_run *run)
     return false;
 }
 
-static int load_attempts(struct store_pg *store, int64_t run, struct uuid run_id, struct arena *arena,
+static int load_attempts(struct pg_connection *connection, int64_t run, struct uuid run_id, struct arena *arena,
                          struct store_attempts *ret_attempts, struct error *err)
 {
+    const struct store_pg *store = connection->store;
     struct pg_values values = {.arena = arena};
     PGresult *result;
     store_pg_add_int(&values, run);
-    int code = store_pg_run(&store->writer, PG_LOAD_ATTEMPTS, &values, &result, err);
+    int code = store_pg_run(connection, PG_LOAD_ATTEMPTS, &values, &result, err);
     *ret_attempts = (struct store_attempts){0};
     if (!code) {
         int rows = store_pg_rows(store, result);
@@ -40,14 +41,15 @@ static int load_attempts(struct store_pg *store, int64_t run, struct uuid run_id
     return code;
 }
 
-static int load_source(struct store_pg *store, const struct record_run *run, struct arena *arena,
+static int load_source(struct pg_connection *connection, const struct record_run *run, struct arena *arena,
                        const char **ret_source, size_t *ret_len, struct error *err)
 {
+    const struct store_pg *store = connection->store;
     struct pg_values values = {.arena = arena};
     PGresult *result;
     store_pg_add_id(&values, &run->dag_id);
     store_pg_add_int(&values, run->dag_version);
-    int code = store_pg_run(&store->writer, PG_LOAD_SOURCE, &values, &result, err);
+    int code = store_pg_run(connection, PG_LOAD_SOURCE, &values, &result, err);
     if (!code && store_pg_rows(store, result) != 1)
         code = store_pg_bad_row("active_runs", err);
     if (!code)
@@ -56,15 +58,15 @@ static int load_source(struct store_pg *store, const struct record_run *run, str
     return code;
 }
 
-static int give(struct store_pg *store, const struct store_run *run, int64_t number, struct given *given,
+static int give(struct pg_connection *connection, const struct store_run *run, int64_t number, struct given *given,
                 store_active_fn *fn, void *context, struct error *err)
 {
     struct arena arena = {0};
     struct store_attempts attempts;
     struct store_active active = {.run = run->run};
-    int code = load_attempts(store, number, run->run.id, &arena, &attempts, err);
+    int code = load_attempts(connection, number, run->run.id, &arena, &attempts, err);
     if (!code && !is_given(given, &run->run))
-        code = load_source(store, &run->run, &arena, &active.source, &active.source_len, err);
+        code = load_source(connection, &run->run, &arena, &active.source, &active.source_len, err);
     if (!code) {
         active.attempts = attempts.items;
         active.attempt_count = attempts.count;
@@ -75,16 +77,17 @@ static int give(struct store_pg *store, const struct store_run *run, int64_t num
 }
 
 /* The runs behind *after, which becomes the last one's id; *ret_count 0: there are none. */
-static int load_page(struct store_pg *store, struct given *given, struct uuid *after, int *ret_count,
-                     store_active_fn *fn, void *context, struct error *err)
+static int load_page(struct pg_connection *connection, const char *ids, struct given *given, struct uuid *after,
+                     int *ret_count, store_active_fn *fn, void *context, struct error *err)
 {
+    const struct store_pg *store = connection->store;
     struct arena arena = {0};
     struct pg_values values = {.arena = &arena};
     PGresult *result;
     store_pg_add_int(&values, (int64_t)store->head.epoch);
     store_pg_add_id(&values, after);
-    store_pg_add_text(&values, NULL);
-    int code = store_pg_run(&store->writer, PG_LOAD_RUNS, &values, &result, err);
+    store_pg_add_text(&values, ids);
+    int code = store_pg_run(connection, PG_LOAD_RUNS, &values, &result, err);
     *ret_count = code ? 0 : store_pg_rows(store, result);
     for (int i = 0; i < *ret_count && !code; i++) {
         struct store_run run;
@@ -92,7 +95,7 @@ static int load_page(struct store_pg *store, struct given *given, struct uuid *a
         if (!store_pg_read_run(store, result, i, &arena, &run, &number))
             code = store_pg_bad_row("active_runs", err);
         else
-            code = give(store, &run, number, given, fn, context, err);
+            code = give(connection, &run, number, given, fn, context, err);
         *after = run.run.id;
     }
     store_pg_clear(store, result);
@@ -100,17 +103,24 @@ static int load_page(struct store_pg *store, struct given *given, struct uuid *a
     return code;
 }
 
-int store_pg_load_active(struct store *head, store_active_fn *fn, void *context, struct error *err)
+int store_pg_load(struct pg_connection *connection, const char *ids, store_active_fn *fn, void *context,
+                  struct error *err)
 {
-    struct store_pg *store = (struct store_pg *)head;
     struct given given = {0};
     struct uuid after = {{0}};
-    int count = 1, code = store_pg_alive(store, err);
-    if (!code)
-        code = store_pg_connect(&store->writer, err);
+    int count = 1, code = 0;
     while (count && !code)
-        code = load_page(store, &given, &after, &count, fn, context, err);
+        code = load_page(connection, ids, &given, &after, &count, fn, context, err);
     map_fini(&given.seen);
     arena_fini(&given.keys);
     return code;
+}
+
+int store_pg_load_active(struct store *head, store_active_fn *fn, void *context, struct error *err)
+{
+    struct store_pg *store = (struct store_pg *)head;
+    int code = store_pg_alive(store, err);
+    if (!code)
+        code = store_pg_connect(&store->writer, err);
+    return code ? code : store_pg_load(&store->writer, NULL, fn, context, err);
 }

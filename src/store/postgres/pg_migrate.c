@@ -173,6 +173,8 @@ static const struct {
      "CREATE TABLE commits (epoch bigint, number bigint, PRIMARY KEY (epoch, number));"
      "CREATE TABLE leases (name text PRIMARY KEY, epoch bigint, since timestamptz);"
      "INSERT INTO leases VALUES ('leader', NULL, NULL);"},
+    /* 2: runs that changed hands and that their new owner has not read yet */
+    {1, "ALTER TABLE active_runs ADD COLUMN given boolean NOT NULL DEFAULT false;"},
 };
 
 enum { STEP_COUNT = sizeof steps / sizeof steps[0], LOCK_KEY = 0x7061776c /* "pawl" */ };

@@ -6,7 +6,7 @@
  *     pg_statement.c   the writer's SQL                   pg_check.c       what fsck looks at
  *     pg_migrate.c     the tables, by numbered steps      pg_bulk.c        records that come in thousands
  *     pg_open.c        opening, joining, the pool         pg_write.c       one function per record
- *     pg_commit.c      the transaction and verdicts
+ *     pg_commit.c      the transaction and verdicts       pg_cluster.c     leases, runs that change hands (cluster.h)
  *
  * Joining. Whoever opens the store for writing is a node: it gets the next epoch and a row in `nodes` with a lease by
  * the database's clock, and takes over what an earlier life of the same node still owns. A row that was declared dead
@@ -226,6 +226,9 @@ int store_pg_broken(struct error *err, const struct uuid *id, const char *what);
 
 /* ---- readers ---- */
 
+/* This node's active runs; ids: an array literal of those wanted, NULL: all. */
+int store_pg_load(struct pg_connection *connection, const char *ids, store_active_fn *fn, void *context,
+                  struct error *err);
 int store_pg_load_active(struct store *head, store_active_fn *fn, void *context, struct error *err);
 int store_pg_maintain(struct store *head, int64_t now_ms, bool idle, int64_t *ret_next_ms, struct error *err);
 int store_pg_dags(struct store *head, const struct store_dag_query *query, struct arena *arena,

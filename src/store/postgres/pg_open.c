@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "store/cluster.h"
 #include "store/postgres/pg_model.h"
 
 /* One transaction: this life's row, and what earlier lives of the same node still own becomes its. Their rows are dead
@@ -12,7 +13,7 @@ static const char join_sql[] =
     "WITH before AS (UPDATE nodes SET dead = true WHERE node = $1 AND NOT dead RETURNING epoch), "
     "mine AS (INSERT INTO nodes (epoch, node, host, url, version, lease_until) SELECT nextval('epochs'), $1, $2, $3, "
     "$4, clock_timestamp() + $5::bigint * interval '1 millisecond' RETURNING epoch), "
-    "taken AS (UPDATE active_runs SET owner = (SELECT epoch FROM mine) "
+    "taken AS (UPDATE active_runs SET owner = (SELECT epoch FROM mine), given = false "
     "WHERE owner IN (SELECT epoch FROM nodes WHERE node = $1) RETURNING id) "
     "SELECT epoch, (SELECT count(*) FROM taken) FROM mine";
 
@@ -89,6 +90,11 @@ static const struct store_ops ops = {
     .ping = store_pg_ping,
     .check = store_pg_check,
 };
+
+bool store_is_shared(const struct store *store)
+{
+    return store->ops == &ops;
+}
 
 static void make_readers(struct store_pg *store, uint32_t readers_max)
 {

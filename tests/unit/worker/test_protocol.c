@@ -138,6 +138,8 @@ static void test_the_others_come_back_whole(void **state)
     message = (struct message){.type = MESSAGE_STOP, .stop = {.key = key, .reason = STOP_KILL}};
     read_back(&message, &bytes, &got);
     assert_int_equal(got.stop.reason, STOP_KILL);
+    read_back(&(struct message){.type = MESSAGE_LEASE, .lease_ms = 77}, &bytes, &got);
+    assert_int_equal(got.lease_ms, 77);
     static const enum message_type bare[] = {MESSAGE_READY, MESSAGE_QUIT, MESSAGE_KILL_ALL};
     for (size_t i = 0; i < 3; i++)
         read_back(&(struct message){.type = bare[i]}, &bytes, &got);

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "worker/cgroup.h"
 
@@ -381,6 +382,26 @@ static void test_kill_all_ends_everything(void **state)
     mem_free(fifo);
 }
 
+/* What runs when the lease ends is killed, whether anybody says so or not; later leases take the place of earlier ones,
+ * and a worker that runs nothing stays. */
+static void test_the_lease_ends(void **state)
+{
+    struct rig *rig = *state;
+    char *fifo = mem_strdup(rig_fifo(rig, "ready"));
+    rig_send(rig, &(struct message){.type = MESSAGE_LEASE, .lease_ms = 1});
+    struct job job = rig_command(rig, "true");
+    rig_send(rig, &(struct message){.type = MESSAGE_LEASE, .lease_ms = clock_boot_ms() + 3600000});
+    struct job_result result = rig_run(rig, &job);
+    assert_int_equal(result.outcome, ATTEMPT_SUCCEEDED);
+    job = rig_command(rig, "trap '' TERM; exec 3<>ready; setsid sleep 1000 & echo $! >&3; wait");
+    rig_begin(rig, &job);
+    pid_t pid = (pid_t)strtol(rig_wait_fifo(rig, fifo), NULL, 10);
+    rig_send(rig, &(struct message){.type = MESSAGE_LEASE, .lease_ms = clock_boot_ms() + 20});
+    rig_expect_end(rig);
+    assert_false(rig_is_alive(pid));
+    mem_free(fifo);
+}
+
 static void test_quit_waits_for_what_is_held(void **state)
 {
     struct rig *rig = *state;
@@ -617,6 +638,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(test_a_start_is_done_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_more_than_the_slots_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_kill_all_ends_everything, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_the_lease_ends, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_quit_waits_for_what_is_held, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_nonsense_closes_the_connection_only, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_new_daemon_replaces_the_old, set_up, tear_down),

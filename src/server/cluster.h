@@ -1,0 +1,36 @@
+/* A node among others on one store (store/cluster.h): a thread that keeps the lease, declares the dead dead, takes over
+ * their runs, and hears what other nodes ask. What concerns the engine goes to its thread.
+ *
+ *     every fifth of the lease, and when another node sent a word:
+ *         renew       the workers are told until when what they run is ours: a fifth of a lease before it ends
+ *         sweep       whose lease ran out is dead; all are told
+ *         take        runs of the dead, a few at a time, as long as there are some
+ *         load        them and what was given to this node; the engine adopts them
+ *         asked       cancels
+ *         leading     schedules fire on one node; when it becomes this one, or their DAGs change, they are read anew */
+#ifndef PAWL_SERVER_CLUSTER_H
+#define PAWL_SERVER_CLUSTER_H
+
+#include <stdbool.h>
+
+#include "base/error.h"
+#include "server/core.h"
+
+struct server_cluster;
+
+struct server_cluster_options {
+    struct uuid node_id;
+    const char *host;
+    const char *url;            /* where other nodes reach this one's API */
+    int64_t lease_ms;
+};
+
+/* Before core_run. Options' texts are borrowed for its life. */
+int server_cluster_start(struct core *core, const struct server_cluster_options *options,
+                         struct server_cluster **ret_cluster, struct error *err);
+/* Ends the thread; the core must still be there. NULL is allowed. */
+void server_cluster_stop(struct server_cluster *cluster);
+/* Any thread: whether this node fires schedules. */
+bool server_cluster_leads(struct server_cluster *cluster);
+
+#endif

@@ -1,0 +1,70 @@
+/* What nodes that share a store say to each other through it. A node is a process that opened a PostgreSQL store for
+ * writing; store->epoch is its life. It keeps a lease by the database's clock; who lets it run out is declared dead by
+ * whoever sees it first, and from then on nothing of that life is written (store.h, ERROR_STORE_FENCED). Runs have an
+ * owner: a life that drives them. Those of the dead are taken over by the living, a portion at a time.
+ *
+ *     open -> (renew, sweep, take, load, asked)* -> close       one thread, on a connection of its own
+ *     nodes, ask_cancel                                         any thread, as readers of the store
+ *
+ * Each call is one short transaction. Errors of all: ERROR_STORE_AWAY (try again), ERROR_STORE_FAILED. */
+#ifndef PAWL_STORE_CLUSTER_H
+#define PAWL_STORE_CLUSTER_H
+
+#include "store/store.h"
+
+struct store_cluster;
+
+/* What a node tells with each renewal. */
+struct store_cluster_beat {
+    const char *url;            /* where others reach its API; NULL: not yet */
+    const char *workers;        /* its workers as GET /api/v1/workers shows them: a JSON array */
+    uint32_t slots, running, active_runs;
+    uint64_t ready;             /* tasks that wait for a slot */
+    bool draining;
+};
+
+struct store_cluster_node {
+    uint64_t epoch;
+    struct uuid id;
+    const char *host, *url, *version, *workers; /* url may be NULL */
+    uint32_t slots, running, active_runs;
+    uint64_t ready;
+    bool draining;
+    bool leads;
+    int64_t leads_since_ms;     /* when leads */
+    int64_t joined_ms;
+};
+struct store_cluster_nodes { struct store_cluster_node *items; size_t count; };
+
+/* `store` must outlive it. Only for a PostgreSQL store that is open for writing. */
+struct store_cluster *store_cluster_open(struct store *store);
+void store_cluster_close(struct store_cluster *cluster); /* NULL is allowed */
+
+/* The lease is lease_ms long from now on. ERROR_STORE_FENCED: this life was declared dead. *ret_leads: it is the one
+ * that fires schedules; taken when nobody alive has it and this node is not draining, given up when it drains. */
+int store_cluster_renew(struct store_cluster *cluster, const struct store_cluster_beat *beat, bool *ret_leads,
+                        struct error *err);
+/* Declares dead whose lease has run out. */
+int store_cluster_sweep(struct store_cluster *cluster, uint32_t *ret_dead, struct error *err);
+/* Takes over up to max runs of the dead; they then wait for store_cluster_load. */
+int store_cluster_take(struct store_cluster *cluster, uint32_t max, uint32_t *ret_taken, struct error *err);
+/* Gives each run that became this node's since it opened the store, once. */
+int store_cluster_load(struct store_cluster *cluster, store_active_fn *fn, void *context, struct error *err);
+/* Runs of this node that somebody asked another node to cancel; each is given until its cancel is recorded. */
+int store_cluster_asked(struct store_cluster *cluster, struct arena *arena, struct store_ids *ret_runs,
+                        struct error *err);
+/* A number that changes when a DAG or its schedule does. */
+int store_cluster_catalog(struct store_cluster *cluster, uint64_t *ret_mark, struct error *err);
+/* Waits until another node sent a word, `fd` is readable or the time is over. */
+void store_cluster_wait(struct store_cluster *cluster, int fd, int64_t wait_ms);
+
+/* Any thread: nodes that are alive, the oldest life first. */
+int store_cluster_list(struct store *store, struct arena *arena, struct store_cluster_nodes *ret_nodes,
+                       struct error *err);
+/* Any thread: durable once it returned; the owner, whoever it is then, cancels the run. ERROR_RUN_NOT_FOUND when it is
+ * not active. */
+int store_cluster_ask_cancel(struct store *store, struct uuid run_id, int64_t now_ms, struct error *err);
+/* Any thread: whether the store is one that nodes share. */
+bool store_is_shared(const struct store *store);
+
+#endif

@@ -1,0 +1,155 @@
+"""Nodes on one PostgreSQL: what one has begun goes on when it is killed, stopped or cut off."""
+import contextlib
+import signal
+
+import pytest
+from postgres import Postgres
+from support import eventually, wait_pid_gone
+
+LEASE_S = 3
+
+# A task that leaves word of each attempt, says when the process of an earlier one is still there, and waits for the test.
+TASK = """
+name: guarded
+tasks:
+  - id: first
+    type: shell
+    command: |
+      for other in {folder}/pid.*; do
+        [ -e "$other" ] && kill -0 "$(cat "$other")" && echo two > {folder}/violation
+      done
+      echo $$ > {folder}/pid.$PAWL_ATTEMPT
+      echo "start $PAWL_ATTEMPT" >> {folder}/ledger
+      while ! [ -e {folder}/go ]; do sleep 0.1; done
+      echo "end $PAWL_ATTEMPT" >> {folder}/ledger
+  - id: second
+    type: shell
+    command: echo second >> {folder}/ledger
+    dependencies: [first]
+"""
+
+
+@pytest.fixture(scope="module")
+def postgres():
+    server = Postgres()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def cluster(postgres, make_daemon):
+    """cluster(2): so many nodes on a new database, started."""
+    def make(count):
+        url = postgres.database()
+        return [make_daemon("--store", url, "--lease", f"{LEASE_S}s", "--workers", "1").start() for _ in range(count)]
+    return make
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path
+
+
+def lines(folder):
+    ledger = folder / "ledger"
+    return ledger.read_text().split("\n")[:-1] if ledger.exists() else []
+
+
+def begin(node, folder):
+    run = node.start_run("guarded", TASK.format(folder=folder))
+    eventually(lambda: lines(folder) == ["start 1"], "the first attempt")
+    return run
+
+
+def ended(node, run):
+    """Through a node that need not own it: the run's status once it has ended."""
+    def look():
+        status = node.run(run)
+        return status if status["state"] in ("succeeded", "failed", "canceled") else None
+    return eventually(look, f"the end of run {run}")
+
+
+def nodes(node):
+    return node.get("/api/v1/cluster").json["nodes"]
+
+
+def is_ready(node):
+    """A node that begins a new life does not listen for a moment."""
+    with contextlib.suppress(OSError):
+        return node.send("GET", "/ready").status == 200
+    return False
+
+
+def check_taken_over(node, run, folder):
+    eventually(lambda: "start 2" in lines(folder), "the second attempt")
+    (folder / "go").touch()
+    status = ended(node, run)
+    assert status["state"] == "succeeded", status
+    assert lines(folder) == ["start 1", "start 2", "end 2", "second"]
+    assert not (folder / "violation").exists()
+
+
+def test_a_killed_node_is_taken_over(cluster, folder):
+    one, two = cluster(2)
+    run = begin(one, folder)
+    one.kill()
+    check_taken_over(two, run, folder)
+    assert not two.get(f"/api/v1/runs/{run}").json["error"]
+
+
+def test_a_node_restarted_in_time_keeps_its_tasks(cluster, folder):
+    one, two = cluster(2)
+    run = begin(one, folder)
+    one.kill()
+    one.start()
+    (folder / "go").touch()
+    assert ended(two, run)["state"] == "succeeded"
+    assert lines(folder) == ["start 1", "end 1", "second"]
+
+
+def test_a_paused_node_learns_that_it_is_dead(cluster, folder):
+    one, two = cluster(2)
+    run = begin(one, folder)
+    one.signal(signal.SIGSTOP)
+    check_taken_over(two, run, folder)
+    one.signal(signal.SIGCONT)
+    eventually(lambda: len(nodes(two)) == 2, "the node's new life")
+    eventually(lambda: is_ready(one), "the node to serve again")
+    assert one.execute("again", "name: again\ntasks: [{id: a, type: shell, command: 'true'}]")["state"] == "succeeded"
+    assert lines(folder) == ["start 1", "start 2", "end 2", "second"]
+
+
+def test_any_node_answers(cluster, folder):
+    one, two = cluster(2)
+    run = begin(one, folder)
+    assert two.run(run)["state"] == "running"
+    assert [task["state"] for task in two.run(run)["tasks"]] == ["running", "pending"]
+    assert two.post(f"/api/v1/runs/{run}/cancel").status == 202
+    assert ended(one, run)["state"] == "canceled"
+    assert two.post(f"/api/v1/runs/{run}/cancel").code == "RUN_FINISHED"
+    answer = two.get("/api/v1/cluster").json
+    assert len(answer["nodes"]) == 2 and answer["leaderId"] in [node["id"] for node in answer["nodes"]]
+    assert {worker["node"] for worker in two.workers()} == {node["id"] for node in answer["nodes"]}
+
+
+def test_the_database_restarts(postgres, cluster, folder):
+    one, two = cluster(2)
+    run = begin(one, folder)
+    for how in (signal.SIGINT, signal.SIGQUIT):
+        postgres.stop(how)
+        answer = one.get("/api/v1/runs", status=503)
+        assert answer.code == "STORE_AWAY" and "retry-after" in answer.headers
+        postgres.start()
+    (folder / "go").touch()
+    assert ended(two, run)["state"] == "succeeded"
+    assert lines(folder) == ["start 1", "end 1", "second"]
+
+
+def test_the_database_is_away_for_longer_than_a_lease(postgres, cluster, folder):
+    (one,) = cluster(1)
+    run = begin(one, folder)
+    pid = int((folder / "pid.1").read_text())
+    postgres.stop()
+    wait_pid_gone(pid)
+    postgres.start()
+    check_taken_over(one, run, folder)
