@@ -77,7 +77,8 @@ struct worker_attempt {
     struct worker_plan plan;
     char *code_path;                  /* a file that is removed at the end; NULL: none */
     int32_t pid;                      /* 0: none, or reaped */
-    struct worker_watch pipe;
+    struct worker_watch pipe;         /* its output; fd -1: none, or its end was seen */
+    bool young;                       /* its output is not watched yet: most tasks are over before it has to be */
     struct worker_watch gate;         /* in PHASE_STARTING: see warm.h */
     struct worker_watch leaf;         /* watched in PHASE_LEAVING while the leaf is not empty */
     int64_t linger_until_ms;          /* boot: from then on what was left behind is killed */
@@ -98,7 +99,8 @@ struct worker_link {
     int64_t patient_since_ms;         /* boot: out holds bytes in no hurry since then; 0: not so */
 };
 
-enum { WORKER_PATIENCE_MS = 2 };
+/* What is not worth a wakeup or a system call when the task is over at once can wait so long. */
+enum { WORKER_PATIENCE_MS = 5 };
 
 struct worker {
     const struct worker_options *options;
@@ -123,6 +125,8 @@ struct worker {
     struct worker_slot *slots;
     uint32_t *free_slots;             /* a stack of indexes */
     uint32_t free_count;
+    uint32_t young_count;             /* attempts that are young */
+    int64_t young_due_ms;             /* boot: not after the first of them has to be watched */
     struct worker_attempt *oldest;
     struct worker_attempt *newest;
     struct worker_attempt *gone;      /* freed at the end of the turn, linked by newer */
@@ -130,6 +134,7 @@ struct worker {
     struct worker_record *record;
     struct worker_http *http;         /* NULL until the first request */
     struct worker_warm *warm;         /* NULL until the first task that wants it */
+    struct worker_place place;        /* the workdir of the last command */
     char read_buffer[WORKER_READ_BYTES];
 };
 
@@ -184,6 +189,7 @@ void worker_process_stop(struct worker *worker, struct worker_attempt *attempt, 
 void worker_process_deadline(struct worker *worker, struct worker_attempt *attempt);
 void worker_process_reap(struct worker *worker);       /* all children that have ended, ours and strangers */
 void worker_process_look(struct worker *worker);       /* at attempts in PHASE_LEAVING, after strangers ended */
+void worker_process_watch_young(struct worker *worker); /* those that are not young any more */
 
 /* http.c */
 void worker_http_start(struct worker *worker, struct worker_attempt *attempt);

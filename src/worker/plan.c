@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "base/str.h"
 #include "worker/protocol.h"
 
@@ -184,23 +185,54 @@ static char **list_pointers(struct arena *arena, const struct job_list *list, si
     return items;
 }
 
+void worker_place_fini(struct worker_place *place)
+{
+    mem_free(place->workdir);
+    mem_free(place->physical);
+    *place = (struct worker_place){0};
+}
+
+static bool is_at(const struct stat *status, const struct worker_place *place)
+{
+    return status->st_dev == place->device && status->st_ino == place->inode;
+}
+
+/* The path without links of `workdir`, which has this status. What is remembered counts as long as both names lead to
+ * the same folder. NULL when there is none. */
+static const char *physical_path(struct worker_place *place, const char *workdir, const struct stat *status)
+{
+    char physical[PATH_MAX];
+    struct stat named;
+    if (place->workdir && strcmp(place->workdir, workdir) == 0 && is_at(status, place)
+        && (strcmp(place->physical, workdir) == 0 || (stat(place->physical, &named) == 0 && is_at(&named, place))))
+        return place->physical;
+    worker_place_fini(place);
+    if (!realpath(workdir, physical))
+        return NULL;
+    *place = (struct worker_place){mem_strdup(workdir), mem_strdup(physical), status->st_dev, status->st_ino};
+    return place->physical;
+}
+
 /* As a shell does at its start: PWD is kept where it names the workdir, else it becomes its physical path. There is
  * room for one more variable. */
-static void correct_pwd(struct arena *arena, const struct job *job, char **envp)
+static void correct_pwd(struct arena *arena, const struct job *job, struct worker_place *place, char **envp)
 {
     struct stat named;
     struct stat real;
-    char physical[PATH_MAX];
     while (*envp && strncmp(*envp, "PWD=", 4) != 0)
         envp++;
-    if (*envp && (*envp)[4] == '/' && stat(*envp + 4, &named) == 0 && stat(job->workdir, &real) == 0
-        && named.st_dev == real.st_dev && named.st_ino == real.st_ino)
+    if (stat(job->workdir, &real) != 0)
         return;
-    if (realpath(job->workdir, physical))
+    if (*envp && (*envp)[4] == '/' && stat(*envp + 4, &named) == 0 && named.st_dev == real.st_dev
+        && named.st_ino == real.st_ino)
+        return;
+    const char *physical = physical_path(place, job->workdir, &real);
+    if (physical)
         *envp = arena_printf(arena, "PWD=%s", physical);
 }
 
-static bool plan_direct(struct arena *arena, const struct job *job, struct worker_plan *plan)
+static bool plan_direct(struct arena *arena, const struct job *job, struct worker_place *place,
+                        struct worker_plan *plan)
 {
     size_t count;
     char **words = split_plain(arena, job->command, &count);
@@ -218,7 +250,7 @@ static bool plan_direct(struct arena *arena, const struct job *job, struct worke
         .envp = list_pointers(arena, &job->env, 1, NULL),
         .direct = true,
     };
-    correct_pwd(arena, job, plan->envp);
+    correct_pwd(arena, job, place, plan->envp);
     return true;
 }
 
@@ -261,12 +293,12 @@ static char **code_arguments(struct arena *arena, const struct job *job, const c
     return argv;
 }
 
-int worker_plan_make(struct arena *arena, const struct job *job, const char *code_path, struct worker_plan *ret_plan,
-                     struct error *err)
+int worker_plan_make(struct arena *arena, const struct job *job, const char *code_path, struct worker_place *place,
+                     struct worker_plan *ret_plan, struct error *err)
 {
     struct worker_plan plan = {0};
     if (job->kind == JOB_COMMAND) {
-        if (!plan_direct(arena, job, &plan))
+        if (!plan_direct(arena, job, place, &plan))
             worker_plan_shell(arena, job, &plan);
         *ret_plan = plan;
         return 0;

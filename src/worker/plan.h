@@ -18,13 +18,22 @@ struct worker_plan {
     bool direct;           /* a command without its shell: when it cannot be executed, use worker_plan_shell */
 };
 
+/* Where a workdir really is, remembered from one plan to the next. Zero-initialised is valid. */
+struct worker_place {
+    char *workdir;         /* as the job says it; NULL: nothing is remembered */
+    char *physical;
+    uint64_t device, inode;
+};
+
+void worker_place_fini(struct worker_place *place);
+
 /* Python code of that length is not passed as an argument: it has to be in a file. */
 bool worker_plan_needs_file(const struct job *job);
 
 /* code_path: that file, or NULL. Everything is in the arena or borrowed from the job. ERROR_NOT_FOUND with a sentence
  * when there is no such program. */
-int worker_plan_make(struct arena *arena, const struct job *job, const char *code_path, struct worker_plan *ret_plan,
-                     struct error *err);
+int worker_plan_make(struct arena *arena, const struct job *job, const char *code_path, struct worker_place *place,
+                     struct worker_plan *ret_plan, struct error *err);
 
 /* The same command by `sh -c`. */
 void worker_plan_shell(struct arena *arena, const struct job *job, struct worker_plan *ret_plan);

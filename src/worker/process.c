@@ -8,7 +8,8 @@
  *     finish
  *
  * SIGCHLD, the leaf's and the pipe's events lead on; deadlines are only for those that do not come. Strangers are
- * processes that lost their parent and came to us, since we are a subreaper: reaped by pid, never by accident. */
+ * processes that lost their parent and came to us, since we are a subreaper. Whoever is reaped is named by the kernel;
+ * it is ours when a slot has its pid, which cannot be given out again before. */
 #include "worker/model.h"
 
 #include <errno.h>
@@ -20,6 +21,7 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -53,9 +55,65 @@ static bool has_leaf(const struct worker *worker)
     return worker->cgroup.path;
 }
 
+/* ---- its output ---- */
+
+static void on_output(struct worker *worker, struct worker_watch *watch, uint32_t events);
+static void look(struct worker *worker, struct worker_attempt *attempt);
+
+static void watch_output(struct worker *worker, struct worker_attempt *attempt)
+{
+    if (!attempt->young)
+        return;
+    attempt->young = false;
+    worker->young_count--;
+    attempt->pipe.on_ready = on_output;
+    (void)worker_watch_add(worker, &attempt->pipe, attempt->pipe.fd, EPOLLIN);
+}
+
+void worker_process_watch_young(struct worker *worker)
+{
+    if (worker->young_count == 0)
+        return;
+    int64_t now_ms = clock_boot_ms();
+    if (now_ms < worker->young_due_ms)
+        return;
+    worker->young_due_ms = now_ms + WORKER_PATIENCE_MS;
+    for (uint32_t i = 0; i < worker->options->slots; i++) {
+        struct worker_attempt *attempt = worker->slots[i].attempt;
+        if (!attempt || !attempt->young)
+            continue;
+        int64_t due_ms = attempt->started_boot_ms + WORKER_PATIENCE_MS;
+        if (due_ms <= now_ms)
+            watch_output(worker, attempt);
+        else if (due_ms < worker->young_due_ms)
+            worker->young_due_ms = due_ms;
+    }
+}
+
+static void close_output(struct worker *worker, struct worker_attempt *attempt)
+{
+    if (!attempt->young) {
+        worker_watch_close(worker, &attempt->pipe);
+        return;
+    }
+    attempt->young = false;
+    worker->young_count--;
+    (void)close(attempt->pipe.fd);
+    attempt->pipe.fd = -1;
+}
+
+static void take_output(struct worker *worker, struct worker_attempt *attempt, int fd)
+{
+    attempt->pipe.fd = fd;
+    attempt->young = true;
+    int64_t due_ms = attempt->started_boot_ms + WORKER_PATIENCE_MS;
+    if (worker->young_count++ == 0 || due_ms < worker->young_due_ms)
+        worker->young_due_ms = due_ms;
+}
+
 static void finish(struct worker *worker, struct worker_attempt *attempt)
 {
-    worker_watch_close(worker, &attempt->pipe);
+    close_output(worker, attempt);
     worker_watch_remove(worker, &attempt->leaf);
     *record_slot(worker, attempt) = (struct worker_record_slot){0};
     worker_attempt_finish(worker, attempt);
@@ -79,13 +137,11 @@ static void drain_pipe(struct worker *worker, struct worker_attempt *attempt)
     for (int i = 0; i < DRAIN_READS && attempt->pipe.fd >= 0; i++) {
         errno = 0;
         if (!read_pipe(worker, attempt))
-            worker_watch_close(worker, &attempt->pipe);
+            close_output(worker, attempt);
         else if (errno == EAGAIN)
             break;
     }
 }
-
-static void look(struct worker *worker, struct worker_attempt *attempt);
 
 static void on_output(struct worker *worker, struct worker_watch *watch, uint32_t events)
 {
@@ -223,8 +279,7 @@ static bool launch(struct worker *worker, struct worker_attempt *attempt)
     }
     attempt->pid = pid;
     record_slot(worker, attempt)->mark.leader = pid;
-    attempt->pipe.on_ready = on_output;
-    (void)worker_watch_add(worker, &attempt->pipe, ends[0], EPOLLIN);
+    take_output(worker, attempt, ends[0]);
     return true;
 }
 
@@ -234,7 +289,8 @@ static bool prepare(struct worker *worker, struct worker_attempt *attempt)
     struct worker_leaf *leaf = &attempt->slot->leaf;
     if (worker_plan_needs_file(&attempt->job) && !write_code(worker, attempt))
         return false;
-    if (worker_plan_make(&attempt->arena, &attempt->job, attempt->code_path, &attempt->plan, &err) != 0) {
+    if (worker_plan_make(&attempt->arena, &attempt->job, attempt->code_path, &worker->place, &attempt->plan,
+                         &err) != 0) {
         worker_attempt_fail(attempt, FAILURE_EXEC, "%s", err.text);
         return false;
     }
@@ -378,6 +434,7 @@ static void look(struct worker *worker, struct worker_attempt *attempt)
         if (!attempt->drain_until_ms)
             attempt->drain_until_ms = now_ms + DRAIN_MS;
         if (now_ms < attempt->drain_until_ms) {
+            watch_output(worker, attempt);
             set_deadline(worker, attempt, attempt->drain_until_ms);
             return;
         }
@@ -394,29 +451,29 @@ void worker_process_look(struct worker *worker)
     }
 }
 
-static void note_exit(struct worker_attempt *attempt, int status, const struct rusage *usage)
+static void note_exit(struct worker_attempt *attempt, const siginfo_t *end, const struct rusage *usage)
 {
     struct job_result *result = &attempt->result;
     bool short_of_memory = worker_leaf_oom_kills(&attempt->slot->leaf) > attempt->oom_kills;
     result->cpu_us = (int64_t)(usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) * 1000000
                    + usage->ru_utime.tv_usec + usage->ru_stime.tv_usec;
     result->max_rss_bytes = usage->ru_maxrss * 1024;
-    if (WIFSIGNALED(status)) {
-        int number = WTERMSIG(status);
+    if (end->si_code == CLD_KILLED || end->si_code == CLD_DUMPED) {
+        int number = end->si_status;
         const char *name = sigabbrev_np(number);
         result->signal = number;
         if (short_of_memory && number == SIGKILL)
             worker_attempt_fail(attempt, FAILURE_OOM, "killed by the kernel: out of memory");
         else
             worker_attempt_fail(attempt, FAILURE_SIGNAL, "killed by signal %d (%s)", number, name ? name : "RT");
-    } else if (WIFEXITED(status)) {
-        result->exit_code = WEXITSTATUS(status);
+    } else if (end->si_code == CLD_EXITED) {
+        result->exit_code = end->si_status;
         if (result->exit_code && short_of_memory)
             worker_attempt_fail(attempt, FAILURE_OOM, "exit status %d: out of memory", result->exit_code);
         else if (result->exit_code)
             worker_attempt_fail(attempt, FAILURE_EXIT, "exit status %d", result->exit_code);
     } else {
-        worker_attempt_fail(attempt, FAILURE_INTERNAL, "ended with the unknown status %d", status);
+        worker_attempt_fail(attempt, FAILURE_INTERNAL, "ended with the unknown code %d", end->si_code);
     }
 }
 
@@ -425,7 +482,7 @@ static void on_not_started(struct worker *worker, struct worker_attempt *attempt
 {
     enum worker_spawn_step step = attempt->slot->area.failure.step;
     int error = attempt->slot->area.failure.error;
-    worker_watch_close(worker, &attempt->pipe);
+    close_output(worker, attempt);
     if (attempt->plan.direct && step == SPAWN_STEP_EXEC && attempt->end == END_BY_ITSELF) {
         worker_plan_shell(&attempt->arena, &attempt->job, &attempt->plan);
         if (launch(worker, attempt))
@@ -436,14 +493,15 @@ static void on_not_started(struct worker *worker, struct worker_attempt *attempt
     finish(worker, attempt);
 }
 
-static void on_exit_of(struct worker *worker, struct worker_attempt *attempt, int status, const struct rusage *usage)
+static void on_exit_of(struct worker *worker, struct worker_attempt *attempt, const siginfo_t *end,
+                       const struct rusage *usage)
 {
     attempt->pid = 0;
     if (attempt->slot->area.failure.step != SPAWN_STEP_NONE) {
         on_not_started(worker, attempt);
         return;
     }
-    note_exit(attempt, status, usage);
+    note_exit(attempt, end, usage);
     attempt->phase = PHASE_LEAVING;
     attempt->linger_until_ms =
         attempt->end == END_BY_ITSELF ? clock_boot_ms() + LINGER_MS : attempt->deadline_ms;
@@ -464,15 +522,13 @@ void worker_process_reap(struct worker *worker)
     bool strangers = false;
     for (;;) {
         siginfo_t info = {0};
-        int status;
         struct rusage usage;
-        if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) != 0 || info.si_pid == 0)
+        /* The kernel's waitid tells the usage, too; the C library's does not. */
+        if (syscall(SYS_waitid, P_ALL, 0, &info, WEXITED | WNOHANG | __WALL, &usage) != 0 || info.si_pid == 0)
             break;
         struct worker_attempt *attempt = attempt_of(worker, info.si_pid);
-        if (wait4(info.si_pid, &status, WNOHANG | __WALL, &usage) != info.si_pid)
-            break;
         if (attempt)
-            on_exit_of(worker, attempt, status, &usage);
+            on_exit_of(worker, attempt, &info, &usage);
         else if (!worker_warm_reaped(worker, info.si_pid))
             strangers = true;
     }

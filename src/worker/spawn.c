@@ -141,10 +141,11 @@ int32_t worker_spawn(struct worker_spawn_area *area, const struct worker_spawn_r
                      struct worker_spawn_failure *ret_failure)
 {
     assert(!request->program || request->out_fd > STDERR_FILENO);
-    if (!area->stack)
+    if (!area->stack) {
         area->stack = mem_alloc(STACK_BYTES);
+        area->parent = getpid();
+    }
     area->request = *request;
-    area->parent = getpid();
     area->failure.step = SPAWN_STEP_NONE;
     area->failure.error = 0;
     struct clone_request clone = {

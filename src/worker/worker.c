@@ -257,6 +257,7 @@ static void clean_up(struct worker *worker)
     }
     worker_cgroup_close(&worker->cgroup);
     worker_record_close(worker->record);
+    worker_place_fini(&worker->place);
     buf_fini(&worker->link.in);
     buf_fini(&worker->link.out);
     worker_watch_close(worker, &worker->signals);
@@ -318,11 +319,22 @@ static void check_deadlines(struct worker *worker)
     worker_warm_deadlines(worker, now_ms);
 }
 
+/* How long what can wait may still wait; -1: nothing does. */
+static int patience_ms(const struct worker *worker)
+{
+    int wait_ms = worker->link.patient_since_ms ? WORKER_PATIENCE_MS : -1;
+    if (worker->young_count == 0)
+        return wait_ms;
+    int64_t young_ms = worker->young_due_ms - clock_boot_ms();
+    if (young_ms <= 0)
+        return 0;
+    return wait_ms < 0 || young_ms < wait_ms ? (int)young_ms : wait_ms;
+}
+
 static void turn(struct worker *worker)
 {
     struct epoll_event events[EVENTS_MAX];
-    int patience_ms = worker->link.patient_since_ms ? WORKER_PATIENCE_MS : -1;
-    int count = epoll_wait(worker->epoll_fd, events, EVENTS_MAX, patience_ms);
+    int count = epoll_wait(worker->epoll_fd, events, EVENTS_MAX, patience_ms(worker));
     for (int i = 0; i < count; i++) {
         struct worker_watch *watch = events[i].data.ptr;
         if (watch->fd >= 0)
@@ -332,6 +344,7 @@ static void turn(struct worker *worker)
         worker->children_ended = false;
         worker_process_reap(worker);
     }
+    worker_process_watch_young(worker);
     check_deadlines(worker);
     worker_http_end_turn(worker);
     worker_link_flush(worker);

@@ -27,13 +27,15 @@ static const char usual_env[] = "PATH=/nowhere:/usr/bin:/bin\0HOME=/";
 
 static bool is_direct(const struct job *job, struct arena *arena, struct worker_plan *plan)
 {
-    assert_int_equal(worker_plan_make(arena, job, NULL, plan, NULL), 0);
+    struct worker_place place = {0};
+    assert_int_equal(worker_plan_make(arena, job, NULL, &place, plan, NULL), 0);
     if (!plan->direct) {
         assert_string_equal(plan->program, "/bin/sh");
         assert_string_equal(plan->argv[0], "sh");
         assert_string_equal(plan->argv[1], "-c");
         assert_string_equal(plan->argv[3], job->command);
     }
+    worker_place_fini(&place);
     return plan->direct;
 }
 
