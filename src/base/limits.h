@@ -70,7 +70,7 @@ enum {
     LIMIT_CONNECTIONS_MAX = 12000,
     LIMIT_EVENT_BACKLOG_MAX = 10000,                 /* events a reconnecting reader can be given */
 
-    LIMIT_HOLD_MS = 2,                               /* how long a batch nobody waits for is held */
+    LIMIT_HOLD_MS = 5,                               /* how long a batch nobody waits for is held */
     LIMIT_LEASE_MS = 15000,                          /* of a node of a cluster, by the database's clock */
     LIMIT_IDEMPOTENCY_MS = 24 * 3600 * 1000,
     LIMIT_GRACE_MS = 10000,                          /* between TERM and KILL */

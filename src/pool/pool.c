@@ -252,7 +252,7 @@ static void finish_turn(struct pool *pool, int64_t now_ms)
     if (pool->adopted)
         refill(pool, now_ms);
     check_times(pool, now_ms);
-    pool_flush(pool);
+    pool_flush_urgent(pool);
 }
 
 /* ---- the life of it ---- */
@@ -301,13 +301,29 @@ void pool_turn(struct pool *pool)
     finish_turn(pool, now_ms);
 }
 
+static void flush(struct pool *pool, bool urgent_only)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < pool->dirty_count; i++) {
+        struct pool_link *link = pool->dirty[i];
+        if (urgent_only && !link->urgent) {
+            pool->dirty[kept++] = link;
+            continue;
+        }
+        link->dirty = false;
+        pool_link_write(link);
+    }
+    pool->dirty_count = kept;
+}
+
 void pool_flush(struct pool *pool)
 {
-    for (size_t i = 0; i < pool->dirty_count; i++) {
-        pool->dirty[i]->dirty = false;
-        pool_link_write(pool->dirty[i]);
-    }
-    pool->dirty_count = 0;
+    flush(pool, false);
+}
+
+void pool_flush_urgent(struct pool *pool)
+{
+    flush(pool, true);
 }
 
 /* ---- sending ---- */
@@ -327,7 +343,7 @@ int pool_send_start(struct pool *pool, struct uuid worker_id, const struct job *
         return error_set(err, ERROR_IO, "the worker is of an earlier version, which cannot keep this task's rules");
     int code = worker_message_write_start(&link->out, job, err);
     if (!code)
-        pool_link_mark_dirty(link);
+        pool_link_mark_dirty(link, true);
     return code;
 }
 
@@ -337,7 +353,7 @@ static int send_message(struct pool *pool, struct uuid worker_id, const struct m
     if (!link)
         return ERROR_WORKER_NOT_FOUND;
     worker_message_write(&link->out, message);
-    pool_link_mark_dirty(link);
+    pool_link_mark_dirty(link, message->type != MESSAGE_ACK);
     return 0;
 }
 

@@ -80,8 +80,11 @@ void pool_free(struct pool *pool);   /* NULL is allowed; workers stay as they ar
 int pool_start(struct pool *pool, struct error *err);
 
 int pool_fd(const struct pool *pool); /* readable when pool_turn has something to do; an epoll descriptor */
-void pool_turn(struct pool *pool);    /* does it, without waiting; flushes */
+void pool_turn(struct pool *pool);    /* does it, without waiting; flushes what is urgent */
 void pool_flush(struct pool *pool);   /* writes what the sends below have buffered */
+/* The same, but acknowledgements alone stay: they go with the next start, or with pool_flush, so that they wake nobody
+ * up. The caller sees to it that they do not wait for long; a worker keeps what is not acknowledged. */
+void pool_flush_urgent(struct pool *pool);
 
 /* Sends to a worker that is up. ERROR_WORKER_NOT_FOUND when it is not (its on_worker_gone came or comes);
  * ERROR_TOO_BIG when the job fits no message: then nothing was sent. */

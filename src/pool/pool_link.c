@@ -82,6 +82,7 @@ void pool_link_write(struct pool_link *link)
     }
     if (link->fd < 0)
         return;
+    link->urgent = false;
     watch_out(link, false);
     if (link->out.cap > OUT_KEEP_BYTES)
         buf_fini(&link->out);
@@ -89,9 +90,10 @@ void pool_link_write(struct pool_link *link)
     link->out_sent = 0;
 }
 
-void pool_link_mark_dirty(struct pool_link *link)
+void pool_link_mark_dirty(struct pool_link *link, bool urgent)
 {
     struct pool *pool = link->pool;
+    link->urgent = link->urgent || urgent || link->out.len > POOL_ACKS_BYTES;
     if (link->dirty)
         return;
     link->dirty = true;
@@ -105,7 +107,7 @@ void pool_link_send_plain(struct pool_link *link, enum message_type type)
         return;
     const struct message message = {.type = type};
     worker_message_write(&link->out, &message);
-    pool_link_mark_dirty(link);
+    pool_link_mark_dirty(link, true);
 }
 
 void pool_link_send_lease(struct pool_link *link)
@@ -114,7 +116,7 @@ void pool_link_send_lease(struct pool_link *link)
     if (link->fd < 0 || !message.lease_ms)
         return;
     worker_message_write(&link->out, &message);
-    pool_link_mark_dirty(link);
+    pool_link_mark_dirty(link, true);
 }
 
 /* ---- messages ---- */

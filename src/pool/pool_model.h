@@ -30,6 +30,7 @@ enum {
     POOL_BACKOFF_MAX_MS = 30000,
     POOL_HELD_MAX = 65536,       /* attempts that one worker may hold */
     POOL_REASON_BYTES = 300,
+    POOL_ACKS_BYTES = 8192,      /* more than that of acknowledgements is urgent, too */
 };
 
 enum pool_phase { POOL_MEETING, POOL_UP, POOL_LEAVING, POOL_BURYING, POOL_GONE };
@@ -55,6 +56,7 @@ struct pool_link {
     bool said_hello;
     bool was_up;                 /* on_worker_up was called */
     bool dirty;                  /* in pool->dirty */
+    bool urgent;                 /* out holds more than acknowledgements, or many of those */
     bool watches_out;
     bool ended_well;             /* exit status 0 */
 
@@ -122,7 +124,7 @@ void pool_link_close(struct pool_link *link);
 /* What one recv gives. False when there was nothing, or the link has ended. */
 bool pool_link_read(struct pool_link *link, int64_t now_ms);
 void pool_link_write(struct pool_link *link);
-void pool_link_mark_dirty(struct pool_link *link);
+void pool_link_mark_dirty(struct pool_link *link, bool urgent);
 void pool_link_send_lease(struct pool_link *link); /* nothing when there is none */
 void pool_link_send_plain(struct pool_link *link, enum message_type type);
 

@@ -20,8 +20,9 @@
 enum {
     ENDING_MS = 5000,
     UNDURABLE_MS = 3000,    /* beyond a deadline: how long the store may still try */
-    CLAIM_AHEAD = 16,
+    CLAIM_AHEAD = 32,       /* what may be started while a batch is held */
     EVENTS_PER_TURN = 16,
+    COMMITS_PER_TURN = 4,
     VIEW_MS = 20            /* what other threads see of the workers is at most so old (G15 allows 100) */
 };
 
@@ -155,10 +156,14 @@ static void submit(struct core *core)
             return;
     }
     core->hold_until_ms = 0;
+    bool urgent = engine_batch_is_urgent(core->engine);
     struct batch *batch = engine_take_batch(core->engine);
     core->in_flight++;
     core->submitted = batch->number;
-    store_thread_submit(core->writer, batch);
+    if (!urgent || core->in_flight > 1)
+        store_thread_submit(core->writer, batch);
+    else if (store_thread_commit(core->writer, batch))
+        turn_store(core);
 }
 
 static void watch_room(struct core *core)
@@ -185,6 +190,8 @@ static void publish(struct core *core, int64_t began_us)
     int64_t took_us = clock_boot_us() - began_us;
     atomic_store_explicit(&core->busy_since_ms, 0, memory_order_relaxed);
     core->views_are_old = core->now.boot_ms - core->viewed_ms < VIEW_MS && core->phase == CORE_SERVING;
+    if (!core->views_are_old)
+        pool_flush(core->pool);
     size_t workers = core->views_are_old ? 0 : view_workers(core, counts.workers);
     (void)pthread_mutex_lock(&core->lock);
     if (!core->views_are_old) {
@@ -315,7 +322,7 @@ static int earliest(int64_t now_ms, int64_t timeout_ms, int64_t due_ms)
 static int timeout_of(const struct core *core)
 {
     int64_t now_ms = clock_boot_ms();
-    int timeout = -1;
+    int timeout = core->goes_on ? 0 : -1;
     int64_t due = engine_next_due(core->engine);
     if (due >= 0)
         timeout = earliest(now_ms, timeout, due);
@@ -346,10 +353,16 @@ static void turn(struct core *core)
     }
     engine_tick(core->engine, core->now);
     watch_room(core);
-    if (core->phase == CORE_SERVING)
-        engine_dispatch(core->engine, core->now);
-    core_do_effects(core);
-    submit(core);
+    /* What is durable when submit returns may start something, or answer somebody, in this turn. */
+    uint64_t durable = core->durable - 1;
+    for (int i = 0; i < COMMITS_PER_TURN && core->durable != durable; i++) {
+        durable = core->durable;
+        if (core->phase == CORE_SERVING)
+            engine_dispatch(core->engine, core->now);
+        core_do_effects(core);
+        submit(core);
+    }
+    core->goes_on = core->durable != durable;
     core_forget_workers(core);
     advance_stop(core);
     publish(core, began_us);

@@ -83,7 +83,7 @@ void core_do_effects(struct core *core)
         }
         mem_free(mine);
     }
-    pool_flush(core->pool);
+    pool_flush_urgent(core->pool);
 }
 
 static struct engine_attempt attempt_of_result(const struct job_result *result)

@@ -130,6 +130,7 @@ void harness_until(struct harness *h, harness_condition *condition, size_t count
             fail_msg("nothing happens: %zu up, %zu gone (%s), %zu started, %zu results", h->up_count, h->gone_count,
                      h->gone_count ? h->gone[h->gone_count - 1].reason : "", h->started, h->results);
         pool_turn(h->pool);
+        pool_flush(h->pool);
     }
 }
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,6 +66,34 @@ static void test_work(void **state)
     assert_int_equal(h.gone_count, 2);
     assert_string_equal(h.gone[0].reason, "it exited with status 0");
     assert_reaped(h.up[0].pid);
+}
+
+/* Acknowledgements wake nobody up: they go with the next start, or when all is flushed. The fake worker quits once it
+ * holds nothing, so its end tells when it heard. */
+static void test_acknowledgements_wait(void **state)
+{
+    (void)state;
+    struct harness h;
+    harness_setup(&h);
+    assert_int_equal(harness_open(&h, &two), 0);
+    harness_until(&h, harness_is_up, 2);
+    for (size_t i = 0; i < 2; i++) {
+        harness_send(&h, h.up[i].id, 7 + i, "end");
+        assert_int_equal(pool_quit_worker(h.pool, h.up[i].id), 0);
+    }
+    pool_flush(h.pool);
+    while (h.results < 2) {
+        struct pollfd ready = {.fd = pool_fd(h.pool), .events = POLLIN};
+        assert_int_equal(poll(&ready, 1, 60000), 1);
+        pool_turn(h.pool);
+    }
+    pool_flush_urgent(h.pool);
+    assert_int_equal(h.gone_count, 0);
+    assert_int_equal(h.pool->dirty_count, 2);
+    pool_flush(h.pool);
+    assert_int_equal(h.pool->dirty_count, 0);
+    harness_until(&h, harness_is_gone, 2);
+    harness_teardown(&h);
 }
 
 /* What fits no message is not sent, and what was sent before and after it is. */
@@ -580,6 +609,7 @@ int main(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "worker") == 0)
         return fake_worker(argc, argv);
     const struct CMUnitTest tests[] = {
+        TEST(test_acknowledgements_wait),
         TEST(test_work),           TEST(test_too_big),        TEST(test_adoption),       TEST(test_found_dead),
         TEST(test_death),          TEST(test_last_words),     TEST(test_backoff),        TEST(test_dies_at_once),
         TEST(test_cannot_start),   TEST(test_bad_peers),      TEST(test_former_silent),  TEST(test_former_version),
