@@ -70,7 +70,7 @@ static void start(struct engine *engine, struct engine_run *run, struct try *try
     worker->running++;
     engine->running_attempts++;
     if (batch == engine->open->number)
-        engine->urgent = true; /* a slot waits for it */
+        engine->slots_waiting++;
     struct effect effect = {
         .kind = EFFECT_START,
         .task = try->task,

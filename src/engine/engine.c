@@ -96,7 +96,12 @@ bool engine_batch_is_empty(const struct engine *engine)
 
 bool engine_batch_is_urgent(const struct engine *engine)
 {
-    return engine->urgent;
+    return engine->urgent || engine->slots_waiting;
+}
+
+uint32_t engine_batch_slots(const struct engine *engine)
+{
+    return engine->urgent ? 0 : engine->slots_waiting;
 }
 
 uint64_t engine_batch_now(const struct engine *engine)
@@ -111,6 +116,7 @@ struct batch *engine_take_batch(struct engine *engine)
     struct batch *batch = engine->open;
     engine->open = record_batch_new(batch->number + 1);
     engine->urgent = false;
+    engine->slots_waiting = 0;
     return batch;
 }
 

@@ -163,6 +163,8 @@ void engine_dispatch(struct engine *engine, struct engine_now now);
 /* The open batch, or NULL when it is empty; the caller owns it. Batches are committed in order. */
 struct batch *engine_take_batch(struct engine *engine);
 bool engine_batch_is_urgent(const struct engine *engine);  /* a slot, a client or a cancel waits on the open batch */
+/* How many slots wait on it when nobody else does; 0: somebody else does as well, or nobody at all. */
+uint32_t engine_batch_slots(const struct engine *engine);
 bool engine_batch_is_empty(const struct engine *engine);
 /* The batch is durable, its verdicts are filled. Does not free it. */
 void engine_committed(struct engine *engine, const struct batch *batch, struct engine_now now);

@@ -146,7 +146,8 @@ struct engine {
 
     struct batch *open;
     uint64_t committed;         /* number of the last durable batch */
-    bool urgent;
+    bool urgent;                /* a client, a cancel or the like waits for the open batch */
+    uint32_t slots_waiting;     /* starts that wait for it */
     bool draining;
     bool holding;               /* no room in the store: nothing new starts */
 

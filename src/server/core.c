@@ -14,6 +14,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/sched.h"
 #include "dag/dag.h"
 #include "server/core_model.h"
 
@@ -23,6 +24,10 @@ enum {
     CLAIM_AHEAD = 32,       /* what may be started while a batch is held */
     EVENTS_PER_TURN = 16,
     COMMITS_PER_TURN = 4,
+    GATHER_US = 1000,       /* how long starts wait for others to share their commit */
+    GATHER_SHARE = 3,       /* a third of the slots is enough to go */
+    BRIEF_US = 10000,       /* attempts that usually take no longer */
+    BUSY_SHARE = 4,         /* a quarter of the processors' time for programs: the rest is their start and end */
     VIEW_MS = 20            /* what other threads see of the workers is at most so old (G15 allows 100) */
 };
 
@@ -143,8 +148,36 @@ static void turn_pool(void *context)
 
 /* ---- what it gives out ---- */
 
+/* The attempts that run beside those that wait to start have enough to do for every processor, and end soon. */
+static bool processors_are_busy(const struct core *core, uint32_t running)
+{
+    return running >= core->processors && core->usual_us < BRIEF_US &&
+           running * core->usual_cpu_us * BUSY_SHARE >= core->usual_us * core->processors;
+}
+
+/* Then a start that waits a moment for the next ones costs nothing, and one commit for several saves much. */
+static bool gathers(struct core *core)
+{
+    uint32_t slots = engine_batch_slots(core->engine);
+    uint32_t running = engine_counts(core->engine).running_attempts;
+    if (!slots || core->in_flight || core->phase != CORE_SERVING || slots * GATHER_SHARE >= running ||
+        !processors_are_busy(core, running - slots)) {
+        core->gather_until_us = 0;
+        return false;
+    }
+    int64_t now_us = clock_boot_us();
+    if (!core->gather_until_us)
+        core->gather_until_us = now_us + GATHER_US;
+    if (now_us < core->gather_until_us)
+        return true;
+    core->gather_until_us = 0;
+    return false;
+}
+
 static void submit(struct core *core)
 {
+    if (gathers(core))
+        return;
     if (engine_batch_is_empty(core->engine)) {
         core->hold_until_ms = 0;
         return;
@@ -340,10 +373,21 @@ static int timeout_of(const struct core *core)
     return timeout;
 }
 
+static int wait_for_events(const struct core *core, struct epoll_event *events)
+{
+    int timeout_ms = timeout_of(core);
+    if (core->gather_until_us && timeout_ms != 0) {
+        int64_t wait_us = core->gather_until_us - clock_boot_us();
+        const struct timespec wait = {.tv_nsec = wait_us > 0 ? wait_us * 1000 : 0}; /* below a second */
+        return epoll_pwait2(core->epoll_fd, events, EVENTS_PER_TURN, &wait, NULL);
+    }
+    return epoll_wait(core->epoll_fd, events, EVENTS_PER_TURN, timeout_ms);
+}
+
 static void turn(struct core *core)
 {
     struct epoll_event events[EVENTS_PER_TURN];
-    int count = epoll_wait(core->epoll_fd, events, EVENTS_PER_TURN, timeout_of(core));
+    int count = wait_for_events(core, events);
     int64_t began_us = clock_boot_us();
     read_clocks(core);
     atomic_store_explicit(&core->busy_since_ms, core->now.boot_ms, memory_order_relaxed);
@@ -393,6 +437,7 @@ static void kill_workers(struct core *core)
 
 int core_run(struct core *core, struct error *err)
 {
+    sched_be_prompt();
     int code = pool_start(core->pool, err);
     if (code) {
         core->failure = code;
@@ -468,6 +513,8 @@ int core_new(const struct core_options *options, struct core **ret_core, struct 
     struct core *core = mem_new(struct core);
     core->options = *options;
     (void)pthread_mutex_init(&core->lock, NULL);
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    core->processors = processors > 0 ? (uint32_t)processors : 1;
     read_clocks(core);
     core->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     core->live = live_new();

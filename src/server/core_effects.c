@@ -180,6 +180,8 @@ static void on_result(void *context, struct uuid worker_id, const struct job_res
 {
     struct core *core = context;
     struct engine_attempt attempt = attempt_of_result(result);
+    core->usual_us += ((result->ended_ms - result->started_ms) * 1000 - core->usual_us) / 16;
+    core->usual_cpu_us += (result->cpu_us - core->usual_cpu_us) / 16;
     engine_attempt_ended(core->engine, worker_id, &attempt, core->now);
 }
 

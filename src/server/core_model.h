@@ -59,6 +59,10 @@ struct core {
     struct core_gone *gone;
     size_t gone_count, gone_cap;
     int64_t hold_until_ms;          /* boot time at which the open batch goes; 0: nothing is held */
+    int64_t gather_until_us;        /* boot time at which starts that could wait for others do no more; 0: none does */
+    int64_t usual_us;               /* how long an attempt takes, by those that ended last */
+    int64_t usual_cpu_us;           /* and the processor time of it */
+    uint32_t processors;
     int64_t deadline_ms;            /* boot time at which draining or ending gives up; 0: none */
     bool worker_died;               /* during recovery: a worker of the last daemon is gone without a word */
     bool holding;                   /* the store has no room, or the lease has ended */

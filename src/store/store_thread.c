@@ -25,6 +25,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/sched.h"
 
 enum { QUIET_MS = 20, RETRY_MS = 200 };
 
@@ -255,6 +256,7 @@ static void *run(void *context)
 {
     struct store_thread *thread = context;
     (void)pthread_setname_np(pthread_self(), "store");
+    sched_be_prompt();
     (void)pthread_mutex_lock(&thread->lock);
     for (;;) {
         if (!thread->taken_count)

@@ -85,6 +85,7 @@ static void test_claims_ahead(void **state)
     assert_int_equal(rig_count(&rig, EFFECT_START, run, 1), 1);
     assert_int_equal(rig_count(&rig, EFFECT_ACK, run, 0), 0);
     assert_false(engine_batch_is_urgent(rig.engine)); /* so nobody waits for this batch */
+    assert_int_equal(engine_batch_slots(rig.engine), 0);
     rig_settle(&rig);
     assert_int_equal(model_find(&rig.model, run)->running, 2); /* 1 runs, 2 is claimed; 3 stands in front */
     rig_end(&rig, run, 1, ATTEMPT_SUCCEEDED);
@@ -109,6 +110,7 @@ static void test_a_slot_waits(void **state)
         engine_attempt_ended(rig.engine, start->worker, &end, rig.now);
         rig_dispatch(&rig);
         assert_int_equal(engine_batch_is_urgent(rig.engine), i == 1);
+        assert_int_equal(engine_batch_slots(rig.engine), i);
         rig_effects(&rig);
     }
     rig_settle(&rig);
