@@ -97,6 +97,28 @@ int store_get_letter_stats(struct store *store, struct store_letter_stats *ret_s
     return store->ops->letter_stats(store, ret_stats, err);
 }
 
+void store_set_retention(struct store *store, const struct store_retention *retention)
+{
+    static const struct store_retention all;
+    const struct store_retention *limits = retention ? retention : &all;
+    store->keep.age_ms = limits->age_ms;
+    store->keep.runs_max = limits->runs_max;
+    store->keep.bytes_max = limits->bytes_max;
+}
+
+void store_get_taken(const struct store *store, struct store_taken *ret_taken)
+{
+    *ret_taken = (struct store_taken){store->keep.runs, store->keep.attempts, store->keep.letters, store->keep.fires,
+                                      store->keep.keys};
+}
+
+int store_list_taken(struct store *store, const struct uuid *done, size_t done_count, size_t max, struct arena *arena,
+                     struct store_ids *ret_ids, struct error *err)
+{
+    assert(max > 0);
+    return store->ops->taken(store, done, done_count, max, arena, ret_ids, err);
+}
+
 int store_get_status(struct store *store, struct store_status *ret_status, struct error *err)
 {
     return store->ops->status(store, ret_status, err);

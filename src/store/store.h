@@ -218,6 +218,29 @@ enum store_check_depth {
     STORE_CHECK_FULL            /* every page, every row */
 };
 
+/* What history is kept. Active runs are no history. Beyond these limits the oldest runs go, each with its attempts,
+ * dead letters and logs, except one that somebody may still need: with a pending dead letter, as the source of an
+ * active rerun, or while its idempotency key lives. Records of schedules' instants go by age, those that wait never.
+ * 0 in a field: without limit. */
+struct store_retention {
+    int64_t age_ms;             /* since the run's end */
+    int64_t runs_max;           /* ended runs */
+    int64_t bytes_max;          /* the store's rows and the log files together */
+};
+
+/* What retention has taken since the store was opened. */
+struct store_taken {
+    uint64_t runs, attempts, letters, fires, keys;
+};
+
+/* Set by any thread (store_set_retention), read by maintain; counted by maintain, read by any thread. */
+struct store_keep {
+    _Atomic int64_t age_ms, runs_max, bytes_max;
+    _Atomic uint64_t runs, attempts, letters, fires, keys;
+    void (*on_taken)(void *context); /* on the writer's thread: slot `taken` has something new. NULL: nobody asks */
+    void *context;
+};
+
 struct store;
 
 /* Errors of all slots besides those named: ERROR_STORE_FAILED. Every slot may block on the disk. */
@@ -231,9 +254,10 @@ struct store_ops {
     /* Makes all records of the batches durable, fills their verdicts. All or nothing: ERROR_STORE_FULL undoes
      * everything and may be tried again with the same batches. */
     int (*commit)(struct store *store, struct batch *const *batches, size_t count, struct error *err);
-    /* A slice of housekeeping (checkpoint, expired keys, the reserve), a few ms at most unless a checkpoint is due.
-     * now_ms: wall time. idle: nothing has come for a moment. *ret_next_ms: call again after so long even when
-     * nothing was committed; -1: no need. */
+    /* A slice of housekeeping (checkpoint, expired keys, retention, the reserve), a few ms at most unless a checkpoint
+     * is due. What retention takes is gone for readers at once and whole, however many slices its rows need after
+     * that; a crash between two slices is made up for by the next life. now_ms: wall time. idle: nothing has come for
+     * a moment. *ret_next_ms: call again after so long even when nothing was committed; -1: no need. */
     int (*maintain)(struct store *store, int64_t now_ms, bool idle, int64_t *ret_next_ms, struct error *err);
     /* Every unfinished run (of a cluster: that is this node's), oldest first. */
     int (*load_active)(struct store *store, store_active_fn *fn, void *context, struct error *err);
@@ -263,6 +287,11 @@ struct store_ops {
      * dashes; at most `max`, newest first, each once. */
     int (*ids)(struct store *store, enum store_id_kind kind, const char *hex, size_t max, struct arena *arena,
                struct store_ids *ret_ids, struct error *err);
+    /* Runs that retention has taken to the last row and whose logs may still be there, at most `max`. `done`: the logs
+     * of these are gone; they are not given again, and the next maintain forgets them for good. What was given and
+     * not told done is given again by the next life, so no log stays behind. */
+    int (*taken)(struct store *store, const struct uuid *done, size_t done_count, size_t max, struct arena *arena,
+                 struct store_ids *ret_ids, struct error *err);
     int (*status)(struct store *store, struct store_status *ret_status, struct error *err);
     /* The cheapest read there is; its time is the store's latency. */
     int (*ping)(struct store *store, struct error *err);
@@ -277,6 +306,7 @@ struct store {
     uint64_t epoch;     /* grows durably with each open for writing; fences are epoch << 40 | n. 0: STORE_READ */
     _Atomic(enum store_room) room; /* set by the writer's slots (open, commit, maintain) before they return; any thread
                                       may look. What status tells */
+    struct store_keep keep; /* store_set_retention, store_get_taken */
 };
 
 /* DATA/pawl.db. ERROR_NOT_FOUND, ERROR_STORE_NEWER (err names both versions), ERROR_STORE_FULL (not even room for the
@@ -311,6 +341,11 @@ int store_list_letters(struct store *store, const struct store_letter_query *que
 int store_list_fires(struct store *store, const struct store_fire_query *query, struct arena *arena,
                      struct store_fires *ret_fires, struct error *err);
 int store_get_letter_stats(struct store *store, struct store_letter_stats *ret_stats, struct error *err);
+/* Any thread, at any time; from the next maintain on. NULL: everything is kept, as before the first call. */
+void store_set_retention(struct store *store, const struct store_retention *retention);
+void store_get_taken(const struct store *store, struct store_taken *ret_taken);
+int store_list_taken(struct store *store, const struct uuid *done, size_t done_count, size_t max, struct arena *arena,
+                     struct store_ids *ret_ids, struct error *err);
 int store_get_status(struct store *store, struct store_status *ret_status, struct error *err);
 int store_ping(struct store *store, struct error *err);
 int store_check(struct store *store, enum store_check_depth depth, struct buf *findings, uint32_t *ret_count,

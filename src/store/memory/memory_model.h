@@ -60,6 +60,7 @@ struct store_memory {
     struct arena arena;
     struct memory_rows dags, runs, letters, fires; /* fires: record_fire */
     struct memory_rows keys;        /* record_idempotency by DAG, principal, key */
+    struct memory_rows taken;       /* memory_run: gone by retention, logs may be there */
     uint64_t loads;                 /* calls of load_active */
     enum store_room room;           /* as set; head.room is what the last commit met */
     int fault;                      /* what the next commit gives; 0: it works */
@@ -90,6 +91,12 @@ int store_memory_by_idempotency(const void *row, const void *key);
 
 /* memory_write.c */
 int store_memory_commit(struct store *store, struct batch *const *batches, size_t count, struct error *err);
+
+/* memory_retain.c */
+/* All that may go. The lock is held. */
+void store_memory_retain(struct store_memory *store, int64_t now_ms);
+int store_memory_taken(struct store *store, const struct uuid *done, size_t done_count, size_t max,
+                       struct arena *arena, struct store_ids *ret_ids, struct error *err);
 
 /* memory_read.c */
 int store_memory_dags(struct store *store, const struct store_dag_query *query, struct arena *arena,

@@ -38,6 +38,7 @@ static void close_memory(struct store *head)
     store_memory_rows_free(&store->letters);
     store_memory_rows_free(&store->fires);
     store_memory_rows_free(&store->keys);
+    store_memory_rows_free(&store->taken);
     mem_free(store->undo);
     arena_fini(&store->undo_arena);
     arena_fini(&store->arena);
@@ -45,7 +46,7 @@ static void close_memory(struct store *head)
     mem_free(store);
 }
 
-/* Forgets expired keys. */
+/* Forgets expired keys and old runs. */
 static int maintain(struct store *head, int64_t now_ms, bool idle, int64_t *ret_next_ms, struct error *err)
 {
     struct store_memory *store = (struct store_memory *)head;
@@ -58,8 +59,10 @@ static int maintain(struct store *head, int64_t now_ms, bool idle, int64_t *ret_
         if (now_ms - key->created_ms <= LIMIT_IDEMPOTENCY_MS)
             store->keys.items[kept++] = store->keys.items[i];
     }
+    head->keep.keys += idle ? store->keys.count - kept : 0;
     if (idle)
         store->keys.count = kept;
+    store_memory_retain(store, now_ms);
     *ret_next_ms = -1;
     store_memory_leave(store);
     return 0;
@@ -191,6 +194,7 @@ static const struct store_ops memory_ops = {
     .fires = store_memory_fires,
     .letter_stats = store_memory_letter_stats,
     .ids = store_memory_ids,
+    .taken = store_memory_taken,
     .status = status,
     .ping = ping,
     .check = check,
@@ -207,6 +211,7 @@ struct store *store_memory_new(void)
     store->letters.compare = store_memory_by_id;
     store->fires.compare = store_memory_by_id;
     store->keys.compare = store_memory_by_idempotency;
+    store->taken.compare = store_memory_by_id;
     return &store->head;
 }
 

@@ -37,6 +37,14 @@ static const struct rule quick_rules[] = {
 };
 
 static const struct rule full_rules[] = {
+    {"ended runs more than meta says",
+     "SELECT count(*) - (SELECT ended_runs FROM meta) FROM runs HAVING count(*) <> (SELECT ended_runs FROM meta)"},
+    {"bytes of logs more than meta says",
+     "SELECT coalesce(sum(log_bytes), 0) - (SELECT log_bytes FROM meta) FROM attempts WHERE log IS NULL "
+     "HAVING coalesce(sum(log_bytes), 0) <> (SELECT log_bytes FROM meta)"},
+    {"runs that retention has taken and that are there",
+     "SELECT count(*) FROM taken t WHERE EXISTS (SELECT 1 FROM runs r WHERE r.id = t.id) "
+     "OR EXISTS (SELECT 1 FROM active_runs r WHERE r.id = t.id)"},
     {"DAGs whose versions have gaps",
      "SELECT count(*) FROM dags d WHERE (SELECT count(*) FROM versions v WHERE v.dag = d.dag "
      "AND v.version BETWEEN 1 AND d.version) <> d.version"},
@@ -60,7 +68,8 @@ static const struct rule full_rules[] = {
     {"attempts that belong to no run",
      "SELECT (SELECT count(*) FROM attempts) - (SELECT coalesce(sum((SELECT count(*) FROM attempts "
      "WHERE key BETWEEN base AND base + max(task_count, 1) * 1024 - 1)), 0) FROM (SELECT base, task_count "
-     "FROM active_runs UNION ALL SELECT base, task_count FROM runs))"},
+     "FROM active_runs UNION ALL SELECT base, task_count FROM runs UNION ALL SELECT base, task_count FROM taken "
+     "WHERE has_attempts = 1))"},
     {"attempts whose number has no predecessor",
      "SELECT count(*) FROM attempts a WHERE key % 1024 = 0 OR (key % 1024 > 1 AND NOT EXISTS "
      "(SELECT 1 FROM attempts b WHERE b.key = a.key - 1 AND b.state <> 'running'))"},

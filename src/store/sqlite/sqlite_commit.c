@@ -207,7 +207,7 @@ static int write_batch(struct store_sqlite *store, struct batch *batch, struct e
     return code;
 }
 
-static int write_meta(struct store_sqlite *store, struct error *err)
+int store_sqlite_write_meta(struct store_sqlite *store, struct error *err)
 {
     sqlite3_stmt *update = store_sqlite_prepare(&store->writer, SQL_META_UPDATE, err);
     if (!update)
@@ -217,6 +217,8 @@ static int write_meta(struct store_sqlite *store, struct error *err)
     store_sqlite_bind_int(update, 3, store->meta.active_runs);
     for (int i = 0; i < RESOLUTION_COUNT; i++)
         store_sqlite_bind_int(update, 4 + i, store->meta.letters[i]);
+    store_sqlite_bind_int(update, 4 + RESOLUTION_COUNT, store->meta.ended_runs);
+    store_sqlite_bind_int(update, 5 + RESOLUTION_COUNT, store->meta.log_bytes);
     return store_sqlite_run(&store->writer, update, err);
 }
 
@@ -238,7 +240,7 @@ static int transact(struct store_sqlite *store, struct batch *const *batches, si
     for (size_t i = 0; i < count && !code; i++)
         code = write_batch(store, batches[i], err);
     if (!code && memcmp(&before, &store->meta, sizeof before) != 0)
-        code = write_meta(store, err);
+        code = store_sqlite_write_meta(store, err);
     if (!code)
         code = store_sqlite_run_plain(&store->writer, SQL_COMMIT, err);
     if (code) {

@@ -1,4 +1,4 @@
-/* Housekeeping between commits: the checkpoint, the reserve, expired keys.
+/* Housekeeping between commits: the checkpoint, the reserve, expired keys; retention is sqlite_retain.c.
  *
  * The checkpoint is RESTART without waiting: it copies what no reader holds back and, when that is everything, the next
  * commit starts at the front of the -wal file again. When a reader is in the way the rest is done a little later. */
@@ -128,6 +128,7 @@ static int sweep(struct store_sqlite *store, int64_t now_ms, int64_t *ret_next_m
             *ret_next_ms = SWEEP_MS;
             return store_sqlite_rollback(store, 0, err);
         }
+        store->head.keep.keys += code ? 0 : (uint64_t)sqlite3_changes64(store->writer.db);
         if (!code)
             code = oldest_key(store, &oldest, err);
     }
@@ -136,10 +137,15 @@ static int sweep(struct store_sqlite *store, int64_t now_ms, int64_t *ret_next_m
     return code;
 }
 
+static int64_t sooner(int64_t a_ms, int64_t b_ms)
+{
+    return a_ms < 0 || (b_ms >= 0 && b_ms < a_ms) ? b_ms : a_ms;
+}
+
 int store_sqlite_maintain(struct store *head, int64_t now_ms, bool idle, int64_t *ret_next_ms, struct error *err)
 {
     struct store_sqlite *store = (struct store_sqlite *)head;
-    int64_t next_ms = -1;
+    int64_t next_ms = -1, retain_ms = -1;
     assert(store->mode != STORE_READ);
     int code = store_sqlite_alive(store, true, err);
     if (!code && head->room != STORE_ROOM_OK && has_room(store) && store_sqlite_make_reserve(store))
@@ -149,12 +155,15 @@ int store_sqlite_maintain(struct store *head, int64_t now_ms, bool idle, int64_t
         code = sweep(store, now_ms, &next_ms, err);
         store->swept_ms = now_ms;
     }
+    if (!code)
+        code = store_sqlite_retain(store, now_ms, idle, &retain_ms, err);
+    next_ms = sooner(next_ms, retain_ms);
     if (!code && (store->frames >= SQLITE_WAL_FRAMES || (idle && store->frames > 0)))
         code = checkpoint_somehow(store, err);
     if (idle)
         (void)sqlite3_db_release_memory(store->writer.db);
-    if ((head->room != STORE_ROOM_OK || (idle && store->frames > 0)) && (next_ms < 0 || next_ms > AGAIN_MS))
-        next_ms = AGAIN_MS;
+    if (head->room != STORE_ROOM_OK || (idle && store->frames > 0))
+        next_ms = sooner(next_ms, AGAIN_MS);
     if (!code)
         *ret_next_ms = next_ms;
     return code;

@@ -165,6 +165,20 @@ static const char *const steps[] = {
     "CREATE INDEX fires_by_instant ON fires (dag, from_ms);"
     "CREATE INDEX fires_by_dag ON fires (dag, id);"
     "CREATE INDEX fires_queued ON fires (id) WHERE outcome = 'queued';",
+
+    /* 3: retention. taken: runs that are gone but for attempts (has_attempts) or logs. */
+    "ALTER TABLE meta ADD COLUMN ended_runs INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE meta ADD COLUMN log_bytes INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE meta SET ended_runs = (SELECT count(*) FROM runs), log_bytes = "
+    "(SELECT coalesce(sum(log_bytes), 0) FROM attempts WHERE log IS NULL);"
+    "CREATE TABLE taken ("
+    " id BLOB PRIMARY KEY,"
+    " base INTEGER NOT NULL,"
+    " task_count INTEGER NOT NULL,"
+    " has_attempts INTEGER NOT NULL"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE INDEX taken_open ON taken (id) WHERE has_attempts = 1;"
+    "CREATE INDEX active_runs_by_source ON active_runs (source) WHERE source IS NOT NULL;",
 };
 
 enum { STEP_COUNT = sizeof steps / sizeof steps[0] };
@@ -174,9 +188,25 @@ int store_sqlite_version(void)
     return STEP_COUNT;
 }
 
+/* Version 1 was first written without attempts.log. */
+static int add_log(struct sqlite_connection *connection, struct error *err)
+{
+    sqlite3_stmt *statement = NULL;
+    int result = sqlite3_prepare_v2(
+        connection->db, "SELECT count(*) FROM pragma_table_info('attempts') WHERE name = 'log'", -1, &statement, NULL);
+    if (result == SQLITE_OK)
+        result = sqlite3_step(statement);
+    bool there = result == SQLITE_ROW && sqlite3_column_int64(statement, 0) == 1;
+    (void)sqlite3_finalize(statement);
+    if (result == SQLITE_ROW)
+        result = there ? SQLITE_OK
+                       : sqlite3_exec(connection->db, "ALTER TABLE attempts ADD COLUMN log BLOB", NULL, NULL, NULL);
+    return result == SQLITE_OK ? 0 : store_sqlite_fault(connection->store, connection->db, result, err);
+}
+
 int store_sqlite_migrate(struct sqlite_connection *connection, int version, struct error *err)
 {
-    int code = 0;
+    int code = version == 1 ? add_log(connection, err) : 0;
     for (int step = version; step < STEP_COUNT && !code; step++) {
         char *sql = mem_printf("BEGIN IMMEDIATE; %s PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT;",
                                steps[step], SQLITE_APPLICATION_ID, step + 1);

@@ -5,7 +5,7 @@
  *     sqlite_statement.c  SQL, values in and out, errors       sqlite_load.c      unfinished runs for recovery
  *     sqlite_commit.c     the transaction and verdicts         sqlite_check.c     what fsck looks at
  *     sqlite_write.c      one function per record              sqlite_maintain.c  checkpoint, room, expired keys
- *     sqlite_fire.c       schedules' instants, both ways
+ *     sqlite_fire.c       schedules' instants, both ways       sqlite_retain.c    old runs, their rows, their records
  *
  * Keys. A run gets a range of attempt keys when it is born: `base`, then SQLITE_ATTEMPTS_MAX for each task. The key of
  * an attempt is base + task * SQLITE_ATTEMPTS_MAX + number, so that attempts need no index, a run's attempts are one
@@ -53,6 +53,10 @@ enum sqlite_statement {
     SQL_RUN_ACTIVE, SQL_RUN_ENDED, SQL_RUN_INSERT, SQL_RUN_START, SQL_RUN_CANCEL, SQL_RUN_END, SQL_RUN_LEAVE,
     SQL_ATTEMPTS_RUNNING, SQL_ATTEMPT_STATE, SQL_ATTEMPT_CLAIM, SQL_ATTEMPT_END, SQL_ATTEMPT_WITHDRAW,
     SQL_LETTER_FIND, SQL_LETTER_INSERT, SQL_LETTER_RESOLVE, SQL_LETTERS_RESOLVE,
+    /* retention */
+    SQL_OLD_RUN, SQL_OLD_NEEDED, SQL_OLD_LETTER, SQL_OLD_LETTER_DROP, SQL_OLD_RUN_DROP, SQL_OLD_FIRES, SQL_USED_PAGES,
+    SQL_TAKEN_INSERT, SQL_TAKEN_OPEN, SQL_TAKEN_SLICE, SQL_TAKEN_ATTEMPTS, SQL_TAKEN_WHOLE, SQL_TAKEN_DONE,
+    SQL_TAKEN_LIST,
     /* lists of ids, newest first: ?1 and ?2 are the smallest and the largest id */
     SQL_IDS_DAG, SQL_IDS_DAG_NAME, SQL_IDS_DAG_LIVE,
     SQL_IDS_ACTIVE, SQL_IDS_ENDED,
@@ -83,6 +87,8 @@ struct sqlite_meta {
     int64_t dags;                           /* that are not deleted */
     int64_t active_runs;
     int64_t letters[RESOLUTION_COUNT];
+    int64_t ended_runs;
+    int64_t log_bytes;                      /* in files, of attempts that have ended */
 };
 
 /* What the writer remembers of an active run. Never more than what the tables say: after a rollback all of it is
@@ -92,6 +98,19 @@ struct sqlite_run {
     int64_t base;
     uint32_t task_count;
     uint32_t running;                       /* attempts without an end */
+};
+
+/* Where retention is. */
+struct sqlite_retain {
+    bool met;                               /* what an earlier life left half taken was looked for */
+    bool walking;                           /* from the oldest run on; cursor: the last one looked at */
+    struct uuid cursor;
+    int64_t walked_ms;                      /* wall time of the last walk's end; 0: none yet */
+    int64_t sliced_us;                      /* boot time of the last slice */
+    bool taking;                            /* a run that is gone still has attempts in [base, last] */
+    struct uuid taking_id;
+    int64_t base, last;
+    bool waiting;                           /* runs whose logs may still be there: in the table taken */
 };
 
 struct store_sqlite {
@@ -109,6 +128,7 @@ struct store_sqlite {
     struct sqlite_run *last_run;            /* the one asked for last; NULL */
     int frames;                             /* pages in the -wal file */
     int64_t swept_ms;                       /* wall time when expired keys were last looked for */
+    struct sqlite_retain retain;
 
     /* readers */
     pthread_mutex_t lock;
@@ -116,6 +136,8 @@ struct store_sqlite {
     struct sqlite_connection *readers;      /* readers_max of them */
     uint32_t readers_max;
     struct sqlite_connection *free_readers;
+    struct uuid *done;                      /* taken runs whose logs are gone, for the next maintain to forget */
+    size_t done_count, done_cap;
 
     atomic_bool failed;                     /* an I/O error: every call but status is refused */
     atomic_bool broken;                     /* a record that cannot be true came: commits are refused */
@@ -167,6 +189,7 @@ int store_sqlite_leave(struct sqlite_connection *connection, int code);
 
 int store_sqlite_commit(struct store *head, struct batch *const *batches, size_t count, struct error *err);
 int store_sqlite_rollback(struct store_sqlite *store, int code, struct error *err); /* passes `code` on */
+int store_sqlite_write_meta(struct store_sqlite *store, struct error *err);
 /* Writes one record that nothing refused. verdict: NULL outside groups. */
 int store_sqlite_write(struct store_sqlite *store, const struct record *record, struct verdict *verdict,
                        struct error *err);
@@ -200,6 +223,14 @@ bool store_sqlite_make_reserve(const struct store_sqlite *store);
 void store_sqlite_give_reserve(const struct store_sqlite *store);
 /* Writes zeros behind the -wal file until it has SQLITE_WAL_BYTES. Best effort. */
 void store_sqlite_grow_wal(const struct store_sqlite *store);
+
+/* ---- sqlite_retain.c ---- */
+
+/* A slice of retention. *ret_next_ms: until the next is due; -1: there is nothing to come. */
+int store_sqlite_retain(struct store_sqlite *store, int64_t now_ms, bool idle, int64_t *ret_next_ms,
+                        struct error *err);
+int store_sqlite_taken(struct store *head, const struct uuid *done, size_t done_count, size_t max, struct arena *arena,
+                       struct store_ids *ret_ids, struct error *err);
 
 /* ---- readers ---- */
 

@@ -130,6 +130,7 @@ static void close_sqlite(struct store *head)
     (void)pthread_cond_destroy(&store->given_back);
     (void)pthread_mutex_destroy(&store->lock);
     mem_free(store->readers);
+    mem_free(store->done);
     mem_free(store->path);
     mem_free(store->dir);
     mem_free(store);
@@ -188,6 +189,8 @@ static int read_meta(struct sqlite_connection *connection, struct error *err)
     store->meta.active_runs = sqlite3_column_int64(statement, 3);
     for (int i = 0; i < RESOLUTION_COUNT; i++)
         store->meta.letters[i] = sqlite3_column_int64(statement, 4 + i);
+    store->meta.ended_runs = sqlite3_column_int64(statement, 4 + RESOLUTION_COUNT);
+    store->meta.log_bytes = sqlite3_column_int64(statement, 5 + RESOLUTION_COUNT);
     (void)sqlite3_reset(statement);
     return 0;
 }
@@ -292,6 +295,7 @@ static const struct store_ops sqlite_ops = {
     .fires = store_sqlite_fires,
     .letter_stats = store_sqlite_letter_stats,
     .ids = store_sqlite_ids,
+    .taken = store_sqlite_taken,
     .status = store_sqlite_status,
     .ping = store_sqlite_ping,
     .check = store_sqlite_check,

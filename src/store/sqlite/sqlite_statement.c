@@ -27,9 +27,10 @@ static const char *const sql[SQL_COUNT] = {
     [SQL_COMMIT] = "COMMIT",
     [SQL_ROLLBACK] = "ROLLBACK",
     [SQL_META] = "SELECT epoch, next_base, dags, active_runs, letters_pending, letters_retried, letters_skipped, "
-                 "letters_resolved FROM meta",
+                 "letters_resolved, ended_runs, log_bytes FROM meta",
     [SQL_META_UPDATE] = "UPDATE meta SET next_base = ?1, dags = ?2, active_runs = ?3, letters_pending = ?4, "
-                        "letters_retried = ?5, letters_skipped = ?6, letters_resolved = ?7",
+                        "letters_retried = ?5, letters_skipped = ?6, letters_resolved = ?7, ended_runs = ?8, "
+                        "log_bytes = ?9",
     [SQL_EPOCH_NEXT] = "UPDATE meta SET epoch = epoch + 1",
 
     [SQL_DAG_FIND] = "SELECT dag, version, deleted_ms, covered_ms FROM dags WHERE id = ?1",
@@ -95,6 +96,29 @@ static const char *const sql[SQL_COUNT] = {
                            "resolved_by = ?5, notes = ?6 WHERE id = ?1 AND resolution = 'pending'",
     [SQL_LETTERS_RESOLVE] = "UPDATE letters INDEXED BY letters_by_run SET resolution = 'retried', "
                             "resolved_run = ?2, resolved_ms = ?3 WHERE run_id = ?1 AND resolution = 'pending'",
+
+    [SQL_OLD_RUN] = "SELECT id, base, task_count, created_ms, completed_ms FROM runs WHERE id > ?1 ORDER BY id LIMIT 1",
+    [SQL_OLD_NEEDED] = "SELECT EXISTS (SELECT 1 FROM letters INDEXED BY letters_by_run WHERE run_id = ?1 "
+                       "AND resolution = 'pending') OR EXISTS (SELECT 1 FROM active_runs INDEXED BY "
+                       "active_runs_by_source WHERE source = ?1) OR EXISTS (SELECT 1 FROM idempotency INDEXED BY "
+                       "idempotency_by_age WHERE created_ms = ?2 AND run_id = ?1)",
+    [SQL_OLD_LETTER] = "SELECT id, resolution FROM letters INDEXED BY letters_by_run WHERE run_id = ?1 LIMIT 1",
+    [SQL_OLD_LETTER_DROP] = "DELETE FROM letters WHERE id = ?1",
+    [SQL_OLD_RUN_DROP] = "DELETE FROM runs WHERE id = ?1",
+    [SQL_OLD_FIRES] = "DELETE FROM fires WHERE id IN (SELECT id FROM fires f WHERE id < ?1 AND created_ms < ?2 "
+                      "AND outcome <> 'queued' AND NOT EXISTS (SELECT 1 FROM active_runs r WHERE r.id = f.run) "
+                      "ORDER BY id LIMIT ?3)",
+    [SQL_USED_PAGES] = "SELECT (SELECT page_count FROM pragma_page_count) - (SELECT freelist_count "
+                       "FROM pragma_freelist_count), (SELECT page_size FROM pragma_page_size)",
+    [SQL_TAKEN_INSERT] = "INSERT INTO taken VALUES (?1, ?2, ?3, 1)",
+    [SQL_TAKEN_OPEN] = "SELECT id, base, task_count FROM taken INDEXED BY taken_open WHERE has_attempts = 1 LIMIT 1",
+    [SQL_TAKEN_SLICE] = "SELECT min(key), count(*), coalesce(sum(iif(log IS NULL, log_bytes, 0)), 0) FROM "
+                        "(SELECT key, log, log_bytes FROM attempts WHERE key BETWEEN ?1 AND ?2 ORDER BY key DESC "
+                        "LIMIT ?3)",
+    [SQL_TAKEN_ATTEMPTS] = "DELETE FROM attempts WHERE key BETWEEN ?1 AND ?2",
+    [SQL_TAKEN_WHOLE] = "UPDATE taken SET has_attempts = 0 WHERE id = ?1",
+    [SQL_TAKEN_DONE] = "DELETE FROM taken WHERE id = ?1 AND has_attempts = 0",
+    [SQL_TAKEN_LIST] = "SELECT id FROM taken WHERE has_attempts = 0 ORDER BY id LIMIT ?1",
 
     [SQL_IDS_DAG] = "SELECT id FROM dags WHERE id BETWEEN ?1 AND ?2 AND (?3 OR deleted_ms = 0) "
                     "AND (?4 IS NULL OR instr(lower(name), lower(?4)) > 0) ORDER BY id DESC",

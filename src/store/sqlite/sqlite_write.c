@@ -315,6 +315,7 @@ static int end_run(struct store_sqlite *store, struct sqlite_run *run, const str
     store->last_run = NULL;
     mem_free(map_remove(&store->runs, row->id.bytes, sizeof row->id.bytes));
     store->meta.active_runs--;
+    store->meta.ended_runs++;
     return row->resolves_source && row->state == RUN_SUCCEEDED ? resolve_letters_of(store, row, err) : 0;
 }
 
@@ -421,6 +422,8 @@ static int settle(struct store_sqlite *store, struct sqlite_run *run, int64_t ke
     if (!code && !changed)
         code = broken_attempt(err, row, "it is not running under this fence");
     run->running -= changed;
+    if (ends && !code && !row->log)
+        store->meta.log_bytes += row->log_bytes;
     return code;
 }
 

@@ -40,7 +40,7 @@ struct conformance_test {
 
 /* Each file's tests, ended by one without a name. */
 extern const struct conformance_test conformance_catalog[], conformance_runs[], conformance_attempts[],
-    conformance_letters[], conformance_fires[], conformance_whole[];
+    conformance_letters[], conformance_fires[], conformance_retain[], conformance_whole[];
 
 int suite_setup(void **state);      /* *state: a struct backend before, a struct suite after */
 int suite_teardown(void **state);

@@ -5,7 +5,7 @@
 
 static const struct conformance_test *const parts[] = {
     conformance_catalog, conformance_runs,  conformance_attempts,
-    conformance_letters, conformance_fires, conformance_whole,
+    conformance_letters, conformance_fires, conformance_retain, conformance_whole,
 };
 
 int main(void)

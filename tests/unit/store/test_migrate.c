@@ -63,6 +63,10 @@ static void test_version1(void **state)
         const struct store_fire_query of_dag = {.page.limit = 10, .dag_id = dag.id};
         assert_int_equal(store_list_fires(store, &of_dag, &arena, &fires, &err), 0);
         assert_int_equal(fires.count, 0);
+        const struct store_attempt_query of_run = {.run_id = runs.items[0].run.id, .with_logs = true};
+        struct store_attempts attempts;
+        assert_int_equal(store_list_attempts(store, &of_run, &arena, &attempts, &err), 0);
+        assert_true(attempts.count > 0);
         assert_int_equal(store_check(store, STORE_CHECK_FULL, &findings, &found, &err), 0);
         assert_string_equal(buf_text(&findings), "");
         buf_fini(&findings);

