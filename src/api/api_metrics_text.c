@@ -133,6 +133,20 @@ static void put_workers(struct buf *out, const struct api *api)
     mem_free(workers);
 }
 
+static void put_taken(struct buf *out, const struct store *store)
+{
+    struct store_taken taken;
+    store_get_taken(store, &taken);
+    const struct {
+        const char *kind;
+        uint64_t count;
+    } rows[] = {{"run", taken.runs}, {"attempt", taken.attempts}, {"dead_letter", taken.letters},
+                {"instant", taken.fires}, {"idempotency_key", taken.keys}};
+    head(out, "retention_removed_total", "counter", "What retention has removed since the start, by kind.");
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        buf_printf(out, "scheduler_retention_removed_total{kind=\"%s\"} %" PRIu64 "\n", rows[i].kind, rows[i].count);
+}
+
 static void put_store(struct buf *out, struct store *store)
 {
     struct store_status status;
@@ -153,6 +167,7 @@ static void put_store(struct buf *out, struct store *store)
         if (status.free_bytes >= 0)
             put(out, "store_free_bytes", "gauge", "Free on the store's file system.", status.free_bytes);
     }
+    put_taken(out, store);
     if (store_get_letter_stats(store, &letters, NULL))
         return;
     head(out, "dead_letters", "gauge", "Dead letters by status.");

@@ -40,12 +40,13 @@ const struct cli_command cli_commands[] = {
              "it shall be otherwise.\n\n"
              "With --store postgresql://... it is a node of a cluster: any number of them share one database, take "
              "each other's place and answer for each other.",
- .options = OPTIONS(CLI_DATA, CLI_LISTEN, CLI_WORKERS, CLI_SLOTS, CLI_STORE, CLI_LEASE, CLI_DURABILITY, CLI_GRACE,
-                        CLI_DRAIN, CLI_LOG_BYTES_MAX, CLI_SECRETS, CLI_HTTP_DENY_PRIVATE, CLI_HTTP_NETWORKS,
-                        CLI_ALLOWED_HOSTS, CLI_REQUIRE_TOKEN, CLI_ALLOW_ANONYMOUS, CLI_ALLOW_PLAIN_HTTP,
-                        CLI_TLS_CERT, CLI_TLS_KEY, CLI_HTTP_THREADS, CLI_REQUEST_TIMEOUT, CLI_IDLE_TIMEOUT,
-                        CLI_CONNECTIONS_MAX, CLI_WAITING_TASKS_MAX, CLI_ACTIVE_RUNS_MAX, CLI_DIE_WITH_PARENT,
-                        CLI_LOG_LEVEL, CLI_LOG_FORMAT, CLI_CONFIG, CLI_PRINT_CONFIG),
+     .options = OPTIONS(CLI_DATA, CLI_LISTEN, CLI_WORKERS, CLI_SLOTS, CLI_STORE, CLI_LEASE, CLI_DURABILITY,
+                        CLI_GRACE, CLI_DRAIN, CLI_LOG_BYTES_MAX, CLI_KEEP_AGE, CLI_KEEP_RUNS, CLI_KEEP_BYTES,
+                        CLI_SECRETS, CLI_HTTP_DENY_PRIVATE, CLI_HTTP_NETWORKS, CLI_ALLOWED_HOSTS, CLI_REQUIRE_TOKEN,
+                        CLI_ALLOW_ANONYMOUS, CLI_ALLOW_PLAIN_HTTP, CLI_TLS_CERT, CLI_TLS_KEY, CLI_HTTP_THREADS,
+                        CLI_REQUEST_TIMEOUT, CLI_IDLE_TIMEOUT, CLI_CONNECTIONS_MAX, CLI_WAITING_TASKS_MAX,
+                        CLI_ACTIVE_RUNS_MAX, CLI_DIE_WITH_PARENT, CLI_LOG_LEVEL, CLI_LOG_FORMAT, CLI_CONFIG,
+                        CLI_PRINT_CONFIG),
      .examples = {{"serve", "the usual address and data directory"},
                   {"serve --data /srv/pawl --listen 127.0.0.1:0", "another directory, any free port"},
                   {"serve --print-config", "every setting and where it comes from"}},
@@ -59,8 +60,9 @@ const struct cli_command cli_commands[] = {
              "second one kills its tasks at once. With -o json stdout holds the RunStatus and nothing else. FILE may "
              "be - for stdin.",
      .operands = {ONE_FILE},
-     .options = OPTIONS(CLI_WORKERS, CLI_SLOTS, CLI_DURABILITY, CLI_GRACE, CLI_LOG_BYTES_MAX, CLI_SECRETS, CLI_OUTPUT,
-                        CLI_LOG_LEVEL, CLI_LOG_FORMAT, CLI_DATA, CLI_CONFIG),
+     .options = OPTIONS(CLI_WORKERS, CLI_SLOTS, CLI_DURABILITY, CLI_GRACE, CLI_LOG_BYTES_MAX, CLI_KEEP_AGE,
+                        CLI_KEEP_RUNS, CLI_KEEP_BYTES, CLI_SECRETS, CLI_OUTPUT, CLI_LOG_LEVEL, CLI_LOG_FORMAT,
+                        CLI_DATA, CLI_CONFIG),
      .examples = {{"run build.yaml", "exit status 0 when every task succeeded, 1 when one failed"},
                   {"run build.yaml --workers 1 --slots 16", "sixteen tasks at a time"},
                   {"run build.yaml -o json | jq .counts", "the outcome for a program"}},
@@ -302,6 +304,25 @@ const struct cli_command cli_commands[] = {
      .options = OPTIONS(CLI_DATA, CLI_CONFIG),
      .examples = {{"fsck --data /srv/pawl", "after a crash of the machine"}},
      .run = cli_fsck},
+    {.name = "backup",
+     .summary = "copy the data directory, beside a running daemon",
+     .text = "Copies store, logs and tokens as they are at one moment into the new folder FOLDER, while tasks run. "
+             "Works on the daemon's machine as the daemon's user. Files of tasks (DATA/work) are not in it. FOLDER "
+             "must not be there yet; when the copy fails, nothing of it is left.",
+     .operands = {{.name = "FOLDER", .kind = CLI_OPERAND_FILE}},
+     .options = OPTIONS(CLI_OUTPUT, CLI_DATA, CLI_CONFIG),
+     .examples = {{"backup /backup/pawl-2026-11-29", "prints the folder once it is whole and on disk"}},
+     .run = cli_backup},
+    {.name = "restore",
+     .summary = "make a data directory of a backup",
+     .text = "Copies the backup in FOLDER into the data directory, which must hold no store yet, and checks it as "
+             "'pawl fsck' does. Nothing is done twice: attempts that ran when the backup was made are lost, runs that "
+             "had not ended are canceled (rerun them when you know what came of them), and instants of schedules since "
+             "then are recorded as missed.",
+     .operands = {{.name = "FOLDER", .kind = CLI_OPERAND_FILE}},
+     .options = OPTIONS(CLI_OUTPUT, CLI_DATA, CLI_CONFIG),
+     .examples = {{"restore /backup/pawl-2026-11-29 --data /srv/pawl", "then 'pawl serve --data /srv/pawl'"}},
+     .run = cli_restore},
     {.name = "openapi",
      .summary = "print the OpenAPI document of the REST API",
      .examples = {{"openapi >openapi.yaml", "the same as GET /docs/openapi.yaml"}},

@@ -564,6 +564,8 @@ int core_recover(struct core *core, struct error *err)
     int code = core_load(core, err); /* the store's writer is this thread's until the store thread starts */
     if (code)
         return code;
+    core->sweep = server_sweep_start(core->store, core->options.data_dir);
+    store_set_retention(core->store, &core->options.retention);
     start_writer(core);
     return watch_all(core, err);
 }
@@ -573,6 +575,7 @@ void core_free(struct core *core)
     if (!core)
         return;
     store_thread_stop(core->writer);
+    server_sweep_stop(core->sweep);
     pool_free(core->pool);
     size_t cursor = 0;
     for (struct map_slot *slot; (slot = map_next(&core->run_jobs, &cursor));) {

@@ -44,6 +44,7 @@ struct core_options {
     const char *base_dir;           /* where tasks' relative paths start; NULL: DATA/work */
     bool inherit_env;
     struct dag_expand_source secrets; /* find may be NULL */
+    struct store_retention retention;
 
     void *context;
     /* Recovery is complete: attempts are adopted or settled, starts begin. */

@@ -9,6 +9,7 @@
 #include "loop/mailbox.h"
 #include "pool/job_build.h"
 #include "server/core.h"
+#include "server/sweep.h"
 
 enum core_phase {
     CORE_RECOVERING,    /* workers of the last daemon are being met; nothing starts */
@@ -41,6 +42,7 @@ struct core {
     struct core_options options;
     struct store *store;
     struct store_thread *writer;
+    struct server_sweep *sweep;
     struct engine *engine;
     struct live *live;
     struct pool *pool;

@@ -241,6 +241,7 @@ static int start_core(struct daemon *daemon, struct error *err)
         .grace_ms = options->grace_ms,
         .drain_ms = options->drain_ms,
         .log_bytes_max = options->log_bytes_max,
+        .retention = {options->keep_age_ms, options->keep_runs, options->keep_bytes},
         .http_deny_private = options->http_deny_private,
         .http_networks = options->http_networks,
         .http_network_count = options->http_network_count,

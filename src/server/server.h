@@ -54,6 +54,9 @@ struct server_options {
     uint32_t active_runs_max;
     uint32_t connections_max;
     int64_t log_bytes_max;          /* of one attempt's log */
+    int64_t keep_age_ms;            /* what history is kept (store.h, store_retention); 0: without limit */
+    int64_t keep_runs;
+    int64_t keep_bytes;
     bool http_deny_private;         /* http tasks connect to public addresses only, and */
     const char *const *http_networks; /* to those of these networks: "10.0.0.0/8" */
     uint32_t http_network_count;
@@ -132,6 +135,29 @@ int server_kill_left(const char *data_dir, uint32_t *ret_workers, struct error *
 /* Checks the store of a directory no daemon uses: the file itself and what pawl's records must agree on. Findings are
  * appended one a line. Returns 0 when it could be checked; ERROR_STORE_LOCKED when a daemon runs. */
 int server_fsck(const char *data_dir, struct buf *ret_findings, uint32_t *ret_count, struct error *err);
+
+/* Who watches a backup or a restore. NULL, or tell NULL: nobody. */
+struct server_backup_watch {
+    bool (*tell)(void *context, const char *what, uint64_t done); /* false ends it: ERROR_INTERRUPTED */
+    void *context;
+};
+
+struct server_backup_stats {
+    int64_t made_ms;                /* wall time of the moment it shows */
+    uint64_t store_bytes, log_files, log_bytes;
+    uint64_t canceled;              /* restore: runs that had not ended */
+};
+
+/* Copies a data directory's store, logs and tokens as they are at one moment into the new folder `path`, beside a
+ * daemon or without one; tasks' files (DATA/work) are not in it. Nothing of it is left when it fails. ERROR_USAGE:
+ * path is there; ERROR_STORE_FULL: no room for it; ERROR_INTERRUPTED; ERROR_NOT_FOUND: no store. */
+int server_backup(const char *data_dir, const char *path, const struct server_backup_watch *watch,
+                  struct server_backup_stats *ret_stats, struct error *err);
+/* Makes a data directory of a backup. Runs that had not ended are canceled, attempts that ran are lost: what came of
+ * them after the backup is not known here, and nothing is done twice. Instants of schedules since then are recorded as
+ * missed. ERROR_STORE_LOCKED; ERROR_USAGE: data_dir has a store, or path is no whole backup. */
+int server_restore(const char *path, const char *data_dir, const struct server_backup_watch *watch,
+                   struct server_backup_stats *ret_stats, struct error *err);
 
 enum server_offline_scope {
     SERVER_OFFLINE_ALL,         /* the daemon's store and those of `pawl run` */

@@ -119,6 +119,13 @@ int store_list_taken(struct store *store, const struct uuid *done, size_t done_c
     return store->ops->taken(store, done, done_count, max, arena, ret_ids, err);
 }
 
+int store_copy(struct store *store, const char *path, const struct store_copying *copying, struct error *err)
+{
+    if (!store->ops->copy)
+        return error_set(err, ERROR_USAGE, "a store of kind '%s' is copied by its own tools", store->ops->kind);
+    return store->ops->copy(store, path, copying, err);
+}
+
 int store_get_status(struct store *store, struct store_status *ret_status, struct error *err)
 {
     return store->ops->status(store, ret_status, err);

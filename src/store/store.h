@@ -228,6 +228,12 @@ struct store_retention {
     int64_t bytes_max;          /* the store's rows and the log files together */
 };
 
+/* How a copy is watched. */
+struct store_copying {
+    bool (*tell)(void *context); /* called now and then; false ends the copy. NULL: nobody watches */
+    void *context;
+};
+
 /* What retention has taken since the store was opened. */
 struct store_taken {
     uint64_t runs, attempts, letters, fires, keys;
@@ -292,6 +298,10 @@ struct store_ops {
      * not told done is given again by the next life, so no log stays behind. */
     int (*taken)(struct store *store, const struct uuid *done, size_t done_count, size_t max, struct arena *arena,
                  struct store_ids *ret_ids, struct error *err);
+    /* Copies the store as it is at one moment into the file `path`, which is there, private and empty, and syncs it;
+     * the writer goes on meanwhile. ERROR_STORE_FULL: no room there; ERROR_INTERRUPTED: tell said so; ERROR_IO. None
+     * of them harms the store. NULL: this back end is copied by tools of its own. */
+    int (*copy)(struct store *store, const char *path, const struct store_copying *copying, struct error *err);
     int (*status)(struct store *store, struct store_status *ret_status, struct error *err);
     /* The cheapest read there is; its time is the store's latency. */
     int (*ping)(struct store *store, struct error *err);
@@ -346,6 +356,7 @@ void store_set_retention(struct store *store, const struct store_retention *rete
 void store_get_taken(const struct store *store, struct store_taken *ret_taken);
 int store_list_taken(struct store *store, const struct uuid *done, size_t done_count, size_t max, struct arena *arena,
                      struct store_ids *ret_ids, struct error *err);
+int store_copy(struct store *store, const char *path, const struct store_copying *copying, struct error *err);
 int store_get_status(struct store *store, struct store_status *ret_status, struct error *err);
 int store_ping(struct store *store, struct error *err);
 int store_check(struct store *store, enum store_check_depth depth, struct buf *findings, uint32_t *ret_count,

@@ -5,6 +5,7 @@
  *     sqlite_statement.c  SQL, values in and out, errors       sqlite_load.c      unfinished runs for recovery
  *     sqlite_commit.c     the transaction and verdicts         sqlite_check.c     what fsck looks at
  *     sqlite_write.c      one function per record              sqlite_maintain.c  checkpoint, room, expired keys
+ *     sqlite_copy.c       a copy for a backup
  *     sqlite_fire.c       schedules' instants, both ways       sqlite_retain.c    old runs, their rows, their records
  *
  * Keys. A run gets a range of attempt keys when it is born: `base`, then SQLITE_ATTEMPTS_MAX for each task. The key of
@@ -181,6 +182,9 @@ int store_sqlite_migrate(struct sqlite_connection *connection, int version, stru
 
 /* ---- sqlite_open.c ---- */
 
+/* A connection of its own, which only reads but may write files beside the store. Closed by store_sqlite_close. */
+int store_sqlite_open_copier(struct store_sqlite *store, struct sqlite_connection *ret_connection, struct error *err);
+void store_sqlite_close(struct sqlite_connection *connection);
 /* A connection from the pool, inside a transaction; given back by leave, which passes `code` on. */
 int store_sqlite_enter(struct store *head, struct sqlite_connection **ret_connection, struct error *err);
 int store_sqlite_leave(struct sqlite_connection *connection, int code);
@@ -231,6 +235,10 @@ int store_sqlite_retain(struct store_sqlite *store, int64_t now_ms, bool idle, i
                         struct error *err);
 int store_sqlite_taken(struct store *head, const struct uuid *done, size_t done_count, size_t max, struct arena *arena,
                        struct store_ids *ret_ids, struct error *err);
+
+/* ---- sqlite_copy.c ---- */
+
+int store_sqlite_copy(struct store *head, const char *path, const struct store_copying *copying, struct error *err);
 
 /* ---- readers ---- */
 

@@ -20,7 +20,7 @@ enum { WRITER_CACHE_KIB = 2048, READER_CACHE_KIB = 256 };
 
 /* ---- connections ---- */
 
-static void close_connection(struct sqlite_connection *connection)
+void store_sqlite_close(struct sqlite_connection *connection)
 {
     for (int i = 0; i < SQL_COUNT; i++) {
         (void)sqlite3_finalize(connection->statements[i]);
@@ -44,15 +44,18 @@ static void harden(sqlite3 *db)
         (void)sqlite3_db_config(db, settings[i].option, settings[i].value, NULL);
 }
 
-static int open_connection(struct store_sqlite *store, bool writes, struct sqlite_connection *connection,
+enum use { USE_WRITER, USE_READER, USE_COPIER };
+
+static int open_connection(struct store_sqlite *store, enum use use, struct sqlite_connection *connection,
                            struct error *err)
 {
+    bool writes = use == USE_WRITER;
     int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_NOFOLLOW |
-                (store->mode == STORE_READ ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE);
+                (store->mode == STORE_READ || use == USE_COPIER ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE);
     connection->store = store;
     char *pragmas = mem_printf("PRAGMA cache_size = -%d; PRAGMA temp_store = MEMORY; PRAGMA cell_size_check = ON; "
                                "PRAGMA query_only = %s; PRAGMA wal_autocheckpoint = 0; PRAGMA secure_delete = OFF;",
-                               writes ? WRITER_CACHE_KIB : READER_CACHE_KIB, writes ? "OFF" : "ON");
+                               writes ? WRITER_CACHE_KIB : READER_CACHE_KIB, use == USE_READER ? "ON" : "OFF");
     int result = sqlite3_open_v2(store->path, &connection->db, flags, NULL);
     if (result == SQLITE_OK) {
         (void)sqlite3_busy_timeout(connection->db, SQLITE_BUSY_MS);
@@ -64,8 +67,13 @@ static int open_connection(struct store_sqlite *store, bool writes, struct sqlit
     mem_free(pragmas);
     int code = result == SQLITE_OK ? 0 : store_sqlite_fault(store, connection->db, result, err);
     if (code)
-        close_connection(connection);
+        store_sqlite_close(connection);
     return code;
+}
+
+int store_sqlite_open_copier(struct store_sqlite *store, struct sqlite_connection *ret_connection, struct error *err)
+{
+    return open_connection(store, USE_COPIER, ret_connection, err);
 }
 
 /* ---- readers ---- */
@@ -83,7 +91,7 @@ int store_sqlite_enter(struct store *head, struct sqlite_connection **ret_connec
     store->free_readers = connection->next_free;
     (void)pthread_mutex_unlock(&store->lock);
     if (!connection->db)
-        code = open_connection(store, false, connection, err);
+        code = open_connection(store, USE_READER, connection, err);
     if (!code)
         code = store_sqlite_run_plain(connection, SQL_BEGIN, err);
     if (code) { /* no room for the -shm file, say: readers know one error */
@@ -121,10 +129,10 @@ static void close_sqlite(struct store *head)
 {
     struct store_sqlite *store = (struct store_sqlite *)head;
     for (uint32_t i = 0; i < store->readers_max; i++)
-        close_connection(&store->readers[i]);
+        store_sqlite_close(&store->readers[i]);
     if (store->failed && store->writer.db) /* what is in the -wal file is for recovery to judge */
         (void)sqlite3_db_config(store->writer.db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-    close_connection(&store->writer);
+    store_sqlite_close(&store->writer);
     store_sqlite_forget_runs(store);
     map_fini(&store->runs);
     (void)pthread_cond_destroy(&store->given_back);
@@ -220,7 +228,7 @@ static int open_writer(struct store_sqlite *store, struct error *err)
 {
     int version;
     int64_t mode;
-    int code = open_connection(store, true, &store->writer, err);
+    int code = open_connection(store, USE_WRITER, &store->writer, err);
     if (!code)
         code = identify(&store->writer, &version, err);
     if (code)
@@ -250,7 +258,7 @@ static int open_writer(struct store_sqlite *store, struct error *err)
 static int open_reader(struct store_sqlite *store, struct error *err)
 {
     int version;
-    int code = open_connection(store, false, &store->readers[0], err);
+    int code = open_connection(store, USE_READER, &store->readers[0], err);
     if (!code)
         code = identify(&store->readers[0], &version, err);
     if (!code && version < store_sqlite_version())
@@ -296,6 +304,7 @@ static const struct store_ops sqlite_ops = {
     .letter_stats = store_sqlite_letter_stats,
     .ids = store_sqlite_ids,
     .taken = store_sqlite_taken,
+    .copy = store_sqlite_copy,
     .status = store_sqlite_status,
     .ping = store_sqlite_ping,
     .check = store_sqlite_check,
