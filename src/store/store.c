@@ -116,6 +116,9 @@ int store_list_taken(struct store *store, const struct uuid *done, size_t done_c
                      struct store_ids *ret_ids, struct error *err)
 {
     assert(max > 0);
+    *ret_ids = (struct store_ids){0};
+    if (!store->ops->taken)
+        return 0;
     return store->ops->taken(store, done, done_count, max, arena, ret_ids, err);
 }
 

@@ -20,12 +20,13 @@ static void read_file(const char *path, struct buf *ret_text)
     (void)fclose(file);
 }
 
-static void make_store(const char *dir, const char *dump)
+static void make_store(const char *dir, const char *dump, const char *change)
 {
     struct buf sql = BUF_INIT;
     char *path = mem_printf("%s/pawl.db", dir);
     sqlite3 *db = NULL;
     read_file(dump, &sql);
+    buf_add_text(&sql, change);
     assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
     assert_int_equal(sqlite3_exec(db, buf_text(&sql), NULL, NULL, NULL), SQLITE_OK);
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
@@ -33,11 +34,10 @@ static void make_store(const char *dir, const char *dump)
     buf_fini(&sql);
 }
 
-static void test_version1(void **state)
+static void migrate_version1(const char *change)
 {
-    (void)state;
     char *dir = scratch_make();
-    make_store(dir, "tests/unit/store/version1.sql");
+    make_store(dir, "tests/unit/store/version1.sql", change);
     int64_t before_ms = clock_wall_ms();
     for (int life = 0; life < 2; life++) {
         const struct store_options options = {.path = dir, .mode = STORE_WRITE};
@@ -76,8 +76,21 @@ static void test_version1(void **state)
     scratch_remove(dir);
 }
 
+static void test_version1(void **state)
+{
+    (void)state;
+    migrate_version1("");
+}
+
+/* As it was first, before short logs were kept in rows. */
+static void test_first_version1(void **state)
+{
+    (void)state;
+    migrate_version1("ALTER TABLE attempts DROP COLUMN log;");
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_version1)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_version1), cmocka_unit_test(test_first_version1)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
