@@ -9,7 +9,7 @@
 #include "base/json.h"
 
 static struct {
-    enum log_level least;
+    _Atomic enum log_level least;
     bool json;
 } settings = {LOG_INFO, false};
 
@@ -19,6 +19,11 @@ void log_init(enum log_level least, enum log_form form)
 {
     settings.least = least;
     settings.json = form == LOG_JSON || (form == LOG_AUTO && !isatty(STDERR_FILENO));
+}
+
+void log_set_level(enum log_level least)
+{
+    settings.least = least;
 }
 
 bool log_enabled(enum log_level level)

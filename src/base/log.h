@@ -9,6 +9,7 @@ enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
 enum log_form { LOG_AUTO, LOG_TEXT, LOG_JSON };
 
 void log_init(enum log_level least, enum log_form form); /* before the first thread */
+void log_set_level(enum log_level least);                /* any thread, at any time */
 bool log_enabled(enum log_level level);
 bool log_level_parse(const char *text, enum log_level *ret_level);
 /* fields: NULL, or key, value, key, value, ..., NULL. A NULL value leaves its pair out. */

@@ -7,12 +7,83 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
 #include "cli/commands.h"
 #include "cli/server_options.h"
 #include "cli/settings.h"
 #include "server/address.h"
+
+/* Settings that SIGHUP changes; the others ask for a restart. */
+static const enum cli_option_id reloaded[] = {CLI_DRAIN,     CLI_KEEP_AGE,          CLI_KEEP_RUNS,       CLI_KEEP_BYTES,
+                                              CLI_SECRETS,   CLI_WAITING_TASKS_MAX, CLI_ACTIVE_RUNS_MAX, CLI_LOG_LEVEL};
+
+/* One reading of the settings. The first is that of the command line; each later one has its flags. */
+struct reading {
+    struct cli cli;
+    struct reading *before;
+};
+
+struct readings {
+    struct cli *first;
+    struct reading *last;       /* NULL: none was read after the first */
+};
+
+static bool same_value(const struct cli_value *a, const struct cli_value *b)
+{
+    bool same = a->count == b->count;
+    for (size_t i = 0; same && i < a->count; i++)
+        same = strcmp(a->items[i], b->items[i]) == 0;
+    return same;
+}
+
+static bool is_reloaded(enum cli_option_id id)
+{
+    bool found = false;
+    for (size_t i = 0; i < sizeof reloaded / sizeof reloaded[0]; i++)
+        found = found || reloaded[i] == id;
+    return found;
+}
+
+static void tell_changes(const struct cli *before, const struct cli *now, const struct cli *first)
+{
+    for (const enum cli_option_id *id = now->command->options; *id; id++) {
+        const char *name = cli_options[*id].name;
+        if (is_reloaded(*id) && !same_value(&before->values[*id], &now->values[*id]))
+            log_info("%s has changed", name);
+        else if (!is_reloaded(*id) && !same_value(&first->values[*id], &now->values[*id]))
+            log_warn("%s has changed; that takes a restart", name);
+    }
+}
+
+static int reload(void *context, struct server_options *ret_options, struct error *err)
+{
+    struct readings *readings = context;
+    const struct cli *first = readings->first, *before = readings->last ? &readings->last->cli : first;
+    struct reading *fresh = mem_new(struct reading);
+    enum log_level level;
+    fresh->cli.command = first->command;
+    fresh->cli.interrupt_fd = -1;
+    for (int id = 0; id < CLI_OPTION_COUNT; id++)
+        if (first->values[id].origin == CLI_ORIGIN_FLAG)
+            fresh->cli.values[id] = first->values[id];
+    int rc = cli_settings_merge(&fresh->cli, err);
+    if (rc == 0)
+        rc = cli_server_options(&fresh->cli, ret_options, err);
+    fresh->before = readings->last;
+    buf_fini(&fresh->cli.hint);
+    if (rc) {
+        arena_fini(&fresh->cli.arena);
+        mem_free(fresh);
+        return rc;
+    }
+    readings->last = fresh;
+    if (log_level_parse(cli_text(&fresh->cli, CLI_LOG_LEVEL), &level))
+        log_set_level(level);
+    tell_changes(before, &fresh->cli, first);
+    return 0;
+}
 
 int cli_serve(struct cli *cli, struct error *err)
 {
@@ -21,11 +92,20 @@ int cli_serve(struct cli *cli, struct error *err)
         return 0;
     }
     struct server_options options;
+    struct readings readings = {.first = cli};
     int rc = cli_server_options(cli, &options, err);
     if (rc)
         return rc;
+    options.reload = reload;
+    options.reload_context = &readings;
     cli_log_init(cli, LOG_INFO);
-    return server_run(&options, err);
+    rc = server_run(&options, err);
+    for (struct reading *reading = readings.last, *before; reading; reading = before) {
+        before = reading->before;
+        arena_fini(&reading->cli.arena);
+        mem_free(reading);
+    }
+    return rc;
 }
 
 /* Waits for the end of the process behind a pidfd. */

@@ -19,6 +19,12 @@ struct engine *engine_new(const struct engine_options *options)
     return engine;
 }
 
+void engine_set_limits(struct engine *engine, uint32_t waiting_tasks_max, uint32_t active_runs_max)
+{
+    engine->options.waiting_tasks_max = waiting_tasks_max;
+    engine->options.active_runs_max = active_runs_max;
+}
+
 void engine_free(struct engine *engine)
 {
     if (!engine)

@@ -43,6 +43,9 @@ struct engine_options {
     bool fires_schedules;       /* false: DAGs' schedules are for others to fire */
 };
 
+/* From the next command on; what waits already stays. */
+void engine_set_limits(struct engine *engine, uint32_t waiting_tasks_max, uint32_t active_runs_max);
+
 /* What a worker says of an attempt's end, or of one it holds. */
 struct engine_attempt {
     struct uuid run_id;

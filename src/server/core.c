@@ -320,6 +320,13 @@ void core_drain(struct core *core)
              (long long)(core->options.drain_ms / 1000), engine_counts(core->engine).running_attempts);
 }
 
+void core_set_limits(struct core *core, const struct core_limits *limits)
+{
+    core->options.drain_ms = limits->drain_ms;
+    engine_set_limits(core->engine, limits->waiting_tasks_max, limits->active_runs_max);
+    store_set_retention(core->store, &limits->retention);
+}
+
 void core_finish(struct core *core)
 {
     if (core->phase >= CORE_ENDING)

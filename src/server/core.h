@@ -100,6 +100,14 @@ void core_fence(struct core *core, const struct error *why);
 typedef void core_turn_fn(void *context);
 /* The engine's thread, or before core_run. `turn` is called when fd is readable. */
 int core_add_fd(struct core *core, int fd, core_turn_fn *turn, void *context, struct error *err);
+/* What may change while it runs; the engine's thread. */
+struct core_limits {
+    uint32_t waiting_tasks_max;
+    uint32_t active_runs_max;
+    int64_t drain_ms;
+    struct store_retention retention;
+};
+void core_set_limits(struct core *core, const struct core_limits *limits);
 /* No new starts; ends when nothing runs, or after drain_ms by handing over. Idempotent. */
 void core_drain(struct core *core);
 /* Ends all tasks by KILL, then the workers, then core_run. */

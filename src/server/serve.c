@@ -32,6 +32,7 @@
 #include "server/core.h"
 #include "server/listen.h"
 #include "server/node.h"
+#include "server/notify.h"
 #include "server/secrets.h"
 #include "server/server.h"
 #include "store/cluster.h"
@@ -162,6 +163,28 @@ static void on_ready(void *context, const struct engine_recovery *recovery)
     daemon->said = true;
     (void)printf("listening on %s\n", daemon->address.url);
     (void)fflush(stdout);
+    server_notify("READY=1");
+}
+
+/* A mistake in the file changes nothing. */
+static void reload(struct daemon *daemon)
+{
+    struct server_options fresh;
+    struct error err = {0};
+    if (daemon->options->reload(daemon->options->reload_context, &fresh, &err)) {
+        log_error("the settings stay as they were: %s", err.text);
+        return;
+    }
+    const struct core_limits limits = {
+        .waiting_tasks_max = fresh.waiting_tasks_max,
+        .active_runs_max = fresh.active_runs_max,
+        .drain_ms = fresh.drain_ms,
+        .retention = {fresh.keep_age_ms, fresh.keep_runs, fresh.keep_bytes},
+    };
+    core_set_limits(daemon->core, &limits);
+    daemon->secrets.items = fresh.secrets;
+    daemon->secrets.count = fresh.secret_count;
+    log_info("the settings were read again");
 }
 
 static void on_signal(void *context)
@@ -169,6 +192,13 @@ static void on_signal(void *context)
     struct daemon *daemon = context;
     struct signalfd_siginfo signal;
     while (read(daemon->signal_fd, &signal, sizeof signal) == (ssize_t)sizeof signal) {
+        if (signal.ssi_signo == SIGHUP && daemon->options->reload) {
+            if (!daemon->ending)
+                reload(daemon);
+            continue;
+        }
+        if (!daemon->ending)
+            server_notify("STOPPING=1");
         if (daemon->ending || signal.ssi_signo == SIGQUIT) {
             log_info("stopping at once: running tasks are ended");
             core_kill(daemon->core);
