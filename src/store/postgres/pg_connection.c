@@ -314,7 +314,7 @@ static void leave(struct store_pg *store, struct pg_connection *connection)
 int store_pg_read(struct store *head, pg_reader_fn *fn, void *context, struct error *err)
 {
     struct store_pg *store = (struct store_pg *)head;
-    struct pg_connection *connection;
+    struct pg_connection *connection = NULL;
     int code = enter(store, &connection, err);
     if (code)
         return code;
