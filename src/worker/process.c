@@ -8,8 +8,7 @@
  *     finish
  *
  * SIGCHLD, the leaf's and the pipe's events lead on; deadlines are only for those that do not come. Strangers are
- * processes that lost their parent and came to us, since we are a subreaper. Whoever is reaped is named by the kernel;
- * it is ours when a slot has its pid, which cannot be given out again before. */
+ * processes that lost their parent and came to us, since we are a subreaper: reaped by pid, never by accident. */
 #include "worker/model.h"
 
 #include <errno.h>
@@ -21,7 +20,6 @@
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -523,10 +521,11 @@ void worker_process_reap(struct worker *worker)
     for (;;) {
         siginfo_t info = {0};
         struct rusage usage;
-        /* The kernel's waitid tells the usage, too; the C library's does not. */
-        if (syscall(SYS_waitid, P_ALL, 0, &info, WEXITED | WNOHANG | __WALL, &usage) != 0 || info.si_pid == 0)
+        if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) != 0 || info.si_pid == 0)
             break;
         struct worker_attempt *attempt = attempt_of(worker, info.si_pid);
+        if (wait4(info.si_pid, NULL, WNOHANG | __WALL, &usage) != info.si_pid)
+            break;
         if (attempt)
             on_exit_of(worker, attempt, &info, &usage);
         else if (!worker_warm_reaped(worker, info.si_pid))
