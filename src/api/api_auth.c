@@ -144,6 +144,7 @@ bool api_auth_check(struct api_call *call)
     const struct api_config *config = &call->api->config;
     struct auth_token token;
     call->principal = "";
+    call->role = API_ROLE_ADMIN;
     if (call->offline)
         return true;
     const char *owner = config->owner_token ? http_header(call->request, "X-Pawl-Owner") : NULL;
@@ -156,6 +157,7 @@ bool api_auth_check(struct api_call *call)
         if (verdict != AUTH_KNOWN)
             return refuse_token(call, verdict, &token);
         call->principal = arena_strdup(api_arena(call), token.name);
+        call->role = (enum api_role)token.role;
         return (int)token.role >= (int)call->route->role || refuse_role(call, token.role, call->principal);
     }
     if (call->is_local) {

@@ -54,6 +54,7 @@ struct api_call {
     const char *if_match;           /* NULL: none */
     const char *last_event_id;      /* NULL: none */
     const char *principal;          /* the token's name, "owner"; "" without either */
+    enum api_role role;             /* what the caller may do */
     bool is_local;                  /* the daemon's owner on its machine: local limits for DAG files */
 
     json_t *root;                   /* owner of the body's texts */
@@ -72,6 +73,8 @@ struct api_call {
 /* Memory until the request is done. */
 struct arena *api_arena(struct api_call *call);
 
+/* A value of a body as text, keys in order. */
+const char *api_json_text(const json_t *value, struct arena *arena);
 /* JSON. `take_body` becomes the reply's. */
 void api_reply_json(struct api_call *call, unsigned status, struct buf *take_body);
 void api_reply(struct api_call *call, unsigned status, const char *content_type, struct buf *take_body);

@@ -311,6 +311,21 @@ static bool parse_list(struct api_call *call, const struct api_param *param, jso
     return true;
 }
 
+static bool take_json(struct api_call *call, const struct api_param *param, json_t *item, struct api_value *value)
+{
+    if (!json_is_object(item)) {
+        api_fail(call, ERROR_BAD_REQUEST, "%s must be an object", param->name);
+        return false;
+    }
+    value->text = api_json_text(item, api_arena(call));
+    value->len = strlen(value->text);
+    if ((int64_t)value->len <= param->max)
+        return true;
+    api_fail(call, ERROR_BAD_REQUEST, "%s must be at most %" PRId64 " bytes long, not %zu", param->name, param->max,
+             value->len);
+    return false;
+}
+
 static bool parse_field(struct api_call *call, const struct api_body *body, const char *key, json_t *item)
 {
     const char *words[API_BODY_FIELDS_MAX], *want;
@@ -327,6 +342,8 @@ static bool parse_field(struct api_call *call, const struct api_body *body, cons
     if (json_is_null(item))
         return true;
     value->given = true;
+    if (param->type == API_JSON)
+        return take_json(call, param, item, value);
     const struct api_body *object = api_table_object(param);
     if (object && json_is_object(item))
         return parse_object(call, object, item);

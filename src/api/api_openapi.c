@@ -83,6 +83,8 @@ static void put_param_schema(struct buf *out, int depth, const struct api_param 
             put_enum(out, depth, param->values, false);
         return;
     }
+    if (param->type == API_JSON)
+        put(out, depth, "type: object");
     put_type(out, depth, param->type);
     if (param->values)
         put_enum(out, depth, param->values, false);

@@ -25,6 +25,23 @@ void api_reply(struct api_call *call, unsigned status, const char *content_type,
     *take_body = BUF_INIT;
 }
 
+static int add_text(const char *bytes, size_t len, void *context)
+{
+    buf_add(context, bytes, len);
+    return 0;
+}
+
+const char *api_json_text(const json_t *value, struct arena *arena)
+{
+    struct buf text = BUF_INIT;
+    int rc = json_dump_callback(value, add_text, &text, JSON_COMPACT | JSON_SORT_KEYS);
+    assert(rc == 0); /* what was parsed can be written */
+    (void)rc;
+    const char *kept = arena_strndup(arena, text.bytes, text.len);
+    buf_fini(&text);
+    return kept;
+}
+
 void api_reply_json(struct api_call *call, unsigned status, struct buf *take_body)
 {
     api_reply(call, status, json_media_type, take_body);

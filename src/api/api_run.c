@@ -195,7 +195,7 @@ int api_run_load(struct api *api, struct api_run *run, struct error *err)
             run->counts[i] = live_run_counts(run->live)[i];
         return 0;
     }
-    int rc = api_source_get(api, run->run.dag_id, run->run.dag_version, &run->dag, err);
+    int rc = api_source_get_of_run(api, &run->run, &run->dag, err);
     if (!rc)
         rc = load_states(run, err);
     for (uint32_t i = 0; !rc && i < run->run.task_count; i++) {

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "dag/dag.h"
 #include "dag/dag_problem.h"
+#include "state/record.h"
 
 /* The one used last stays whatever its size, since a run of it is likely to follow. */
 enum { KEPT_MAX = 64, KEPT_TASKS_MAX = 200000 };
@@ -85,7 +86,9 @@ void api_source_put(struct api *api, struct uuid dag_id, uint32_t version, struc
     dag_unref(known);
 }
 
-static int read_version(struct api *api, struct uuid dag_id, uint32_t version, struct dag **ret_dag, struct error *err)
+/* changes NULL: the version as it is. */
+static int read_version(struct api *api, struct uuid dag_id, uint32_t version, const char *changes,
+                        struct dag **ret_dag, struct error *err)
 {
     struct buf source = BUF_INIT;
     struct buf summary = BUF_INIT;
@@ -99,9 +102,14 @@ static int read_version(struct api *api, struct uuid dag_id, uint32_t version, s
     if (rc)
         goto out;
     options.name = row.name;
+    options.changes = changes;
+    options.changes_len = changes ? strlen(changes) : 0;
     rc = dag_read(source.bytes, source.len, &options, &problems, ret_dag);
     if (rc == ERROR_OUT_OF_MEMORY) {
         rc = error_set(err, rc, "there is not enough memory to read the DAG");
+    } else if (rc && changes) {
+        dag_problems_summary(&problems, &summary);
+        rc = error_set(err, ERROR_BAD_REQUEST, "changes: %s", buf_text(&summary));
     } else if (rc) {
         dag_problems_summary(&problems, &summary);
         rc = error_set(err, ERROR_INTERNAL, "version %u of the DAG, which was valid when it was stored, is not: %s",
@@ -123,11 +131,17 @@ int api_source_get(struct api *api, struct uuid dag_id, uint32_t version, struct
     (void)pthread_mutex_unlock(&dags->lock);
     int rc = 0;
     if (!dag) {
-        rc = read_version(api, dag_id, version, &dag, err);
+        rc = read_version(api, dag_id, version, NULL, &dag, err);
         if (!rc)
             api_source_put(api, dag_id, version, dag);
     }
     if (!rc)
         *ret_dag = dag;
     return rc;
+}
+
+int api_source_get_of_run(struct api *api, const struct record_run *run, struct dag **ret_dag, struct error *err)
+{
+    return run->changes ? read_version(api, run->dag_id, run->dag_version, run->changes, ret_dag, err)
+                        : api_source_get(api, run->dag_id, run->dag_version, ret_dag, err);
 }

@@ -88,6 +88,9 @@ const struct api_param api_table_fields[API_FIELD_COUNT] = {
     [API_FIELD_TO] = {"to", API_TIME, 0, 0, -1, NULL, "The last instant is not after it; not in the future"},
     [API_FIELD_BACKFILL_MAX] = {"max", API_INTEGER, 1, LIMIT_BACKFILL_MAX, LIMIT_BACKFILL_MAX, NULL,
                                 "At most so many instants, oldest first"},
+    [API_FIELD_CHANGES] = {"changes", API_JSON, 0, LIMIT_CHANGES_BYTES_MAX, -1, NULL,
+                           "Fields of the task that the new run has otherwise, as a DAG file would say them: "
+                           "`{command, env: {NAME: value}, timeout, ...}`; the DAG stays as it is"},
     [API_FIELD_AGAIN] = {"again", API_BOOLEAN, 0, 1, 0, NULL, "Those that were fired before too"},
     [API_FIELD_TOKEN] = {"token", API_STRING, 1, 200, -1, NULL, "A token, as `pawl token create` gave it"},
     [API_FIELD_RUN_ACTION] = {"action", API_STRING, 0, 0, -1, api_names_run_actions, "What to do"},
@@ -114,6 +117,8 @@ static const struct api_body body_dag_source = {
     "DagSource", "A DAG file", {API_FIELD_YAML}, FIELD(YAML), true};
 static const struct api_body body_rerun = {"Rerun", "What of a run to run again",
                                            {API_FIELD_FROM, API_FIELD_TASK_ID, API_FIELD_VERSION}, FIELD(FROM), false};
+static const struct api_body body_retry = {
+    "DeadLetterRetry", "How a task is tried again; as it was, without a body", {API_FIELD_CHANGES}, 0, false};
 static const struct api_body body_skip = {"DeadLetterSkip", "Why a task is skipped", {API_FIELD_REASON}, 0, false};
 static const struct api_body body_resolve = {
     "DeadLetterResolve", "How a dead letter was settled", {API_FIELD_NOTES, API_FIELD_RESOLVED_BY}, 0, false};
@@ -357,8 +362,9 @@ const struct api_route api_table_routes[] = {
      .handler = api_get_letter},
     {HTTP_POST, "/api/v1/dlq/{id}/retry", "retryDeadLetter", "dlq",
      "Runs the task again, and what was skipped because of it",
-     RUN_MAKING_TEXT "Once a letter is resolved the answer is 409, with the new run's id in `details`.",
-     API_ROLE_OPERATOR, .headers = API_HEADER_IDEMPOTENCY_KEY, .body = &body_empty, .status = 202, .schema = "Run",
+     RUN_MAKING_TEXT "Once a letter is resolved the answer is 409, with the new run's id in `details`. Who sends "
+     "`changes` says what is run, as who changes DAGs does: that needs the role admin.",
+     API_ROLE_OPERATOR, .headers = API_HEADER_IDEMPOTENCY_KEY, .body = &body_retry, .status = 202, .schema = "Run",
      .needs_store = true, .errors = {ERROR_DEAD_LETTER_NOT_FOUND, ERROR_DAG_NOT_FOUND, ERROR_ALREADY_RESOLVED,
                                      ERROR_RUN_ACTIVE, ERROR_FULL}, .handler = api_retry_letter},
     {HTTP_POST, "/api/v1/dlq/{id}/skip", "skipDeadLetter", "dlq",

@@ -81,7 +81,8 @@ struct api_param {
 };
 extern const struct api_param api_table_queries[API_QUERY_COUNT];
 
-/* Members of request bodies: strings, whole numbers, booleans, lists, and one object of such (API_REF). */
+/* Members of request bodies: strings, whole numbers, booleans, lists, an object of such (API_REF), and an object of
+ * anything (API_JSON; its value's text is the object, keys in order). */
 enum api_field_id {
     API_FIELD_NONE,
     API_FIELD_NAME,
@@ -112,6 +113,7 @@ enum api_field_id {
     API_FIELD_CREATED_BEFORE,
     API_FIELD_ERROR_PART,       /* "error" of runs */
     API_FIELD_RUN_IDS,
+    API_FIELD_CHANGES,
     API_FIELD_COUNT
 };
 extern const struct api_param api_table_fields[API_FIELD_COUNT];

@@ -5,6 +5,7 @@
  */
 #include "api/api_trigger.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -127,6 +128,8 @@ static int fill_rerun(struct api_call *call, struct api_run *run, struct dag *da
     if (rc)
         return rc;
     command->plan = plan;
+    if (version == run->run.dag_version && !command->changes)
+        command->changes = arena_strdup(api_arena(call), run->run.changes); /* dag has them */
     command->dag = dag_ref(dag);
     command->dag_id = run->run.dag_id;
     command->dag_version = version;
@@ -230,6 +233,38 @@ int api_trigger_fill_rerun(struct api_call *call, struct uuid run_id, const stru
     return rc;
 }
 
+/* What the source run has other than its version, and on top of it what the call asks of the letter's task. */
+static const char *merge_changes(struct api_call *call, const struct api_run *run, uint32_t task)
+{
+    json_t *all = run->run.changes ? json_loads(run->run.changes, JSON_REJECT_DUPLICATES, NULL) : json_object();
+    json_t *asked = json_pack("{s: O}", run->dag->tasks[task].id, json_object_get(call->root, "changes"));
+    int rc = json_object_update_recursive(all, asked);
+    assert(rc == 0);
+    (void)rc;
+    const char *text = api_json_text(all, api_arena(call));
+    json_decref(all);
+    json_decref(asked);
+    return text;
+}
+
+/* run->dag becomes what the call makes of it. */
+static int change_dag(struct api_call *call, struct api_run *run, uint32_t task, struct command *command,
+                      struct error *err)
+{
+    struct record_run changed = run->run;
+    struct dag *dag;
+    if (call->role < API_ROLE_ADMIN)
+        return error_set(err, ERROR_FORBIDDEN, "Changes say what is run: that needs the role admin");
+    changed.changes = merge_changes(call, run, task);
+    int rc = api_source_get_of_run(call->api, &changed, &dag, err);
+    if (rc)
+        return rc;
+    dag_unref(run->dag);
+    run->dag = dag;
+    command->changes = changed.changes;
+    return 0;
+}
+
 int api_trigger_fill_letter(struct api_call *call, const struct store_letter *letter, bool skips, uint64_t tasks_max,
                             struct command *command, struct error *err)
 {
@@ -242,6 +277,8 @@ int api_trigger_fill_letter(struct api_call *call, const struct store_letter *le
     if (!rc && run.dag->task_count > tasks_max)
         rc = error_set(err, ERROR_FULL, "The runs asked for at once have too many tasks");
     command->trigger = TRIGGER_DLQ;
+    if (!rc && call->body[API_FIELD_CHANGES].given)
+        rc = change_dag(call, &run, letter->letter.task, command, err);
     if (!rc)
         rc = fill_rerun(call, &run, run.dag, run.run.dag_version, &rerun, command, err);
     api_run_fini(&run);

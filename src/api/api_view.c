@@ -64,6 +64,11 @@ static void add_run(struct json *json, const struct record_run *run, const char 
     json_kv_time(json, "scheduledFor", run->scheduled_ms);
     json_kv_string(json, "dagName", dag_name);
     json_kv_uuid(json, "source", run->source);
+    json_key(json, "changes");
+    if (run->changes)
+        json_add_raw(json, run->changes, strlen(run->changes));
+    else
+        json_add_null(json);
     json_kv_string(json, "error", run->error);
     json_kv_time(json, "cancelRequestedAt", run->cancel_ms);
     json_kv_int(json, "taskCount", run->task_count);

@@ -24,6 +24,7 @@ enum {
     LIMIT_DAG_NAME_BYTES_MAX = 250,
     LIMIT_NAME_BYTES_MAX = 1000,                     /* a task's display name, a description: see dag.h */
     LIMIT_DESCRIPTION_BYTES_MAX = 10000,
+    LIMIT_CHANGES_BYTES_MAX = 100000,                /* what a run has other than its DAG version, as JSON */
     LIMIT_ENV_VARS_MAX = 1000,                       /* variables of one task, DAG's included */
     LIMIT_EXPAND_REFS_MAX = 10000,                   /* references replaced in one value, through variables too */
     LIMIT_EXPAND_DEPTH_MAX = 32,                     /* variables that refer to variables */

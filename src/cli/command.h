@@ -24,6 +24,7 @@ enum cli_kind {
     CLI_CHOICE,     /* one of choices */
     CLI_ADDRESS,    /* HOST:PORT */
     CLI_SECRET,     /* NAME=file:PATH or NAME=env:VARIABLE */
+    CLI_VARIABLE,   /* NAME=VALUE */
     CLI_URL,
     CLI_STORE_URL,
     CLI_NETWORK,    /* 10.0.0.0/8 */
@@ -87,6 +88,8 @@ enum cli_option_id {
     CLI_FOLLOW,
     CLI_ATTEMPT,
     CLI_REASON,
+    CLI_CHANGE_COMMAND,
+    CLI_CHANGE_ENV,
     CLI_NOTES,
     CLI_RESOLVED_BY,
     CLI_ALL_LETTERS,

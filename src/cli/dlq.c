@@ -95,25 +95,47 @@ int cli_dlq_show(struct cli *cli, struct error *err)
     return rc;
 }
 
-/* A call that makes a run; `text` is sent as `key`. */
-static int make_run(struct cli *cli, const char *path, const char *key, const char *text, struct error *err)
+/* A call that makes a run. */
+static int make_run(struct cli *cli, const char *path, struct buf *body, struct error *err)
 {
     struct cli_remote remote;
     const char *target;
-    struct buf body = BUF_INIT;
-    struct json json;
     int rc = open_letter(cli, &remote, path, &target, err);
     if (rc)
         return rc;
-    json_init(&json, &body);
-    json_begin_object(&json);
-    if (text)
-        json_kv_string(&json, key, text);
-    json_end_object(&json);
-    rc = cli_watch_make_run(&remote, target, &body, err);
-    buf_fini(&body);
+    rc = cli_watch_make_run(&remote, target, body, err);
     cli_remote_close(&remote);
     return rc;
+}
+
+/* Variables as members: their names may be what JSON has to escape. */
+static void put_variables(struct json *json, const struct cli_value *variables)
+{
+    json_key(json, "env");
+    json_begin_object(json);
+    for (size_t i = 0; i < variables->count; i++) {
+        const char *text = variables->items[i], *equals = strchr(text, '=');
+        json_add_string_len(json, text, (size_t)(equals - text));
+        buf_add_char(json->out, ':');
+        json->needs_comma = false;
+        json_add_string(json, equals + 1);
+    }
+    json_end_object(json);
+}
+
+/* What the new run has otherwise, if anything. */
+static void put_changes(struct json *json, struct cli *cli)
+{
+    bool command = cli_given(cli, CLI_CHANGE_COMMAND), env = cli_given(cli, CLI_CHANGE_ENV);
+    if (!command && !env)
+        return;
+    json_key(json, "changes");
+    json_begin_object(json);
+    if (command)
+        json_kv_string(json, "command", cli_text(cli, CLI_CHANGE_COMMAND));
+    if (env)
+        put_variables(json, &cli->values[CLI_CHANGE_ENV]);
+    json_end_object(json);
 }
 
 /* One letter or --all: an error when it is neither or both. */
@@ -128,6 +150,8 @@ static int check_choice(struct cli *cli, struct error *err)
             return error_set(err, ERROR_USAGE, "--%s belongs to --all", cli_options[only_all[i]].name);
     if (all && (cli_flag(cli, CLI_WAIT) || cli_given(cli, CLI_IDEMPOTENCY_KEY)))
         return error_set(err, ERROR_USAGE, "--wait and --idempotency-key belong to one LETTER");
+    if (all && (cli_given(cli, CLI_CHANGE_COMMAND) || cli_given(cli, CLI_CHANGE_ENV)))
+        return error_set(err, ERROR_USAGE, "--command and --env belong to one LETTER");
     return 0;
 }
 
@@ -242,7 +266,15 @@ int cli_dlq_retry(struct cli *cli, struct error *err)
     int rc = check_choice(cli, err);
     if (rc || cli_flag(cli, CLI_ALL_LETTERS))
         return rc ? rc : do_all(cli, "retry", err);
-    return make_run(cli, "/retry", NULL, NULL, err);
+    struct buf body = BUF_INIT;
+    struct json json;
+    json_init(&json, &body);
+    json_begin_object(&json);
+    put_changes(&json, cli);
+    json_end_object(&json);
+    rc = make_run(cli, "/retry", &body, err);
+    buf_fini(&body);
+    return rc;
 }
 
 int cli_dlq_skip(struct cli *cli, struct error *err)
@@ -250,7 +282,15 @@ int cli_dlq_skip(struct cli *cli, struct error *err)
     int rc = check_choice(cli, err);
     if (rc || cli_flag(cli, CLI_ALL_LETTERS))
         return rc ? rc : do_all(cli, "skip", err);
-    return make_run(cli, "/skip", "reason", cli_text(cli, CLI_REASON), err);
+    struct buf body = BUF_INIT;
+    struct json json;
+    json_init(&json, &body);
+    json_begin_object(&json);
+    put_text(&json, cli, "reason", CLI_REASON);
+    json_end_object(&json);
+    rc = make_run(cli, "/skip", &body, err);
+    buf_fini(&body);
+    return rc;
 }
 
 int cli_dlq_resolve(struct cli *cli, struct error *err)

@@ -163,6 +163,8 @@ int cli_option_check(const struct cli_option *option, const char *text, struct e
         return check_network(text, err);
     case CLI_STORE_URL:
         return check_store(text, err);
+    case CLI_VARIABLE:
+        return strchr(text, '=') > text ? 0 : error_set(err, ERROR_USAGE, "'%s' is not NAME=VALUE", text);
     case CLI_TEXT:
     case CLI_PATH:
     case CLI_FOLDER:

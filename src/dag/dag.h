@@ -122,6 +122,9 @@ struct dag_read_options {
     const char *name;                   /* wins over the file's name when not NULL (POST /dags) */
     uint32_t tasks_max;                 /* LIMIT_DAG_TASKS_MAX or LIMIT_DAG_LOCAL_TASKS_MAX */
     size_t bytes_max;
+    const char *changes;                /* fields of tasks that a run has otherwise, by task id: {"a": {"command": ...}};
+                                           NULL: none. Problems in them have places of their own text */
+    size_t changes_len;
 };
 
 /* Reads and checks. Returns 0 and a reference in *ret_dag, ERROR_PARSE_ERROR (YAML, fields, types),

@@ -188,6 +188,8 @@ int dag_read(const char *bytes, size_t len, const struct dag_read_options *optio
         rc = problems->out_of_memory ? ERROR_OUT_OF_MEMORY : rc;
         goto out;
     }
+    if (options->changes)
+        dag_change_tasks(&r);
     settle_tasks(&r);
     check_env_counts(&r);
     dag_check_refs(&r);

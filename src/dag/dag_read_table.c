@@ -70,8 +70,8 @@ static void say_missing(struct dag_reader *r, const struct dag_table *table, con
     }
 }
 
-uint32_t dag_read_table(struct dag_reader *r, const struct dag_table *table, const struct dag_node *mapping, int type,
-                        void *target, const struct dag_path *path)
+uint32_t dag_read_fields(struct dag_reader *r, const struct dag_table *table, const struct dag_node *mapping,
+                         int type, void *target, const struct dag_path *path)
 {
     uint32_t given = 0;
     const struct dag_node *value;
@@ -99,6 +99,13 @@ uint32_t dag_read_table(struct dag_reader *r, const struct dag_table *table, con
         if (into)
             (void)dag_read_value(r, field, value, into, &here);
     }
+    return given;
+}
+
+uint32_t dag_read_table(struct dag_reader *r, const struct dag_table *table, const struct dag_node *mapping, int type,
+                        void *target, const struct dag_path *path)
+{
+    uint32_t given = dag_read_fields(r, table, mapping, type, target, path);
     say_missing(r, table, mapping, type, given, path);
     return given;
 }

@@ -4,6 +4,7 @@
  *     dag_read_table.c   a mapping by its table of fields
  *     dag_read_value.c   one value by its kind
  *     dag_read_task.c    a task
+ *     dag_change.c       what one run changes of its tasks
  *     dag_report.c       problems with their place
  *
  * Tasks are read while the file still is, one by one; what needs the whole file (defaults, known names of variables,
@@ -114,6 +115,9 @@ uint32_t dag_text_width(const char *text, size_t len);
  * which fields belong; -1: all. */
 uint32_t dag_read_table(struct dag_reader *r, const struct dag_table *table, const struct dag_node *mapping, int type,
                         void *target, const struct dag_path *path);
+/* The same, and none has to be there. */
+uint32_t dag_read_fields(struct dag_reader *r, const struct dag_table *table, const struct dag_node *mapping,
+                         int type, void *target, const struct dag_path *path);
 /* Reads one value into target (the struct that the field's offset counts from). False when it is not valid; why has
  * been said. */
 bool dag_read_value(struct dag_reader *r, const struct dag_field *field, const struct dag_node *value, void *target,
@@ -122,6 +126,8 @@ bool dag_read_value(struct dag_reader *r, const struct dag_field *field, const s
 bool dag_read_task(struct dag_reader *r, const struct dag_node *item, size_t index);
 /* Reads every task of a list. */
 bool dag_read_tasks(struct dag_reader *r, const struct dag_node *list);
+/* Puts what the options change on top of the tasks. */
+void dag_change_tasks(struct dag_reader *r);
 /* Notes or warns about the references in a text that is in the DAG. */
 void dag_read_refs(struct dag_reader *r, const struct dag_field *field, const struct dag_node *at, const char *text,
                    size_t len, const struct dag_path *path);

@@ -126,8 +126,10 @@ void engine_record_birth(struct engine *engine, const struct command *command, c
     row->scheduled_ms = run->scheduled_ms;
     row->source = run->source;
     row->resolves_source = run->resolves_source;
-    if (command)
+    if (command) {
         row->request_id = engine_keep_text(engine, command->request_id);
+        row->changes = engine_keep_text(engine, command->changes);
+    }
     if (command && command->plan)
         record_runs_encode(command->plan, run->dag->task_count, &engine->open->arena, &row->outcomes,
                            &row->outcomes_len);

@@ -74,6 +74,7 @@ struct command {
     const char *by;          /* LETTER_RESOLVE: resolvedBy; NULL */
     const char *notes;       /* LETTER_SKIP reason, LETTER_RESOLVE notes; NULL */
     const char *request_id;  /* NULL */
+    const char *changes;     /* reruns: what `dag` has other than its version (state/record.h); NULL */
 };
 
 #endif

@@ -43,6 +43,7 @@ struct live_run {
     struct record_run run;
     struct text *request_id;
     struct text *error;         /* of a failed run, once it has ended */
+    struct text *changes;
     uint32_t counts[TASK_STATE_COUNT];
     uint32_t page_count;
     struct page *pages[];       /* NULL: untouched */
@@ -69,6 +70,13 @@ static struct text *text_new(const char *bytes)
     struct text *text = mem_alloc(sizeof *text + len);
     atomic_init(&text->refs, 1);
     memcpy(text->bytes, bytes, len);
+    return text;
+}
+
+static struct text *text_ref(struct text *text)
+{
+    if (text)
+        (void)atomic_fetch_add(&text->refs, 1);
     return text;
 }
 
@@ -109,12 +117,9 @@ static struct live_run *run_copy(const struct live_run *old)
     struct live_run *run = run_alloc(old->page_count);
     run->run = old->run;
     (void)dag_ref(run->run.dag);
-    run->request_id = old->request_id;
-    if (run->request_id)
-        (void)atomic_fetch_add(&run->request_id->refs, 1);
-    run->error = old->error;
-    if (run->error)
-        (void)atomic_fetch_add(&run->error->refs, 1);
+    run->request_id = text_ref(old->request_id);
+    run->changes = text_ref(old->changes);
+    run->error = text_ref(old->error);
     memcpy(run->counts, old->counts, sizeof run->counts);
     memcpy(run->pages, old->pages, old->page_count * sizeof(struct page *));
     for (uint32_t i = 0; i < run->page_count; i++)
@@ -131,6 +136,7 @@ void live_unref(struct live_run *run)
         page_unref(run->pages[i]);
     text_unref(run->request_id);
     text_unref(run->error);
+    text_unref(run->changes);
     dag_unref(run->run.dag);
     mem_free(run);
 }
@@ -275,6 +281,8 @@ static struct live_run *make_run(const struct record_run *row)
     (void)dag_ref(row->dag);
     run->request_id = text_new(row->request_id);
     run->run.request_id = run->request_id ? run->request_id->bytes : NULL;
+    run->changes = text_new(row->changes);
+    run->run.changes = run->changes ? run->changes->bytes : NULL;
     run->run.error = NULL;
     run->run.outcomes = NULL;
     run->run.outcomes_len = 0;

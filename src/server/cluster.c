@@ -133,7 +133,7 @@ static int find_version(struct server_cluster *cluster, const struct store_activ
             return 0;
         }
     }
-    int code = core_read_source(active->source, active->source_len, ret_dag, err);
+    int code = core_read_source(active->source, active->source_len, NULL, ret_dag, err);
     if (code)
         return code;
     cluster->versions = mem_grow(cluster->versions, &cluster->version_cap, cluster->version_count + 1,
@@ -153,12 +153,17 @@ static int on_active(void *context, const struct store_active *active, struct er
     struct server_cluster *cluster = context;
     struct dag *dag;
     int code = find_version(cluster, active, &dag, err);
+    if (!code && active->run.changes) {
+        dag_unref(dag);
+        code = core_read_changed(core_store(cluster->core), &active->run, &dag, err);
+    }
     if (code)
         return code;
     struct arrival *arrival = mem_new(struct arrival);
     arrival->run = active->run;
     arrival->run.dag = dag;
     arrival->run.request_id = keep_text(&arrival->arena, active->run.request_id);
+    arrival->run.changes = keep_text(&arrival->arena, active->run.changes);
     arrival->run.outcomes = arena_dup(&arrival->arena, active->run.outcomes, active->run.outcomes_len);
     struct record_attempt *attempts =
         arena_dup(&arrival->arena, active->attempts, active->attempt_count * sizeof *attempts);

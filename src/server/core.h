@@ -89,7 +89,9 @@ struct store_thread *core_store_thread(struct core *core);
 int core_adopt(struct core *core, const struct record_run *run, const struct record_attempt *attempts,
                size_t attempt_count, struct error *err);
 /* A stored DAG; any thread. ERROR_INTERNAL when it cannot be read any more. */
-int core_read_source(const char *source, size_t len, struct dag **ret_dag, struct error *err);
+int core_read_source(const char *source, size_t len, const char *changes, struct dag **ret_dag, struct error *err);
+/* The DAG of a run that has something other than its version (run->changes), a reference; any thread. */
+int core_read_changed(struct store *store, const struct record_run *run, struct dag **ret_dag, struct error *err);
 /* Nothing starts from that boot time on, and what runs then is killed by its workers. */
 void core_set_lease(struct core *core, int64_t lease_ms);
 /* Whether schedules fire here; also called again when the catalog was changed elsewhere. */

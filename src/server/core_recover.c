@@ -1,5 +1,7 @@
 /* Recovery, from the store's side: every unfinished run with its DAG into the engine and the live view, and every
  * schedule into the engine. */
+#include <string.h>
+
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -28,10 +30,12 @@ static struct dag *known_version(const struct load *load, const struct record_ru
     return NULL;
 }
 
-int core_read_source(const char *source, size_t len, struct dag **ret_dag, struct error *err)
+int core_read_source(const char *source, size_t len, const char *changes, struct dag **ret_dag, struct error *err)
 {
     const struct dag_read_options options = {.tasks_max = LIMIT_DAG_LOCAL_TASKS_MAX,
-                                             .bytes_max = LIMIT_DAG_LOCAL_BYTES_MAX};
+                                             .bytes_max = LIMIT_DAG_LOCAL_BYTES_MAX,
+                                             .changes = changes,
+                                             .changes_len = changes ? strlen(changes) : 0};
     struct dag_problems problems = {0};
     int code = source ? dag_read(source, len, &options, &problems, ret_dag) : ERROR_INTERNAL;
     if (code == ERROR_OUT_OF_MEMORY) {
@@ -52,13 +56,23 @@ static void keep_version(struct load *load, struct uuid dag_id, uint32_t number,
     load->versions[load->count++] = (struct version){dag_id, number, dag};
 }
 
+int core_read_changed(struct store *store, const struct record_run *run, struct dag **ret_dag, struct error *err)
+{
+    struct buf source = BUF_INIT;
+    int code = store_get_source(store, run->dag_id, run->dag_version, &source, err);
+    if (!code)
+        code = core_read_source(buf_text(&source), source.len, run->changes, ret_dag, err);
+    buf_fini(&source);
+    return code;
+}
+
 static int read_version(struct load *load, const struct store_active *active, struct dag **ret_dag,
                         struct error *err)
 {
     *ret_dag = known_version(load, &active->run);
     if (*ret_dag)
         return 0;
-    int code = core_read_source(active->source, active->source_len, ret_dag, err);
+    int code = core_read_source(active->source, active->source_len, NULL, ret_dag, err);
     if (!code)
         keep_version(load, active->run.dag_id, active->run.dag_version, *ret_dag);
     return code;
@@ -69,12 +83,15 @@ static int restore(void *context, const struct store_active *active, struct erro
     struct load *load = context;
     struct dag *dag;
     int code = read_version(load, active, &dag, err);
+    if (!code && active->run.changes)
+        code = core_read_changed(load->core->store, &active->run, &dag, err);
+    else if (!code)
+        (void)dag_ref(dag);
     if (code)
         return code;
     struct record_run run = active->run;
     run.dag = dag;
     live_restore(load->core->live, &run, active->attempts, active->attempt_count);
-    run.dag = dag_ref(dag);
     code = engine_restore_run(load->core->engine, &run, active->attempts, active->attempt_count, load->core->now, err);
     if (code)
         (void)error_add(err, "recovery");
@@ -114,7 +131,7 @@ static int load_schedule(struct load *load, const struct store_dag *row, const s
         (void)dag_ref(dag);
     } else {
         code = store_get_source(load->core->store, row->id, row->version, &source, err);
-        bad = code ? 0 : core_read_source(buf_text(&source), source.len, &dag, &why);
+        bad = code ? 0 : core_read_source(buf_text(&source), source.len, NULL, &dag, &why);
     }
     if (!code && !bad) {
         const struct engine_schedule schedule = {row->id,         dag,    row->version, row->paused,

@@ -61,6 +61,20 @@ def test_roles(guarded):
     assert ask(guarded, "GET", runs, viewer).status == 200
 
 
+def test_who_may_only_run_does_not_say_what_is_run(guarded):
+    """A retry with changes is a change of what runs: not for an operator."""
+    admin, operator = token(guarded, "admin"), token(guarded, "operator")
+    made = ask(guarded, "POST", "/api/v1/dags", admin,
+               {"name": "one", "yaml": dag({"id": "a", "command": "exit 1"}, name="one")}).json
+    ask(guarded, "POST", f"/api/v1/dags/{made['id']}/runs", operator)
+    letters = eventually(lambda: ask(guarded, "GET", "/api/v1/dlq", operator).json, "the dead letter")
+    target, changes = f"/api/v1/dlq/{letters[0]['id']}/retry", {"changes": {"command": "touch PWNED"}}
+    refused = ask(guarded, "POST", target, operator, changes)
+    assert refused.status == 403 and "admin" in refused.json["message"]
+    assert not os.path.exists(os.path.join(guarded.data, "work", "PWNED"))
+    assert ask(guarded, "POST", target, admin, changes).status == 202
+
+
 def test_a_token_is_made_and_revoked_beside_the_daemon(guarded):
     made = token(guarded, "viewer", "--name", "ci", "--expires", "1h")
     assert ask(guarded, "GET", "/api/v1/runs", made).status == 200

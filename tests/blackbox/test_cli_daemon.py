@@ -295,6 +295,9 @@ def test_dead_letters(pawl):
     pawl("dlq", "resolve", three, "--notes", "not needed", "--by", "me", status=0)
     assert json.loads(pawl("dlq", "show", three, "-o", "json", status=0).stdout)["resolvedBy"] == "me"
     pawl("dlq", "show", "ffffffff", status=4)
+    pawl("dlq", "retry", letter(), "--command", "[ $A$B = 1x=y ]", "--env", "A=1", "--env", "B=x=y", "-w", status=0)
+    pawl("dlq", "retry", "--all", "--command", "true", status=2)
+    pawl("dlq", "retry", one, "--env", "=x", status=2)
 
 
 # ---- finding the daemon ----

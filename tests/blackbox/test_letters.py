@@ -215,3 +215,44 @@ def test_letters_survive_a_restart(make_daemon):
     assert daemon.get(f"/api/v1/dlq/{letter['id']}").json == letter
     retried = daemon.wait_run(daemon.post(f"/api/v1/dlq/{letter['id']}/retry", {}, 202).json["runId"])
     assert retried["state"] == "failed" and retried["runId"] != run["runId"]
+
+
+def test_retry_with_changes(make_daemon, gate):
+    """Another command and another variable, for this once; over a crash in the middle, and in a rerun of it too."""
+    daemon, go = make_daemon().start(), gate()
+    dag_id = daemon.create(fresh(), dag({"id": "a", "command": "echo $X$Y; exit 3", "env": {"X": "1", "Y": "2"}},
+                                        {"id": "b", "command": "echo b", "dependencies": ["a"]}))["id"]
+    letter, = letters_of(daemon, daemon.wait_run(daemon.trigger(dag_id))["runId"])
+    changes = {"command": f"{go.command()}; echo now $X$Y; exit 4", "env": {"Y": "3"}}
+    run = daemon.post(f"/api/v1/dlq/{letter['id']}/retry", {"changes": changes}, 202).json
+    assert run["changes"] == {"a": changes} and run["version"] == 1
+    go.wait_arrival()
+    daemon.kill()
+    daemon.start()
+    go.open()
+    run = daemon.wait_run(run["runId"])
+    assert states(run) == {"a": "failed", "b": "skipped"} and run["changes"] == {"a": changes}
+    assert daemon.log_of(run["runId"], "a") == "now 13\n"
+    # once more, on top of what was changed before
+    letter, = letters_of(daemon, run["runId"])
+    assert letter["taskConfig"]["env"] == {"X": "1", "Y": "3"}
+    again = daemon.post(f"/api/v1/dlq/{letter['id']}/retry", {"changes": {"command": "echo $X$Y"}}, 202).json
+    again = daemon.wait_run(again["runId"])
+    assert states(again) == {"a": "succeeded", "b": "succeeded"} and daemon.log_of(again["runId"], "a") == "13\n"
+    # a rerun of the same version has them, the DAG has not
+    whole = daemon.post(f"/api/v1/runs/{again['runId']}/rerun", {"from": "all"}, 202).json
+    assert daemon.wait_run(whole["runId"])["state"] == "succeeded"
+    plain = daemon.wait_run(daemon.trigger(dag_id))
+    assert plain["state"] == "failed" and plain["changes"] is None and daemon.log_of(plain["runId"], "a") == "12\n"
+
+
+def test_what_cannot_be_changed(shared, flaky):
+    run = shared.wait_run(shared.trigger(flaky[0]))
+    letter, = letters_of(shared, run["runId"])
+    target = f"/api/v1/dlq/{letter['id']}/retry"
+    for changes, word in (({"dependencies": []}, "cannot be changed"), ({"comand": "x"}, "Unknown field 'comand'"),
+                          ({"url": "http://h"}, "http tasks"), ({"command": 3.5, "timeout": "5x"}, "Invalid duration"),
+                          ("command", "must be an object")):
+        answer = shared.post(target, {"changes": changes}, 400)
+        assert word in answer.json["message"], answer
+    assert shared.get(f"/api/v1/dlq/{letter['id']}").json["resolutionStatus"] == "pending"

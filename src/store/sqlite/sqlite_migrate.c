@@ -179,6 +179,9 @@ static const char *const steps[] = {
     ") STRICT, WITHOUT ROWID;"
     "CREATE INDEX taken_open ON taken (id) WHERE has_attempts = 1;"
     "CREATE INDEX active_runs_by_source ON active_runs (source) WHERE source IS NOT NULL;",
+
+    "ALTER TABLE active_runs ADD COLUMN changes TEXT;"
+    "ALTER TABLE runs ADD COLUMN changes TEXT;",
 };
 
 enum { STEP_COUNT = sizeof steps / sizeof steps[0] };

@@ -34,14 +34,15 @@ bool store_sqlite_read_run(sqlite3_stmt *row, struct arena *arena, struct store_
     run->resolves_source = sqlite3_column_int(row, 12) != 0;
     run->request_id = store_sqlite_text(row, 13, arena);
     run->scheduled_ms = sqlite3_column_int64(row, 14);
-    run->completed_ms = sqlite3_column_int64(row, 15);
-    run->failed_count = store_sqlite_u32(row, 16);
-    run->succeeded_count = store_sqlite_u32(row, 17);
-    run->skipped_count = store_sqlite_u32(row, 18);
-    run->canceled_count = store_sqlite_u32(row, 19);
-    run->error = store_sqlite_text(row, 20, arena);
-    const void *outcomes = sqlite3_column_blob(row, 21);
-    run->outcomes_len = outcomes ? (size_t)sqlite3_column_bytes(row, 21) : 0;
+    run->changes = store_sqlite_text(row, 15, arena);
+    run->completed_ms = sqlite3_column_int64(row, 16);
+    run->failed_count = store_sqlite_u32(row, 17);
+    run->succeeded_count = store_sqlite_u32(row, 18);
+    run->skipped_count = store_sqlite_u32(row, 19);
+    run->canceled_count = store_sqlite_u32(row, 20);
+    run->error = store_sqlite_text(row, 21, arena);
+    const void *outcomes = sqlite3_column_blob(row, 22);
+    run->outcomes_len = outcomes ? (size_t)sqlite3_column_bytes(row, 22) : 0;
     run->outcomes = outcomes ? arena_dup(arena, outcomes, run->outcomes_len) : NULL;
     return good && ret_run->dag_name && !uuid_is_zero(run->id);
 }

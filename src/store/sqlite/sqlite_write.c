@@ -248,6 +248,7 @@ static int create_run(struct store_sqlite *store, const struct record_run *row, 
     (void)sqlite3_bind_blob(insert, 11, row->outcomes_len ? row->outcomes : NULL, (int)row->outcomes_len,
                             SQLITE_STATIC);
     store_sqlite_bind_int(insert, 12, row->scheduled_ms);
+    store_sqlite_bind_text(insert, 13, row->changes);
     code = store_sqlite_run(&store->writer, insert, err);
     if (code)
         return code;

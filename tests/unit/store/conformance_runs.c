@@ -38,6 +38,7 @@ static struct uuid make_rerun(struct suite *suite, struct uuid dag, struct uuid 
     row->source = source;
     row->resolves_source = true;
     row->request_id = "req-\xe2\x82\xac";
+    row->changes = "{\"t\":{\"command\":\"x\"}}";
     record_runs_encode(plan, SUITE_TASKS, &batch->arena, &row->outcomes, &row->outcomes_len);
     suite_commit_all(suite, batch);
     return id;
@@ -60,6 +61,7 @@ static void test_life(void **state)
     assert_int_equal(run.run.trigger, TRIGGER_DLQ);
     assert_true(run.run.resolves_source);
     assert_text(run.run.request_id, "req-\xe2\x82\xac");
+    assert_text(run.run.changes, "{\"t\":{\"command\":\"x\"}}");
     assert_int_equal(run.run.created_ms, created);
     assert_int_equal(run.run.started_ms, 0);
     assert_int_equal(run.run.completed_ms, 0);
@@ -70,6 +72,7 @@ static void test_life(void **state)
     assert_true(uuid_is_zero(run.run.source));
     assert_false(run.run.resolves_source);
     assert_null(run.run.request_id);
+    assert_null(run.run.changes);
     assert_int_equal(run.run.outcomes_len, 0);
 
     int64_t started = suite_tick(suite);
@@ -115,6 +118,7 @@ static void test_ends(void **state)
             assert_int_equal(run.canceled_count, 1);
             assert_int_equal(run.trigger, TRIGGER_DLQ);
             assert_text(run.request_id, "req-\xe2\x82\xac");
+            assert_text(run.changes, "{\"t\":{\"command\":\"x\"}}");
             assert_outcomes(&run, tasks);
             suite_reopen(suite);
         }

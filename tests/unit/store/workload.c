@@ -85,6 +85,7 @@ static void begin_run(struct workload *workload, struct batch *batch)
     row->dag_version = (uint32_t)workload_draw(workload, workload->versions[place]) + 1;
     row->trigger = (enum trigger)workload_draw(workload, TRIGGER_COUNT);
     row->request_id = chance(workload, 50) ? "req" : NULL;
+    row->changes = chance(workload, 20) ? "{}" : NULL;
     if (workload->run_count && chance(workload, 30)) {
         static const uint8_t plan[SUITE_TASKS] = {RECORD_KEPT, RECORD_KEPT, 0, 0, RECORD_SKIP};
         run->source = workload->runs[workload_draw(workload, workload->run_count)].id;
