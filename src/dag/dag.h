@@ -122,8 +122,8 @@ struct dag_read_options {
     const char *name;                   /* wins over the file's name when not NULL (POST /dags) */
     uint32_t tasks_max;                 /* LIMIT_DAG_TASKS_MAX or LIMIT_DAG_LOCAL_TASKS_MAX */
     size_t bytes_max;
-    const char *changes;                /* fields of tasks that a run has otherwise, by task id: {"a": {"command": ...}};
-                                           NULL: none. Problems in them have places of their own text */
+    const char *changes;                /* fields of tasks that a run has otherwise, by task id, as JSON or YAML
+                                           (dag_change.c); NULL: none. Problems in them have places of their own */
     size_t changes_len;
 };
 

@@ -175,6 +175,8 @@ static const struct {
      "INSERT INTO leases VALUES ('leader', NULL, NULL);"},
     /* 2: runs that changed hands and that their new owner has not read yet */
     {1, "ALTER TABLE active_runs ADD COLUMN given boolean NOT NULL DEFAULT false;"},
+    /* 3: what a run has other than its DAG version, which a program that does not know it would leave out */
+    {3, "ALTER TABLE active_runs ADD COLUMN changes text; ALTER TABLE runs ADD COLUMN changes text;"},
 };
 
 enum { STEP_COUNT = sizeof steps / sizeof steps[0], LOCK_KEY = 0x7061776c /* "pawl" */ };

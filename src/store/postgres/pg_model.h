@@ -261,7 +261,7 @@ int store_pg_check(struct store *head, enum store_check_depth depth, struct buf 
     "a.error_type, a.error, a.exit_code, a.signal, a.http_status, a.cpu_us, a.max_rss_bytes, a.log_bytes"
 #define PG_RUN_COLUMNS_SHARED \
     "r.id, r.run, d.id, d.name, r.version, r.task_count, r.state, r.triggered_by, r.created_ms, r.started_ms, " \
-    "r.cancel_ms, r.source, r.resolves_source, r.request_id, r.scheduled_ms, "
+    "r.cancel_ms, r.source, r.resolves_source, r.request_id, r.scheduled_ms, r.changes, "
 #define PG_LIVE_COLUMNS PG_RUN_COLUMNS_SHARED "0::bigint, 0, 0, 0, 0, NULL::text, "
 #define PG_ENDED_COLUMNS \
     PG_RUN_COLUMNS_SHARED "r.completed_ms, r.failed_count, r.succeeded_count, r.skipped_count, r.canceled_count, " \

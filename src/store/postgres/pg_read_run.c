@@ -25,13 +25,14 @@ bool store_pg_read_run(const struct store_pg *store, const PGresult *result, int
     run->resolves_source = store_pg_bool(store, result, row, 12);
     run->request_id = store_pg_text(store, result, row, 13, arena);
     run->scheduled_ms = store_pg_int(store, result, row, 14);
-    run->completed_ms = store_pg_int(store, result, row, 15);
-    run->failed_count = store_pg_u32(store, result, row, 16);
-    run->succeeded_count = store_pg_u32(store, result, row, 17);
-    run->skipped_count = store_pg_u32(store, result, row, 18);
-    run->canceled_count = store_pg_u32(store, result, row, 19);
-    run->error = store_pg_text(store, result, row, 20, arena);
-    run->outcomes = store_pg_bytes(store, result, row, 21, arena, &run->outcomes_len);
+    run->changes = store_pg_text(store, result, row, 15, arena);
+    run->completed_ms = store_pg_int(store, result, row, 16);
+    run->failed_count = store_pg_u32(store, result, row, 17);
+    run->succeeded_count = store_pg_u32(store, result, row, 18);
+    run->skipped_count = store_pg_u32(store, result, row, 19);
+    run->canceled_count = store_pg_u32(store, result, row, 20);
+    run->error = store_pg_text(store, result, row, 21, arena);
+    run->outcomes = store_pg_bytes(store, result, row, 22, arena, &run->outcomes_len);
     return good && ret_run->dag_name && !uuid_is_zero(run->id);
 }
 

@@ -354,6 +354,7 @@ static int create_run(struct store_pg *store, const struct record_run *row, stru
     store_pg_put_bytes(store_pg_bulk_column(store, BULK_RUNS, at++), row->outcomes_len ? row->outcomes : NULL,
                        row->outcomes_len);
     store_pg_put_int(store_pg_bulk_column(store, BULK_RUNS, at++), row->scheduled_ms);
+    store_pg_put_text(store_pg_bulk_column(store, BULK_RUNS, at++), row->changes);
     (void)remember_run(store, &run);
     return 0;
 }

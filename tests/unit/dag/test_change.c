@@ -9,7 +9,8 @@
 #include "reading.h"
 
 static const char source[] = "name: d\nenv: {ALL: '1'}\nsecrets: [TOKEN]\ndefaults: {timeout: 5m}\ntasks:\n"
-                             "- {id: a, type: shell, command: 'old', env: {KEEP: k, SWAP: s}, retry: {maxAttempts: 4}}\n"
+                             "- {id: a, type: shell, command: 'old', env: {KEEP: k, SWAP: s},\n"
+                             "   retry: {maxAttempts: 4}}\n"
                              "- {id: b, type: shell, command: [x, y], dependencies: [a]}\n"
                              "- {id: c, type: http, url: 'http://h/', headers: {X: '1'}, dependencies: [a]}\n";
 
@@ -36,8 +37,9 @@ static void expect_problems(const char *changes, const char *expected)
 static void test_fields_are_replaced(void **state)
 {
     (void)state;
-    const char changes[] = "{\"a\": {\"command\": [\"new\", \"${env.TOKEN}\"], \"env\": {\"SWAP\": \"t\", \"ADD\": \"${env.KEEP}\"},"
-                           " \"timeout\": \"1s\"}, \"b\": {\"command\": \"now a text\"}, \"c\": {\"url\": \"http://i/\"}}";
+    const char changes[] = "{\"a\": {\"command\": [\"new\", \"${env.TOKEN}\"], \"env\": {\"SWAP\": \"t\", "
+                           "\"ADD\": \"${env.KEEP}\"}, \"timeout\": \"1s\"}, \"b\": {\"command\": \"now a text\"}, "
+                           "\"c\": {\"url\": \"http://i/\"}}";
     struct reading reading = read_with(changes, strlen(changes));
     assert_int_equal(reading.code, 0);
     const struct dag_task *a = &reading.dag->tasks[0], *b = &reading.dag->tasks[1], *c = &reading.dag->tasks[2];
@@ -72,7 +74,8 @@ static void test_what_does_not_fit(void **state)
     expect_problems("{\"a\": {\"url\": \"http://h\"}}",
                     "1:8: error: 'url' is a field of http tasks, but the type is shell in task 'a' [changes.a.url]\n");
     expect_problems("{\"a\": {\"env\": {\"X\": \"${env.NOBODY}\"}}}",
-                    "1:21: error: ${env.NOBODY} is not known: it is in none of the task's env, the DAG's env and secrets [changes.a.env.X]\n");
+                    "1:21: error: ${env.NOBODY} is not known: it is in none of the task's env, the DAG's env and "
+                    "secrets [changes.a.env.X]\n");
 }
 
 static void test_too_long(void **state)
