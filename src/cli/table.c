@@ -182,8 +182,8 @@ const struct cli_command cli_commands[] = {
      .text = "Makes a new run; what had succeeded is kept. --task runs that task and all that depends on it again, "
              "--from all everything. The new run has the version of the old one, or with --latest the DAG's latest.",
      .operands = {ONE_RUN},
-     .options = OPTIONS(CLI_FROM, CLI_TASK, CLI_LATEST, CLI_WAIT, CLI_TIMEOUT, CLI_IDEMPOTENCY_KEY, CLI_OUTPUT,
-                        REMOTE),
+     .options = OPTIONS(CLI_FROM, CLI_TASK, CLI_LATEST, CLI_WAIT, CLI_TIMEOUT, CLI_IDEMPOTENCY_KEY,
+                        CLI_OUTPUT, REMOTE),
      .examples = {{"runs rerun 1f2e3d4c", "from what failed"},
                   {"runs rerun 1f2e3d4c --task load --wait", "one task and its dependents"}},
      .run = cli_runs_rerun},
@@ -254,8 +254,8 @@ const struct cli_command cli_commands[] = {
      .text = "Makes a new run of the task and of what was skipped because of it, and prints its id. With --command or "
              "--env that run, and reruns of it, have the task otherwise than the DAG says; the DAG stays as it is.",
      .operands = {MAYBE_LETTER},
-     .options = OPTIONS(BULK, CLI_CHANGE_COMMAND, CLI_CHANGE_ENV, CLI_WAIT, CLI_TIMEOUT, CLI_IDEMPOTENCY_KEY, CLI_OUTPUT,
-                        REMOTE),
+     .options = OPTIONS(BULK, CLI_CHANGE_COMMAND, CLI_CHANGE_ENV, CLI_WAIT, CLI_TIMEOUT, CLI_IDEMPOTENCY_KEY,
+                        CLI_OUTPUT, REMOTE),
      .examples = {{"dlq retry 5e6f7a8b --wait", "and see what comes of it"},
                   {"dlq retry 5e6f7a8b --env LEVEL=debug", "with one variable changed"},
                   {"dlq retry --all --dag nightly --dry-run", "how many it would be"}},

@@ -53,8 +53,8 @@ const char *const store_pg_sql[PG_STATEMENT_COUNT] = {
     [PG_RUN_ENDED] = "SELECT 1 FROM runs WHERE id = $1",
     [PG_RUNS_INSERT] =
         "INSERT INTO active_runs (id, run, owner, dag, version, task_count, state, triggered_by, created_ms, "
-        "started_ms, cancel_ms, cancel_asked_ms, source, resolves_source, request_id, outcomes, scheduled_ms, "
-        "changes) SELECT n.id, n.run, $1, n.dag, n.version, n.task_count, 'pending', n.triggered_by, n.created_ms, 0, 0, 0, "
+        "started_ms, cancel_ms, cancel_asked_ms, source, resolves_source, request_id, outcomes, scheduled_ms, changes) "
+        "SELECT n.id, n.run, $1, n.dag, n.version, n.task_count, 'pending', n.triggered_by, n.created_ms, 0, 0, 0, "
         "n.source, n.resolves_source <> 0, n.request_id, n.outcomes, n.scheduled_ms, n.changes FROM unnest($2::uuid[], "
         "$3::bigint[], $4::bigint[], $5::int[], $6::int[], $7::text[], $8::bigint[], $9::uuid[], $10::int[], "
         "$11::text[], $12::bytea[], $13::bigint[], $14::text[]) AS n (id, run, dag, version, task_count, triggered_by, "
@@ -70,8 +70,8 @@ const char *const store_pg_sql[PG_STATEMENT_COUNT] = {
         "skipped, canceled, error, outcomes) WHERE r.id = n.id RETURNING r.id, r.run, r.dag, r.version, "
         "r.task_count, n.state, r.triggered_by, r.created_ms, r.started_ms, r.cancel_ms, n.completed_ms, n.failed, "
         "n.succeeded, n.skipped, n.canceled, r.source, r.resolves_source, r.request_id, n.error, n.outcomes, "
-        "r.scheduled_ms, r.changes) INSERT INTO runs (id, run, dag, version, task_count, state, triggered_by, created_ms, "
-        "started_ms, cancel_ms, completed_ms, failed_count, succeeded_count, skipped_count, canceled_count, source, "
+        "r.scheduled_ms, r.changes) INSERT INTO runs (id, run, dag, version, task_count, state, triggered_by, "
+        "created_ms, started_ms, cancel_ms, completed_ms, failed_count, succeeded_count, skipped_count, canceled_count, source, "
         "resolves_source, request_id, error, outcomes, scheduled_ms, changes) SELECT * FROM gone",
 
     [PG_ATTEMPTS_CLAIM] =
