@@ -251,7 +251,7 @@ def test_what_cannot_be_changed(shared, flaky):
     letter, = letters_of(shared, run["runId"])
     target = f"/api/v1/dlq/{letter['id']}/retry"
     for changes, word in (({"dependencies": []}, "cannot be changed"), ({"comand": "x"}, "Unknown field 'comand'"),
-                          ({"url": "http://h"}, "http tasks"), ({"command": 3.5, "timeout": "5x"}, "Invalid duration"),
+                          ({"url": "http://h"}, "http tasks"), ({"command": 3.5, "timeout": "5x"}, "must be a string"),
                           ("command", "must be an object")):
         answer = shared.post(target, {"changes": changes}, 400)
         assert word in answer.json["message"], answer
