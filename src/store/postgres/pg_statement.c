@@ -71,7 +71,8 @@ const char *const store_pg_sql[PG_STATEMENT_COUNT] = {
         "r.task_count, n.state, r.triggered_by, r.created_ms, r.started_ms, r.cancel_ms, n.completed_ms, n.failed, "
         "n.succeeded, n.skipped, n.canceled, r.source, r.resolves_source, r.request_id, n.error, n.outcomes, "
         "r.scheduled_ms, r.changes) INSERT INTO runs (id, run, dag, version, task_count, state, triggered_by, "
-        "created_ms, started_ms, cancel_ms, completed_ms, failed_count, succeeded_count, skipped_count, canceled_count, source, "
+        "created_ms, started_ms, cancel_ms, completed_ms, failed_count, succeeded_count, skipped_count, "
+        "canceled_count, source, "
         "resolves_source, request_id, error, outcomes, scheduled_ms, changes) SELECT * FROM gone",
 
     [PG_ATTEMPTS_CLAIM] =
