@@ -557,13 +557,14 @@ int core_new(const struct core_options *options, struct core **ret_core, struct 
 }
 
 /* The store thread takes no signals: they are for whoever owns the process. */
-static void start_writer(struct core *core)
+static int start_writer(struct core *core, struct error *err)
 {
     sigset_t all, before;
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_BLOCK, &all, &before);
-    core->writer = store_thread_start(core->store);
+    int code = store_thread_start(core->store, &core->writer, err);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return code;
 }
 
 int core_recover(struct core *core, struct error *err)
@@ -573,8 +574,8 @@ int core_recover(struct core *core, struct error *err)
         return code;
     core->sweep = server_sweep_start(core->store, core->options.data_dir);
     store_set_retention(core->store, &core->options.retention);
-    start_writer(core);
-    return watch_all(core, err);
+    code = start_writer(core, err);
+    return code ? code : watch_all(core, err);
 }
 
 void core_free(struct core *core)

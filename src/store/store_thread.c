@@ -65,14 +65,6 @@ struct store_thread {
     bool again;                 /* it is to be tried again: full, or the database could not be reached */
 };
 
-static void must(int failed, const char *what)
-{
-    if (failed) {
-        log_error("cannot start the store's thread: %s: %s", what, strerror(failed));
-        abort();
-    }
-}
-
 /* ---- the queues; the lock is held ---- */
 
 static void add_finished(struct store_thread *thread, struct batch *batch, int code)
@@ -278,7 +270,16 @@ static void *run(void *context)
 
 /* ---- callers ---- */
 
-struct store_thread *store_thread_start(struct store *store)
+static void end(struct store_thread *thread)
+{
+    (void)pthread_cond_destroy(&thread->came);
+    (void)pthread_mutex_destroy(&thread->lock);
+    if (thread->fd >= 0)
+        (void)close(thread->fd);
+    mem_free(thread);
+}
+
+int store_thread_start(struct store *store, struct store_thread **ret_thread, struct error *err)
 {
     struct store_thread *thread = mem_new(struct store_thread);
     pthread_condattr_t attributes;
@@ -287,18 +288,24 @@ struct store_thread *store_thread_start(struct store *store)
     thread->maintain_ms = -1;
     thread->quiet_ms = clock_boot_ms() + QUIET_MS; /* for what an earlier life left to do */
     thread->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    must(thread->fd < 0 ? errno : 0, "eventfd");
+    int failed = thread->fd < 0 ? errno : 0;
     (void)pthread_condattr_init(&attributes);
     (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    must(pthread_cond_init(&thread->came, &attributes), "condition");
+    (void)pthread_cond_init(&thread->came, &attributes); /* neither of these can fail on Linux */
+    (void)pthread_mutex_init(&thread->lock, NULL);
     (void)pthread_condattr_destroy(&attributes);
-    must(pthread_mutex_init(&thread->lock, NULL), "lock");
     /* signals are the main thread's */
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    must(pthread_create(&thread->thread, NULL, run, thread), "thread");
+    if (!failed)
+        failed = pthread_create(&thread->thread, NULL, run, thread);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return thread;
+    if (!failed) {
+        *ret_thread = thread;
+        return 0;
+    }
+    end(thread);
+    return error_set(err, ERROR_IO, "cannot start the store's thread: %s", strerror(failed));
 }
 
 void store_thread_stop(struct store_thread *thread)
@@ -319,10 +326,7 @@ void store_thread_stop(struct store_thread *thread)
     mem_free(thread->finished);
     mem_free(thread->taken);
     mem_free(thread->waiting);
-    (void)pthread_cond_destroy(&thread->came);
-    (void)pthread_mutex_destroy(&thread->lock);
-    (void)close(thread->fd);
-    mem_free(thread);
+    end(thread);
 }
 
 int store_thread_fd(const struct store_thread *thread)

@@ -38,8 +38,9 @@ struct store_thread_stats {
     bool failed;
 };
 
-/* Starts the thread. The store stays the caller's; its writer's slots belong to the thread until the stop. */
-struct store_thread *store_thread_start(struct store *store);
+/* Starts the thread. The store stays the caller's; its writer's slots belong to the thread until the stop. ERROR_IO:
+ * no descriptor, no thread. */
+int store_thread_start(struct store *store, struct store_thread **ret_thread, struct error *err);
 /* Commits what was submitted, ends the thread and frees it. Batches nobody has taken are freed too; so are those that
  * do not fit on a full disk even at a last try: nobody was told of them. NULL allowed. */
 void store_thread_stop(struct store_thread *thread);

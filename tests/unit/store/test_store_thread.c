@@ -132,6 +132,13 @@ static int next(struct store_thread *thread, uint64_t number, struct error *err)
     return code;
 }
 
+static struct store_thread *start(struct store *store)
+{
+    struct store_thread *thread = NULL;
+    assert_int_equal(store_thread_start(store, &thread, NULL), 0);
+    return thread;
+}
+
 static void test_all_that_waits_is_one_commit(void **state)
 {
     (void)state;
@@ -139,7 +146,7 @@ static void test_all_that_waits_is_one_commit(void **state)
     int code;
     fake_init(&fake);
     set_gate(&fake, true);
-    struct store_thread *thread = store_thread_start(&fake.store);
+    struct store_thread *thread = start(&fake.store);
     assert_false(is_readable(thread, 0));
     assert_null(store_thread_take(thread, &code, NULL));
     store_thread_submit(thread, batch_of(1, 1));
@@ -191,7 +198,7 @@ static void test_full_disk(void **state)
     struct fake fake;
     fake_init(&fake);
     set_gate(&fake, true);
-    struct store_thread *thread = store_thread_start(&fake.store);
+    struct store_thread *thread = start(&fake.store);
     for (uint64_t number = 1; number <= 4; number++) {
         store_thread_submit(thread, batch_of(number, 1));
         if (number == 1)
@@ -227,7 +234,7 @@ static void test_store_that_fails(void **state)
         struct error err = {0};
         fake_init(&fake);
         fake.codes[1] = codes[i];
-        struct store_thread *thread = store_thread_start(&fake.store);
+        struct store_thread *thread = start(&fake.store);
         store_thread_submit(thread, batch_of(1, 1));
         assert_int_equal(next(thread, 1, &err), 0);
         store_thread_submit(thread, batch_of(2, 1));
@@ -257,7 +264,7 @@ static void test_housekeeping(void **state)
     struct error err = {0};
     fake_init(&fake);
     fake.maintains_wanted = 3;
-    struct store_thread *thread = store_thread_start(&fake.store);
+    struct store_thread *thread = start(&fake.store);
     await_count(&fake, &fake.idle_maintains, 3); /* asked for again at once, twice */
     store_thread_submit(thread, batch_of(1, 1));
     assert_int_equal(next(thread, 1, &err), 0);
@@ -281,7 +288,7 @@ static void test_stop_commits_what_waits(void **state)
     (void)state;
     struct fake fake;
     fake_init(&fake);
-    struct store_thread *thread = store_thread_start(&fake.store);
+    struct store_thread *thread = start(&fake.store);
     for (uint64_t number = 1; number <= 100; number++)
         store_thread_submit(thread, batch_of(number, 1));
     store_thread_stop(thread);
@@ -296,7 +303,7 @@ static void test_stop_on_a_full_disk_ends(void **state)
     struct fake fake;
     fake_init(&fake);
     fake.always = ERROR_STORE_FULL;
-    struct store_thread *thread = store_thread_start(&fake.store);
+    struct store_thread *thread = start(&fake.store);
     store_thread_submit(thread, batch_of(1, 1));
     store_thread_submit(thread, batch_of(2, 1));
     await_count(&fake, &fake.commits, 1);
@@ -312,7 +319,7 @@ static void test_many_batches(void **state)
     struct fake fake;
     uint64_t submitted = 0, taken = 0;
     fake_init(&fake);
-    struct store_thread *thread = store_thread_start(&fake.store);
+    struct store_thread *thread = start(&fake.store);
     while (taken < MANY) {
         for (uint64_t n = submitted % 7; n <= 7 && submitted < MANY && submitted - taken < 50; n++)
             store_thread_submit(thread, batch_of(++submitted, 1));
