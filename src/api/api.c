@@ -11,6 +11,7 @@
 #include "api/api_command.h"
 #include "api/api_dispatch.h"
 #include "api/api_handlers.h"
+#include "api/api_json.h"
 #include "api/api_metrics.h"
 #include "api/api_source.h"
 #include "base/clock.h"
@@ -20,6 +21,7 @@
 struct api *api_new(const struct api_config *config, const struct api_backend *backend)
 {
     struct api *api = mem_new(struct api);
+    api_json_init();
     api->config = *config;
     api->backend = *backend;
     for (size_t i = 0; i < api_table_route_count; i++)

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "api/api_auth.h"
+#include "api/api_json.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/str.h"
@@ -392,9 +393,10 @@ bool api_dispatch_body(struct api_call *call)
         return false;
     }
     json_error_t problem;
-    call->root = json_loadb(bytes->bytes, bytes->len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &problem);
+    bool starved;
+    call->root = api_json_read(bytes->bytes, bytes->len, &problem, &starved);
     buf_fini(bytes);
-    if (!call->root && json_error_code(&problem) == json_error_out_of_memory) {
+    if (starved) {
         api_fail(call, ERROR_OUT_OF_MEMORY, "There is not enough memory to read the body");
         return false;
     }
