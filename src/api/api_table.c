@@ -208,7 +208,8 @@ const struct api_route api_table_routes[] = {
      "The version grows by one if the file changed, else nothing happens. The name stays what it is. Runs keep the "
      "version they started with.", API_ROLE_ADMIN, .headers = API_HEADER_IF_MATCH, .body = &body_dag_source,
      .status = 200, .schema = "Dag", .needs_store = true,
-     .errors = {ERROR_PARSE_ERROR, ERROR_VALIDATION_ERROR, ERROR_DAG_NOT_FOUND}, .handler = api_update_dag},
+     .errors = {ERROR_PARSE_ERROR, ERROR_VALIDATION_ERROR, ERROR_DAG_NOT_FOUND, ERROR_FULL},
+     .handler = api_update_dag},
     {HTTP_DELETE, "/api/v1/dags/{dagId}", "deleteDag", "dags", "Deletes a DAG",
      "Its runs stay readable and its name is free again.", API_ROLE_ADMIN, .status = 204, .needs_store = true,
      .errors = {ERROR_DAG_NOT_FOUND, ERROR_DAG_HAS_ACTIVE_RUNS}, .handler = api_delete_dag},
@@ -241,7 +242,7 @@ const struct api_route api_table_routes[] = {
      "Fires instants of the schedule that have passed",
      "202 when they wait to be fired, 200 for a dry run. What was fired before is left out unless `again` is true.",
      API_ROLE_OPERATOR, .body = &body_backfill, .status = 202, .also = 200, .schema = "Backfill",
-     .needs_store = true, .errors = {ERROR_DAG_NOT_FOUND, ERROR_NO_SCHEDULE, ERROR_FULL},
+     .needs_store = true, .errors = {ERROR_DAG_NOT_FOUND, ERROR_NO_SCHEDULE, ERROR_FULL, ERROR_IO},
      .handler = api_backfill_dag},
     {HTTP_GET, "/api/v1/dags/{dagId}/history", "getDagHistory", "dags", "How each task went in the last runs",
      "The rows are tasks of the newest of these runs, the columns runs, newest first. `limit` times `taskLimit` is at "
@@ -254,7 +255,7 @@ const struct api_route api_table_routes[] = {
     {HTTP_GET, "/api/v1/schedule/preview", "previewSchedule", "schedules", "When a schedule fires next",
      "Of an expression or of a DAG: the local time, UTC, and why then.", API_ROLE_VIEWER,
      {API_QUERY_EXPR, API_QUERY_DAG_ID, API_QUERY_TZ, API_QUERY_FROM, API_QUERY_N}, .status = 200,
-     .schema = "Preview", .needs_store = true, .errors = {ERROR_DAG_NOT_FOUND, ERROR_NO_SCHEDULE},
+     .schema = "Preview", .needs_store = true, .errors = {ERROR_DAG_NOT_FOUND, ERROR_NO_SCHEDULE, ERROR_IO},
      .handler = api_preview_schedule},
 
     /* runs */

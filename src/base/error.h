@@ -50,7 +50,7 @@
     X(STORE_LOCKED, 500, 5, "the data directory is in use")                                                 \
     X(UNREACHABLE, 502, 7, "the server cannot be reached")                                                  \
     X(USAGE, 400, 2, "wrong usage")                                                                         \
-    X(IO, 500, 1, "input or output failed")                                                                 \
+    X(IO, 503, 1, "input or output failed")                                                                 \
     X(TOO_BIG, 413, 2, "a limit was reached")                                                               \
     X(TIMED_OUT, 504, 124, "timed out")                                                                     \
     X(INTERRUPTED, 500, 130, "interrupted")

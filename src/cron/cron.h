@@ -42,16 +42,17 @@ struct cron {
 /* Parses an expression. Returns 0 or ERROR_BAD_REQUEST with a text that names the field. Pure, thread-safe. */
 int cron_parse(const char *text, struct cron *ret_cron, struct error *err);
 
-/* True when the system's tz database has a zone of this name; UTC is always known. The name is never used as a path
- * unless it consists of [A-Za-z0-9_+-] and single '/' only. Reads at most one small file; thread-safe. */
+/* True when the system's tz database has a zone of this name, or cannot be asked now; UTC is always known. The name is
+ * never used as a path unless it consists of [A-Za-z0-9_+-] and single '/' only. Reads at most one small file;
+ * thread-safe. */
 bool cron_zone_exists(const char *name);
 
 /* The offsets of a time zone, past and (to the year 2200) to come. Immutable, so that threads may share it. */
 struct cron_zone;
 
 /* Reads a zone of the system's tz database (RFC 8536); blocks for one small file. name NULL: the system's own zone,
- * that is TZ of the environment, else /etc/localtime, else UTC. ERROR_BAD_REQUEST: there is none of this name, or it
- * cannot be read. Caller ends it with cron_zone_free. */
+ * that is TZ of the environment, else /etc/localtime, else UTC. ERROR_BAD_REQUEST: there is none of this name;
+ * ERROR_IO: it cannot be read now. Caller ends it with cron_zone_free. */
 int cron_zone_load(const char *name, struct cron_zone **ret_zone, struct error *err);
 void cron_zone_free(struct cron_zone *zone); /* NULL is allowed */
 /* As in the tz database; "UTC"; "local" for a zone of the system's own that has no name. */

@@ -34,6 +34,13 @@ static int open_zone(const char *name)
     return open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 }
 
+/* What a failure says: there is no such zone, or it cannot be looked at now (no descriptor, a bad disk). */
+static int fault(void)
+{
+    bool absent = errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == EISDIR || errno == ENAMETOOLONG;
+    return absent ? ERROR_BAD_REQUEST : ERROR_IO;
+}
+
 bool cron_zone_exists(const char *name)
 {
     if (strcmp(name, "UTC") == 0)
@@ -42,17 +49,20 @@ bool cron_zone_exists(const char *name)
         return false;
     int fd = open_zone(name);
     if (fd < 0)
-        return false;
+        return fault() == ERROR_IO;
     char magic[4];
     ssize_t len = read(fd, magic, sizeof magic);
+    bool unknown = len < 0 && fault() == ERROR_IO;
     (void)close(fd);
-    return len == (ssize_t)sizeof magic && memcmp(magic, "TZif", sizeof magic) == 0;
+    return unknown || (len == (ssize_t)sizeof magic && memcmp(magic, "TZif", sizeof magic) == 0);
 }
 
-/* The whole of a small file; fd is closed. */
-static bool read_all(int fd, struct buf *bytes)
+/* The whole of a small file; fd is closed. 0, ERROR_BAD_REQUEST, ERROR_IO. */
+static int read_all(int fd, struct buf *bytes)
 {
-    ssize_t got = fd < 0 ? -1 : 1;
+    ssize_t got = 1;
+    if (fd < 0)
+        return fault();
     while (got > 0 && bytes->len <= CRON_TZIF_BYTES_MAX) {
         buf_reserve(bytes, 8192);
         got = read(fd, bytes->bytes + bytes->len, 8192);
@@ -61,41 +71,44 @@ static bool read_all(int fd, struct buf *bytes)
         else if (got < 0 && errno == EINTR)
             got = 1;
     }
-    if (fd >= 0)
-        (void)close(fd);
-    return got == 0;
+    int code = got < 0 ? fault() : got > 0 ? ERROR_BAD_REQUEST : 0;
+    (void)close(fd);
+    return code;
 }
 
-static bool load_file(int fd, struct cron_zone *zone)
+static int load_file(int fd, struct cron_zone *zone)
 {
     struct buf bytes = BUF_INIT;
-    bool read = read_all(fd, &bytes) && cron_tzif_parse((const uint8_t *)bytes.bytes, bytes.len, zone);
+    int code = read_all(fd, &bytes);
+    if (!code && !cron_tzif_parse((const uint8_t *)bytes.bytes, bytes.len, zone))
+        code = ERROR_BAD_REQUEST;
     buf_fini(&bytes);
-    return read;
+    return code;
 }
 
-static bool load_named(const char *name, struct cron_zone *zone)
+static int load_named(const char *name, struct cron_zone *zone)
 {
     zone->name = mem_strdup(name);
-    if (name_is_safe(name) && load_file(open_zone(name), zone))
-        return true;
+    int code = name_is_safe(name) ? load_file(open_zone(name), zone) : ERROR_BAD_REQUEST;
+    if (!code)
+        return 0;
     zone->count = 0;
-    return strcmp(name, "UTC") == 0 && cron_tzif_parse_rule("UTC0", 4, zone); /* known without a tz database */
+    /* known without a tz database */
+    return strcmp(name, "UTC") == 0 && cron_tzif_parse_rule("UTC0", 4, zone) ? 0 : code;
 }
 
 /* TZ may be a name, with or without ':', or a rule such as CET-1CEST,M3.5.0,M10.5.0/3. */
-static bool load_by_tz(const char *tz, struct cron_zone *zone)
+static int load_by_tz(const char *tz, struct cron_zone *zone)
 {
     const char *name = *tz == ':' ? tz + 1 : tz;
-    if (!*name)
-        name = "UTC";
-    if (load_named(name, zone))
-        return true;
+    int code = load_named(*name ? name : "UTC", zone);
+    if (code != ERROR_BAD_REQUEST)
+        return code;
     zone->count = 0;
-    return cron_tzif_parse_rule(tz, strlen(tz), zone);
+    return cron_tzif_parse_rule(tz, strlen(tz), zone) ? 0 : code;
 }
 
-static bool load_local(struct cron_zone *zone)
+static int load_local(struct cron_zone *zone)
 {
     char target[256];
     ssize_t len = readlink(local_file, target, sizeof target - 1);
@@ -103,7 +116,7 @@ static bool load_local(struct cron_zone *zone)
     const char *name = strstr(target, "/zoneinfo/");
     name = name ? name + strlen("/zoneinfo/") : "local";
     int fd = open(local_file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0)
+    if (fd < 0 && fault() == ERROR_BAD_REQUEST)
         return load_named("UTC", zone); /* as libc takes it */
     zone->name = mem_strdup(name_is_safe(name) ? name : "local");
     return load_file(fd, zone);
@@ -113,13 +126,15 @@ int cron_zone_load(const char *name, struct cron_zone **ret_zone, struct error *
 {
     struct cron_zone *zone = mem_new(struct cron_zone);
     const char *tz = name ? NULL : getenv("TZ");
-    bool loaded = name ? load_named(name, zone) : tz ? load_by_tz(tz, zone) : load_local(zone);
-    if (!loaded) {
-        cron_zone_free(zone);
-        return error_set(err, ERROR_BAD_REQUEST, "time zone '%.100s' is not known", name ? name : tz ? tz : local_file);
+    int code = name ? load_named(name, zone) : tz ? load_by_tz(tz, zone) : load_local(zone);
+    if (!code) {
+        *ret_zone = zone;
+        return 0;
     }
-    *ret_zone = zone;
-    return 0;
+    cron_zone_free(zone);
+    return error_set(err, (enum error_code)code,
+                     code == ERROR_IO ? "time zone '%.100s' cannot be read now" : "time zone '%.100s' is not known",
+                     name ? name : tz ? tz : local_file);
 }
 
 void cron_zone_free(struct cron_zone *zone)

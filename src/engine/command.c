@@ -46,7 +46,11 @@ struct waiting_command *engine_wait_for_batch(struct engine *engine, struct comm
 static void change_catalog(struct engine *engine, struct command *command, enum record_kind kind,
                            struct engine_now now)
 {
-    engine_schedule_before(engine, command, now);
+    if (!engine_schedule_before(engine, command, now)) {
+        refuse(command, engine->draining ? ERROR_STOPPING : engine->holding ? ERROR_STORE_FULL : ERROR_FULL,
+               "what the schedule was due to do is not decided yet; try again shortly");
+        return;
+    }
     uint32_t group = record_add_group(engine->open);
     struct record_dag *row = &engine_record(engine, kind, group)->dag;
     row->id = kind == RECORD_DAG_CREATE ? engine_new_id(engine, now.wall_ms) : command->dag_id;
@@ -195,7 +199,7 @@ static void backfill(struct engine *engine, struct command *command, struct engi
     char text[200];
     if (engine->draining) {
         refuse(command, ERROR_STOPPING, "the daemon is stopping; try again shortly");
-    } else if (!schedule || !schedule->ticks) {
+    } else if (!schedule || !(schedule->ticks || schedule->awaits_zone)) {
         refuse(command, ERROR_NO_SCHEDULE, error_default_text(ERROR_NO_SCHEDULE));
     } else if (schedule->backfill.count + command->instant_count > LIMIT_BACKFILL_MAX) {
         (void)snprintf(text, sizeof text, "full: %zu instants of the DAG wait as a backfill and the limit is %d",
@@ -307,6 +311,7 @@ void engine_command_committed(struct engine *engine, struct waiting_command *wai
     if (waiting->command) {
         if (!verdict->refused)
             finish(engine, waiting);
+        engine_schedule_settled(engine, waiting->command);
         answer(waiting->command, result);
     }
     if (birth)

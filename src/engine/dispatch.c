@@ -142,6 +142,7 @@ void engine_dispatch(struct engine *engine, struct engine_now now)
 
 void engine_set_draining(struct engine *engine, bool draining)
 {
+    engine->schedules_stir |= engine->draining && !draining;
     engine->draining = draining;
     for (uint32_t i = 0; draining && i < engine->ahead_count; i++) {
         struct engine_run *run = engine->ahead[i].run;
@@ -154,6 +155,7 @@ void engine_set_draining(struct engine *engine, bool draining)
 
 void engine_hold_starts(struct engine *engine, bool hold)
 {
+    engine->schedules_stir |= engine->holding && !hold; /* what was let pass meanwhile is looked at again */
     engine->holding = hold;
 }
 

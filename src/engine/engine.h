@@ -113,7 +113,8 @@ int engine_restore_run(struct engine *engine, const struct record_run *run, cons
                        size_t attempt_count, struct engine_now now, struct error *err);
 /* A DAG with a schedule, or with instants that wait (`queued`, in any order: id, trigger, from_ms). Takes the reference
  * to its latest version. The tz database is read here and when a command brings a schedule; nothing else of the engine
- * blocks. ERROR_BAD_REQUEST: there is no such zone any more; then nothing fires. */
+ * blocks. ERROR_BAD_REQUEST: there is no such zone any more; then nothing fires. ERROR_IO: it
+ * cannot be read now; it is tried again, and what was due meanwhile was missed. */
 struct engine_schedule {
     struct uuid dag_id;
     struct dag *dag;

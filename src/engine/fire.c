@@ -21,7 +21,8 @@ enum {
     SCAN_MAX = 10000,           /* instants looked at in one turn */
     LOOK_MS = 30000,            /* a step of the wall clock is noticed so soon */
     AGAIN_MS = 1000,            /* no room in the engine */
-    ROOM_MS = 10000             /* no room in the store */
+    ROOM_MS = 10000,            /* no room in the store */
+    ZONE_MS = 10000             /* a time zone that cannot be read now */
 };
 
 /* ---- records ---- */
@@ -207,7 +208,8 @@ static bool decide(struct engine *engine, struct schedule *schedule, int64_t tim
 
 void engine_fire_cover(struct engine *engine, struct schedule *schedule, struct engine_now now)
 {
-    bool able = engine->options.fires_schedules && !engine->draining && !engine->holding && !schedule->pending;
+    bool able = engine->options.fires_schedules && !engine->draining && !engine->holding && !schedule->pending &&
+                !schedule->changing;
     if (!able || schedule->next_ms > now.wall_ms || now.boot_ms < schedule->retry_ms)
         return;
     struct due *due = mem_new(struct due);
@@ -260,6 +262,11 @@ static void advance(struct engine *engine, struct schedule *schedule, struct eng
 {
     if (!schedule->dag || now.boot_ms < schedule->retry_ms)
         return;
+    if (schedule->awaits_zone) {
+        engine_schedule_find_zone(schedule);
+        if (schedule->awaits_zone)
+            schedule->retry_ms = now.boot_ms + ZONE_MS;
+    }
     if (!schedule->paused) {
         release(engine, schedule, TRIGGER_SCHEDULE, now);
         engine_fire_cover(engine, schedule, now);

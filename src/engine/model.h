@@ -88,7 +88,9 @@ struct schedule {
     struct dag *dag;            /* the latest version; NULL: nothing fires any more, only its runs are counted */
     uint32_t dag_version;
     bool ticks;                 /* it has a schedule: cron and zone */
+    bool awaits_zone;           /* it has one whose zone cannot be read now: tried again */
     bool paused;
+    bool changing;              /* another schedule is on its way to the store */
     struct cron cron;
     struct cron_zone *zone;
     int64_t covered_ms;         /* every instant up to here is decided; its record may be on its way */
@@ -230,13 +232,19 @@ void engine_attempt_stop(struct engine *engine, struct engine_run *run, struct t
 
 /* schedule.c: what is known of each schedule */
 struct schedule *engine_find_schedule(const struct engine *engine, struct uuid dag_id); /* NULL */
+/* The zone is looked for once more, of one that awaits it. */
+void engine_schedule_find_zone(struct schedule *schedule);
 /* The first instant behind what is covered. */
 void engine_schedule_arm(struct schedule *schedule);
 /* A run that a schedule made is there, or gone. */
 void engine_schedule_add_run(struct engine *engine, struct engine_run *run);
 void engine_schedule_drop_run(struct engine *engine, struct engine_run *run);
-/* The catalog is about to change: what was due until now is decided by the rules until now. */
-void engine_schedule_before(struct engine *engine, const struct command *command, struct engine_now now);
+/* The catalog is about to change: what was due until now is decided by the rules until now. False: that cannot be
+ * done now, and the change would drop it, or judge what passed in a pause as if there had been none. A change of the
+ * schedule itself is waited for: until it is settled nothing is decided, since it would be by rules that end before. */
+bool engine_schedule_before(struct engine *engine, const struct command *command, struct engine_now now);
+/* The verdict on the change is there; what it changed has been told. */
+void engine_schedule_settled(struct engine *engine, const struct command *command);
 /* It has changed: the change is durable. */
 void engine_schedule_changed(struct engine *engine, const struct command *command,
                              const struct command_result *result, int64_t time_ms);

@@ -40,11 +40,12 @@ static void free_schedule(struct schedule *schedule)
     mem_free(schedule);
 }
 
-/* Nothing fires, waits or runs: the entry says nothing any more. */
+/* Nothing fires, waits or runs, and should it get a schedule, that is not paused: the entry says nothing any more. */
 static void drop_if_idle(struct engine *engine, struct schedule *schedule)
 {
     bool waits = schedule->dag && (schedule->waiting.count || schedule->backfill.count);
-    if (schedule->ticks || schedule->active || schedule->pending || waits)
+    bool comes = schedule->ticks || schedule->awaits_zone || schedule->changing;
+    if (comes || schedule->paused || schedule->active || schedule->pending || waits)
         return;
     (void)map_remove(&engine->schedules, schedule->dag_id.bytes, sizeof schedule->dag_id.bytes);
     *(schedule->previous ? &schedule->previous->next : &engine->first_schedule) = schedule->next;
@@ -100,14 +101,24 @@ static int define(struct schedule *schedule, struct dag *dag, uint32_t version, 
     schedule->dag = dag;
     schedule->dag_version = version;
     schedule->zone = NULL;
-    schedule->ticks = false;
+    schedule->ticks = schedule->awaits_zone = false;
     if (!dag->schedule.cron)
         return 0;
     int code = cron_parse(dag->schedule.cron, &schedule->cron, err);
     if (!code)
         code = cron_zone_load(dag->schedule.timezone, &schedule->zone, err);
     schedule->ticks = !code;
+    schedule->awaits_zone = code == ERROR_IO;
     return code;
+}
+
+void engine_schedule_find_zone(struct schedule *schedule)
+{
+    if (cron_zone_load(schedule->dag->schedule.timezone, &schedule->zone, NULL) != 0)
+        return;
+    schedule->ticks = true;
+    schedule->awaits_zone = false;
+    engine_schedule_arm(schedule);
 }
 
 int engine_restore_schedule(struct engine *engine, const struct engine_schedule *row, struct error *err)
@@ -127,13 +138,6 @@ int engine_restore_schedule(struct engine *engine, const struct engine_schedule 
     return code;
 }
 
-void engine_schedule_before(struct engine *engine, const struct command *command, struct engine_now now)
-{
-    struct schedule *schedule = engine_find_schedule(engine, command->dag_id);
-    if (command->kind != COMMAND_DAG_CREATE && schedule)
-        engine_fire_cover(engine, schedule, now);
-}
-
 static bool is_same_text(const char *a, const char *b)
 {
     return a == b || (a && b && strcmp(a, b) == 0);
@@ -143,6 +147,35 @@ static bool is_same_schedule(const struct dag *a, const struct dag *b)
 {
     return a && is_same_text(a->schedule.cron, b->schedule.cron) &&
            is_same_text(a->schedule.timezone, b->schedule.timezone);
+}
+
+bool engine_schedule_before(struct engine *engine, const struct command *command, struct engine_now now)
+{
+    struct schedule *schedule = engine_find_schedule(engine, command->dag_id);
+    bool undecided = schedule && (schedule->changing || schedule->pending); /* the store may still refuse that */
+    if (schedule && command->kind != COMMAND_DAG_CREATE)
+        engine_fire_cover(engine, schedule, now);
+    undecided |= schedule && schedule->next_ms <= now.wall_ms;
+    if (command->kind == COMMAND_DAG_PAUSE && !command->paused && schedule && schedule->paused)
+        return !undecided;
+    if (command->kind != COMMAND_DAG_UPDATE)
+        return true;
+    if (schedule && !schedule->changing && is_same_schedule(schedule->dag, command->dag))
+        return true;
+    if (undecided)
+        return false;
+    get(engine, command->dag_id)->changing = true;
+    return true;
+}
+
+void engine_schedule_settled(struct engine *engine, const struct command *command)
+{
+    struct schedule *schedule = engine_find_schedule(engine, command->dag_id);
+    if (command->kind != COMMAND_DAG_UPDATE || !schedule)
+        return;
+    schedule->changing = false;
+    engine->schedules_stir = true;
+    drop_if_idle(engine, schedule);
 }
 
 /* A version has come. A schedule that is new begins at time_ms. */
@@ -156,7 +189,7 @@ static void change(struct engine *engine, const struct command *command, const s
     bool same = is_same_schedule(schedule->dag, command->dag);
     if (!same && time_ms > schedule->covered_ms)
         schedule->covered_ms = time_ms;
-    /* the reader has checked the expression and the zone */
+    /* the reader has checked the expression and the zone, which may not be readable now */
     (void)define(schedule, dag_ref(command->dag), result->dag_version, NULL);
     engine_schedule_arm(schedule);
     drop_if_idle(engine, schedule);
@@ -166,9 +199,10 @@ static void forget(struct engine *engine, struct schedule *schedule)
 {
     dag_unref(schedule->dag);
     schedule->dag = NULL;
-    schedule->ticks = false;
+    schedule->ticks = schedule->awaits_zone = false;
     schedule->next_ms = INT64_MAX;
     schedule->waiting.count = schedule->backfill.count = 0;
+    schedule->paused = false;
     drop_if_idle(engine, schedule);
 }
 
@@ -194,8 +228,10 @@ void engine_schedule_changed(struct engine *engine, const struct command *comman
         schedule = engine_find_schedule(engine, result->dag_id);
         if (schedule && command->kind == COMMAND_DAG_CREATE)
             schedule->paused = command->paused;
-    } else if (schedule && command->kind == COMMAND_DAG_PAUSE) {
+    } else if (command->kind == COMMAND_DAG_PAUSE && (schedule || command->paused)) {
+        schedule = get(engine, result->dag_id);
         schedule->paused = command->paused;
+        drop_if_idle(engine, schedule);
     } else if (schedule && command->kind == COMMAND_DAG_DELETE) {
         forget(engine, schedule);
     }

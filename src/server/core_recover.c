@@ -138,8 +138,10 @@ static int load_schedule(struct load *load, const struct store_dag *row, const s
                                                  row->covered_ms, queued, queued_count};
         bad = engine_restore_schedule(load->core->engine, &schedule, &why);
     }
-    if (bad)
-        log_error("the schedule of DAG '%s' does not fire: %s", row->name, why.text);
+    if (bad == ERROR_OUT_OF_MEMORY)
+        code = error_set(err, ERROR_OUT_OF_MEMORY, "%s", why.text);
+    else if (bad)
+        log_error("the schedule of DAG '%s' does not fire%s: %s", row->name, bad == ERROR_IO ? " yet" : "", why.text);
     buf_fini(&source);
     return code;
 }
@@ -166,7 +168,7 @@ static int load_schedules(struct load *load, struct error *err)
         code = store_list_dags(load->core->store, &query, &arena, &dags, err);
         for (size_t i = 0; i < dags.count && !code; i++) {
             size_t count = queued_of(&queued, dags.items[i].id, mine);
-            if (dags.items[i].cron || count)
+            if (dags.items[i].cron || dags.items[i].paused || count)
                 code = load_schedule(load, &dags.items[i], mine, count, err);
             query.page.before = dags.items[i].id;
         }

@@ -455,6 +455,11 @@ static void add_key(struct model *model, const struct record_idempotency *row)
         (struct model_key){mem_strdup(row->key), row->dag_id, row->run_id, row->digest, row->created_ms};
 }
 
+static bool is_same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
 static void change_dag(struct model *model, const struct record *record, struct verdict *verdict)
 {
     if (record->kind == RECORD_DAG_CREATE) {
@@ -475,8 +480,8 @@ static void change_dag(struct model *model, const struct record *record, struct 
         dag->paused = record->dag.paused;
     } else {
         verdict->version = ++dag->version;
-        bool same = dag->dag && record->dag.dag && dag->dag->schedule.cron && record->dag.dag->schedule.cron &&
-                    strcmp(dag->dag->schedule.cron, record->dag.dag->schedule.cron) == 0;
+        bool same = dag->dag && is_same_text(dag->dag->schedule.cron, record->dag.dag->schedule.cron) &&
+                    is_same_text(dag->dag->schedule.timezone, record->dag.dag->schedule.timezone);
         if (!same && record->dag.time_ms > dag->covered_ms)
             dag->covered_ms = record->dag.time_ms;
         dag_unref(dag->dag);
@@ -564,7 +569,7 @@ static void load_schedule(const struct model *model, const struct model_dag *dag
     const struct engine_schedule schedule = {dag->id,         dag_ref(dag->dag), dag->version, dag->paused,
                                              dag->covered_ms, queued,            count};
     int code = engine_restore_schedule(engine, &schedule, &err);
-    MUST(code == 0, "a schedule cannot be restored: %s", err.text);
+    MUST(code == 0 || code == ERROR_IO, "a schedule cannot be restored: %s", err.text);
     mem_free(queued);
 }
 

@@ -2,6 +2,8 @@
  * model store refuses nothing it should not and ends the test when an instant is covered twice. */
 #include "support/check.h"
 
+#include <sys/resource.h>
+
 #include "base/limits.h"
 #include "base/mem.h"
 #include "rig.h"
@@ -103,6 +105,31 @@ static void test_fires_in_time(void **state)
     assert_int_equal(s.rig.model.fire_count, 1);
     rig_pass(&s.rig, 1);
     assert_fired(&s, NEXT_MINUTE + MINUTE);
+    rig_fini(&s.rig);
+}
+
+/* No descriptor is left when the zone is looked for: it fires as soon as there is one again. */
+static void test_zone_is_found_later(void **state)
+{
+    (void)state;
+    struct scene s = {0};
+    struct rlimit before, none = {0, 0};
+    rig_init(&s.rig, 0);
+    const struct command create = {.kind = COMMAND_DAG_CREATE, .name = "s",
+                                   .dag = new_dag("* * * * *", "Europe/Berlin", DAG_OVERLAP_ALLOW, DAG_CATCHUP_ALL)};
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none.rlim_max = before.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    s.dag = ask(&s, create).dag_id;
+    rig_pass(&s.rig, 40000);
+    assert_int_equal(s.rig.model.fire_count, 0);
+    assert_in_range(engine_next_due(s.rig.engine), s.rig.now.boot_ms, s.rig.now.boot_ms + 10000);
+    rig_crash(&s.rig);
+    rig_pass(&s.rig, 10000);
+    assert_int_equal(s.rig.model.fire_count, 0);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    rig_pass(&s.rig, 10000);
+    assert_fired(&s, NEXT_MINUTE);
     rig_fini(&s.rig);
 }
 
@@ -333,6 +360,52 @@ static void test_pause(void **state)
     assert_int_equal(fire_at(&s, NEXT_MINUTE)->count, 11);
     rig_pass(&s.rig, MINUTE);
     assert_fired(&s, NEXT_MINUTE + 11 * MINUTE);
+    rig_fini(&s.rig);
+}
+
+/* A DAG that is paused stays so when it gets a schedule. */
+static void test_paused_before_it_had_a_schedule(void **state)
+{
+    (void)state;
+    struct scene s;
+    setup(&s, NULL, DAG_OVERLAP_ALLOW, DAG_CATCHUP_NONE);
+    pause_dag(&s, true);
+    for (int life = 0; life < 2; life++) {
+        const struct command update = {.kind = COMMAND_DAG_UPDATE,
+                                       .dag = new_dag("* * * * *", "UTC", DAG_OVERLAP_ALLOW, DAG_CATCHUP_NONE)};
+        assert_int_equal(ask(&s, update).error.code, 0);
+        rig_pass(&s.rig, 10 * MINUTE);
+        assert_int_equal(count_fires(&s, FIRE_FIRED), 0);
+        rig_crash(&s.rig);
+        (void)rig_reconcile(&s.rig, false);
+    }
+    rig_fini(&s.rig);
+}
+
+/* While no room is in the store nothing is decided: neither may the schedule change, nor is what waits forgotten. */
+static void test_held(void **state)
+{
+    (void)state;
+    struct scene s;
+    setup(&s, "* * * * *", DAG_OVERLAP_SKIP, DAG_CATCHUP_NONE);
+    const int64_t instants[1] = {NEXT_MINUTE - 9 * MINUTE};
+    engine_hold_starts(s.rig.engine, true);
+    rig_pass(&s.rig, 40000);
+    struct command update = {.kind = COMMAND_DAG_UPDATE,
+                             .dag = new_dag("7 * * * *", "UTC", DAG_OVERLAP_SKIP, DAG_CATCHUP_NONE)};
+    assert_int_equal(ask(&s, update).error.code, ERROR_STORE_FULL);
+    pause_dag(&s, true);
+    assert_int_equal(
+        ask(&s, (struct command){.kind = COMMAND_BACKFILL, .instants = instants, .instant_count = 1}).accepted, 1);
+    rig_pass(&s.rig, MINUTE);
+    assert_int_equal(count_fires(&s, FIRE_FIRED), 0);
+    engine_hold_starts(s.rig.engine, false);
+    rig_settle(&s.rig);
+    assert_int_equal(count_fires(&s, FIRE_FIRED), 1);
+    assert_int_equal(ask(&s, (struct command){.kind = COMMAND_DAG_PAUSE}).error.code, 0);
+    assert_skipped(&s, NEXT_MINUTE, FIRE_PAUSED);
+    update.dag = new_dag("7 * * * *", "UTC", DAG_OVERLAP_SKIP, DAG_CATCHUP_NONE);
+    assert_int_equal(ask(&s, update).error.code, 0);
     rig_fini(&s.rig);
 }
 
@@ -575,6 +648,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fires_in_time),
         cmocka_unit_test(test_begins_with_the_dag),
+        cmocka_unit_test(test_zone_is_found_later),
         cmocka_unit_test(test_overlap_skip),
         cmocka_unit_test(test_overlap_minds_its_own),
         cmocka_unit_test(test_overlap_queue),
@@ -587,6 +661,8 @@ int main(void)
         cmocka_unit_test(test_clock_set_back),
         cmocka_unit_test(test_clock_set_forward),
         cmocka_unit_test(test_pause),
+        cmocka_unit_test(test_paused_before_it_had_a_schedule),
+        cmocka_unit_test(test_held),
         cmocka_unit_test(test_pause_comes_after_what_is_due),
         cmocka_unit_test(test_update),
         cmocka_unit_test(test_delete),
