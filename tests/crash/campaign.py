@@ -354,6 +354,7 @@ class Round:
             self.ask(daemon, key, name)
         if self.backfill and not self.backfilled:
             self.ask_backfill(daemon)
+        self.find_more(daemon)
         fires = self.settle_schedule(daemon)
         runs = {}
         for run_id, name in self.runs.items():
@@ -377,6 +378,9 @@ class Round:
         if found.returncode != 0:
             self.violations.append(f"fsck: {found.stdout}")
         self.violations += [f"left behind: {line}" for line in self.leftovers()]
+
+    def find_more(self, daemon):
+        """Runs that were asked for without a key."""
 
     def settle_schedule(self, daemon):
         """Every record of the schedule, once nothing of it waits; its runs are to be checked like all others."""

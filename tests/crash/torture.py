@@ -43,6 +43,7 @@ CALLS = {
 }
 MEMORY = {"malloc", "calloc", "realloc"}
 FOREVER = {"epoll_wait", "waitid"}      # EINTR for ever is no fault that a kernel has
+DEAF = "accept4:"                       # who accepts nobody answers nobody
 PATIENCE_S = 1.5                        # a run may not be able to end while the fault lasts
 MISSES = 2                              # passes in a row that did not meet it: there are no more
 
@@ -88,6 +89,11 @@ class Pass(campaign.Round):
             self.expect(daemon, "POST", f"/api/v1/dlq/{letter['id']}/resolve",
                         {"notes": "seen", "resolvedBy": "torture"}, also=(409,))
 
+    def find_more(self, daemon):
+        """A rerun that was made and not answered."""
+        self.ruled_out.update(run["runId"] for run in daemon.get("/api/v1/runs?limit=1000")
+                              if run["triggeredBy"] == "rerun")
+
     def use(self, daemon):
         self.submit(daemon)
         self.ask_backfill(daemon)
@@ -107,6 +113,9 @@ class Pass(campaign.Round):
             self.use(daemon)
         except campaign.Died:
             pass
+        except TimeoutError as problem:
+            if not fault.startswith(DEAF):
+                self.violations.append(f"while it lasts: {problem!r}")
         except Exception as problem:
             self.violations.append(f"while it lasts: {problem!r}")
         daemon.process.send_signal(signal.SIGQUIT)

@@ -114,14 +114,18 @@ static void add_totals(void)
     totals.lost += sim.totals.lost;
     totals.withdrawals += sim.totals.withdrawals;
     totals.letters += sim.totals.letters;
+    for (int i = 0; i < FIRE_OUTCOME_COUNT; i++)
+        totals.fires[i] += sim.totals.fires[i];
 }
 
 static void print_totals(void)
 {
     (void)printf("%" PRIu64 " runs, %" PRIu64 " claims, %" PRIu64 " ends, %" PRIu64 " lost, %" PRIu64
                  " withdrawn, %" PRIu64 " letters; %" PRIu64 " crashes, %" PRIu64 " dead workers, %" PRIu64
-                 " broken links\n", totals.runs, totals.claims, totals.ends, totals.lost, totals.withdrawals,
-                 totals.letters, totals.crashes, totals.deaths, totals.breaks);
+                 " broken links; instants: %" PRIu64 " fired, %" PRIu64 " queued, %" PRIu64 " skipped\n",
+                 totals.runs, totals.claims, totals.ends, totals.lost, totals.withdrawals,
+                 totals.letters, totals.crashes, totals.deaths, totals.breaks, totals.fires[FIRE_FIRED],
+                 totals.fires[FIRE_QUEUED], totals.fires[FIRE_SKIPPED]);
 }
 
 int main(int argc, char **argv)

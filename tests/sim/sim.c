@@ -41,7 +41,7 @@ void sim_say(const struct sim *sim, const char *format, ...)
     va_end(args);
 }
 
-static struct dag *make_dag(struct sim *sim)
+struct dag *sim_make_dag(struct sim *sim)
 {
     struct graph_edge edges[TASKS_MAX * TASKS_MAX] = {{0, 0}};
     size_t edge_count = 0;
@@ -65,6 +65,7 @@ static struct dag *make_dag(struct sim *sim)
     }
     if (sim_chance(sim, 30))
         dag->timeout_ms = 1 + sim_below(sim, 2000);
+    dag->schedule = sim_schedule_choose(sim);
     return dag;
 }
 
@@ -73,6 +74,8 @@ static void pass_time(struct sim *sim)
     int64_t ms = sim_below(sim, 50);
     if (sim->engine && sim_chance(sim, 20) && engine_next_due(sim->engine) > sim->now.boot_ms)
         ms = engine_next_due(sim->engine) - sim->now.boot_ms;
+    if (sim->has_schedules && sim_chance(sim, 5))
+        ms = sim_below(sim, 200000);
     sim->now.boot_ms += ms;
     sim->now.wall_ms += ms;
     if (sim_chance(sim, 3)) {
@@ -169,7 +172,7 @@ static void step(struct sim *sim)
 static bool all_over(const struct sim *sim)
 {
     if (sim->daemon != DAEMON_SERVING || sim->unanswered || sim->submitted_count || sim->durable_count ||
-        !engine_batch_is_empty(sim->engine) || engine_counts(sim->engine).active_runs)
+        !sim_schedule_is_quiet(sim) || !engine_batch_is_empty(sim->engine) || engine_counts(sim->engine).active_runs)
         return false;
     for (uint32_t i = 0; i < sim->worker_count; i++)
         if (sim->workers[i].outbox.count || sim->workers[i].inbox.count || sim->workers[i].held_count)
@@ -224,6 +227,7 @@ static void fini(struct sim *sim)
     }
     for (int i = 0; i < DAGS; i++)
         dag_unref(sim->dags[i]);
+    mem_free(sim->seen);
     model_fini(&sim->model);
     sim_store_close(sim);
 }
@@ -236,15 +240,23 @@ void sim_run(struct sim *sim, uint64_t seed, bool trace, enum sim_store_kind sto
     sim->random = seed * 0x9e3779b97f4a7c15u + 1;
     sim->trace = trace;
     sim->faults = true;
-    sim->now = (struct engine_now){1700000000000, 1000};
+    sim->has_schedules = sim_chance(sim, 50);
+    /* a day like any other; before summer time begins and ends in Berlin */
+    static const int64_t mornings[] = {1700000000000, 1711846200000, 1729989000000};
+    sim->now = (struct engine_now){sim->has_schedules ? mornings[sim_below(sim, 3)] : mornings[0], 1000};
     sim->options = (struct engine_options){
         .claim_ahead_max = sim_chance(sim, 70) ? sim_below(sim, 6) : 0,
         .waiting_tasks_max = sim_chance(sim, 20) ? 30 : LIMIT_WAITING_TASKS_MAX,
         .active_runs_max = sim_chance(sim, 20) ? 3 : LIMIT_ACTIVE_RUNS_MAX,
+        .fires_schedules = true,
     };
     for (int i = 0; i < DAGS; i++) {
         sim->dag_ids[i] = model_add_dag(&sim->model);
-        sim->dags[i] = make_dag(sim);
+        sim->dags[i] = sim_make_dag(sim);
+        sim->dag_versions[i] = 1;
+        sim->model.dags[i].dag = dag_ref(sim->dags[i]);
+        sim->model.dags[i].covered_ms = sim->now.wall_ms;
+        sim_schedule_begin(sim, (uint32_t)i);
     }
     sim_store_open(sim);
     sim_daemon_boot(sim);

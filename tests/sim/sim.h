@@ -8,6 +8,8 @@
 #ifndef PAWL_TESTS_SIM_H
 #define PAWL_TESTS_SIM_H
 
+#include "cron/cron.h"
+#include "dag/dag.h"
 #include "engine/engine.h"
 #include "graph.h"
 #include "live/live.h"
@@ -19,7 +21,7 @@ enum {
     HELD_MAX = 64,
     QUEUE_MAX = 256,
     DAGS = 3,
-    RUNS_MAX = 40,
+    RUNS_MAX = 40,              /* that clients ask for; schedules make more */
     TRUTHS_MAX = 4096,
     BATCHES_MAX = 4,
     TASKS_MAX = 12
@@ -71,12 +73,23 @@ struct sim_truth {
 
 /* A run as its users have seen it. */
 struct sim_seen {
-    struct uuid id;
+    bool ended;                     /* and what it ended as was compared */
     uint8_t terminal[TASKS_MAX];    /* state + 1 once a terminal one was shown; 0: none yet */
 };
 
+/* A DAG's schedule, as what is durable says. */
+struct sim_schedule {
+    struct dag_schedule rule;
+    struct cron cron;
+    int64_t covered_ms;             /* every instant up to here has its record */
+    bool deleted, paused;
+    bool changed;                   /* by a pause, an update, a refusal, and the daemon does not know of it yet */
+    uint64_t changed_batch;         /* up to here what is in a batch may have been decided before it knew */
+    bool busy;                      /* a run of it is active or an instant waits, or did before this batch */
+};
+
 struct sim_totals {
-    uint64_t crashes, deaths, breaks, runs, claims, ends, lost, withdrawals, letters;
+    uint64_t crashes, deaths, breaks, runs, claims, ends, lost, withdrawals, letters, fires[FIRE_OUTCOME_COUNT];
 };
 
 enum sim_store_kind { SIM_STORE_NONE, SIM_STORE_MEMORY, SIM_STORE_SQLITE };
@@ -99,16 +112,20 @@ struct sim {
     struct engine *engine;
     struct live *live;
     struct model model;
+    uint64_t last_batch;            /* that was submitted */
     struct batch *submitted[BATCHES_MAX], *durable[BATCHES_MAX];
     size_t submitted_count, durable_count;
     struct uuid dag_ids[DAGS];
     struct dag *dags[DAGS];
+    uint32_t dag_versions[DAGS];
+    bool has_schedules;
+    struct sim_schedule schedules[DAGS];
     struct sim_worker workers[WORKERS_MAX];
     uint32_t worker_count;
     struct uuid acknowledged[RUNS_MAX];
     size_t acknowledged_count;
-    struct sim_seen seen[RUNS_MAX];
-    size_t seen_count;
+    struct sim_seen *seen;          /* of each run of the model; owned */
+    size_t seen_count, seen_cap;
     uint32_t unanswered;
     struct sim_truth truths[TRUTHS_MAX]; /* of every attempt that a worker started */
     size_t truth_count;
@@ -120,6 +137,18 @@ uint64_t sim_random(struct sim *sim);
 uint32_t sim_below(struct sim *sim, uint32_t bound);    /* 0 .. bound - 1 */
 bool sim_chance(struct sim *sim, uint32_t percent);
 void sim_say(const struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+struct dag *sim_make_dag(struct sim *sim);
+
+/* sim_schedule.c */
+struct dag_schedule sim_schedule_choose(struct sim *sim);
+void sim_schedule_begin(struct sim *sim, uint32_t dag);
+void sim_schedule_before(struct sim *sim);
+void sim_schedule_check(struct sim *sim, const struct batch *batch);
+void sim_schedule_told(struct sim *sim);
+void sim_schedule_booted(struct sim *sim);
+bool sim_schedule_is_quiet(const struct sim *sim);
+void sim_schedule_check_over(const struct sim *sim);
 
 /* sim_daemon.c */
 void sim_daemon_boot(struct sim *sim);

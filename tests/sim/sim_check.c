@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/mem.h"
 #include "dag/dag.h"
 
 /* At the moment a start goes out its claim is durable and still holds, and so does all it rests on. */
@@ -71,13 +72,13 @@ static void check_task(const struct model_run *run, uint32_t task, const struct 
         model_broken("task %u: completed before it started", task);
 }
 
-static struct sim_seen *seen_of(struct sim *sim, struct uuid id)
+/* By the run's place in the model, which never changes. */
+static struct sim_seen *seen_of(struct sim *sim, size_t run)
 {
-    for (size_t i = 0; i < sim->seen_count; i++)
-        if (uuid_equal(sim->seen[i].id, id))
-            return &sim->seen[i];
-    sim->seen[sim->seen_count].id = id;
-    return &sim->seen[sim->seen_count++];
+    sim->seen = mem_grow(sim->seen, &sim->seen_cap, run + 1, sizeof *sim->seen);
+    for (; sim->seen_count <= run; sim->seen_count++)
+        sim->seen[sim->seen_count] = (struct sim_seen){0};
+    return &sim->seen[run];
 }
 
 static void check_seen(struct sim_seen *seen, uint32_t task, enum task_state state)
@@ -89,13 +90,12 @@ static void check_seen(struct sim_seen *seen, uint32_t task, enum task_state sta
         seen->terminal[task] = (uint8_t)(state + 1);
 }
 
-static void check_active(struct sim *sim, const struct model_run *run, const struct live_run *shown)
+static void check_active(struct sim_seen *seen, const struct model_run *run, const struct live_run *shown)
 {
     const struct record_run *row = live_run_record(shown);
     if (row->state != run->run.state || row->cancel_ms != run->run.cancel_ms || row->started_ms != run->run.started_ms)
         model_broken("a run is shown otherwise than it is stored");
     uint32_t counts[TASK_STATE_COUNT] = {0};
-    struct sim_seen *seen = seen_of(sim, run->run.id);
     for (uint32_t i = 0; i < row->task_count; i++) {
         struct live_task view;
         live_run_task(shown, i, &view);
@@ -117,11 +117,13 @@ void sim_check_shown(struct sim *sim)
         if ((shown == NULL) != run->ended)
             model_broken("a run is %s", shown ? "shown as active and has ended" : "active and not shown");
         active += shown != NULL;
+        struct sim_seen *seen = seen_of(sim, i);
         if (shown)
-            check_active(sim, run, shown);
+            check_active(seen, run, shown);
         live_unref(shown);
-        for (uint32_t t = 0; run->ended && t < run->run.task_count; t++)
-            check_seen(seen_of(sim, run->run.id), t, (enum task_state)run->outcomes[t]);
+        for (uint32_t t = 0; run->ended && !seen->ended && t < run->run.task_count; t++)
+            check_seen(seen, t, (enum task_state)run->outcomes[t]);
+        seen->ended = run->ended;
     }
     if (active != live_count(sim->live))
         model_broken("runs are shown that are not stored");
@@ -138,6 +140,7 @@ void sim_check_over(struct sim *sim)
             model_broken("an acknowledged run is lost");
     if (sim->unanswered)
         model_broken("%u commands were never answered", sim->unanswered);
+    sim_schedule_check_over(sim);
     struct engine_counts counts = engine_counts(sim->engine);
     if (counts.active_runs || counts.waiting_tasks || counts.ready_tasks || counts.running_attempts)
         model_broken("the engine counts what is not there");

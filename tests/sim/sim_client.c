@@ -4,10 +4,15 @@
 #include "base/mem.h"
 #include "dag/dag.h"
 
+enum { BACKFILL_MAX = 6, MINUTE_MS = 60000 };
+
 struct request {
     struct command command;         /* first */
     struct sim *sim;
     char key[8];
+    uint32_t dag;                   /* DAG_UPDATE: which */
+    struct dag *update;             /* DAG_UPDATE: a reference */
+    int64_t instants[BACKFILL_MAX];
 };
 
 static void acknowledge(struct sim *sim, const struct request *request, const struct command_result *result)
@@ -58,6 +63,12 @@ static void done(struct command *command, const struct command_result *result)
             model_broken("a cancel was acknowledged and is not durable");
     }
     check_letter(sim, command, result);
+    if (request->update && result->error.code == ERROR_OK) {
+        dag_unref(sim->dags[request->dag]);
+        sim->dags[request->dag] = dag_ref(request->update);
+        sim->dag_versions[request->dag] = result->dag_version;
+    }
+    dag_unref(request->update);
     mem_free((uint8_t *)(uintptr_t)command->plan);
     mem_free(request);
 }
@@ -86,7 +97,7 @@ static void trigger(struct sim *sim)
     struct request *request = request_new(sim, COMMAND_RUN_TRIGGER);
     request->command.dag_id = sim->dag_ids[dag];
     request->command.dag = dag_ref(sim->dags[dag]);
-    request->command.dag_version = 1;
+    request->command.dag_version = sim->dag_versions[dag];
     if (sim_chance(sim, 40)) {
         request->key[0] = (char)('a' + sim_below(sim, 3));
         request->command.idempotency_key = request->key;
@@ -136,7 +147,7 @@ static void rerun(struct sim *sim, enum command_kind kind, const struct model_ru
     request->command.run_id = run->run.id;
     request->command.letter = letter;
     request->command.dag = dag_ref(run->run.dag);
-    request->command.dag_version = 1;
+    request->command.dag_version = run->run.dag_version;
     request->command.trigger = kind == COMMAND_RUN_RERUN ? TRIGGER_RERUN : TRIGGER_DLQ;
     request->command.plan = make_plan(sim, run, skip);
     request->command.resolves_source = sim_chance(sim, 70);
@@ -166,9 +177,37 @@ static void change_catalog(struct sim *sim)
     bool delete = sim_chance(sim, 15);
     struct request *request = request_new(sim, delete ? COMMAND_DAG_DELETE : COMMAND_DAG_UPDATE);
     request->command.dag_id = sim->dag_ids[dag];
-    if (!delete)
-        request->command.dag = dag_ref(sim->dags[dag]);
+    if (!delete) {
+        request->dag = dag;
+        request->update = sim_chance(sim, 50) ? sim_make_dag(sim) : dag_ref(sim->dags[dag]);
+        request->command.dag = dag_ref(request->update);
+        request->command.source = "x";
+        request->command.source_len = 1;
+    }
     request->command.if_version = sim_below(sim, 3);
+    post(sim, request);
+}
+
+static void pause_dag(struct sim *sim)
+{
+    struct request *request = request_new(sim, COMMAND_DAG_PAUSE);
+    request->command.dag_id = sim->dag_ids[sim_below(sim, DAGS)];
+    request->command.paused = sim_chance(sim, 50);
+    post(sim, request);
+}
+
+/* Of minutes that need not be instants of the schedule: who asks decides. */
+static void backfill(struct sim *sim)
+{
+    struct request *request = request_new(sim, COMMAND_BACKFILL);
+    int64_t minute_ms = sim->now.wall_ms / MINUTE_MS * MINUTE_MS;
+    request->command.dag_id = sim->dag_ids[sim_below(sim, DAGS)];
+    request->command.instants = request->instants;
+    request->command.again = sim_chance(sim, 20);
+    for (size_t n = 1 + sim_below(sim, BACKFILL_MAX); request->command.instant_count < n;) {
+        minute_ms -= MINUTE_MS * (1 + sim_below(sim, 2));
+        request->instants[request->command.instant_count++] = minute_ms;
+    }
     post(sim, request);
 }
 
@@ -197,6 +236,10 @@ void sim_client_act(struct sim *sim)
         treat_letter(sim);
     } else if (dice < 90) {
         change_catalog(sim);
+    } else if (sim->has_schedules && dice < 94) {
+        pause_dag(sim);
+    } else if (sim->has_schedules && dice < 96) {
+        backfill(sim);
     } else if (dice < 99) {
         drain_worker(sim);
     } else {

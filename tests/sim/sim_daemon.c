@@ -18,6 +18,7 @@ void sim_daemon_boot(struct sim *sim)
         if (sim->workers[i].alive)
             sim_worker_hello(sim, &sim->workers[i]);
     sim_store_reopen(sim);
+    sim_schedule_booted(sim);
     model_load(&sim->model, sim->engine, sim->live, sim->now);
 }
 
@@ -158,11 +159,23 @@ void sim_daemon_submit(struct sim *sim)
     if (sim->submitted_count == BATCHES_MAX)
         return;
     struct batch *batch = engine_take_batch(sim->engine);
-    if (batch)
+    if (batch) {
         sim->submitted[sim->submitted_count++] = batch;
+        sim->last_batch = batch->number;
+    }
     for (uint32_t i = 0; i < sim->worker_count; i++)
         if (sim->workers[i].burying && !sim->submitted_count)
             sim->workers[i].buried = true; /* all that was decided since is durable */
+}
+
+/* No room: nothing that is conditional is taken, all else is. */
+static void refuse_all(const struct sim *sim, struct batch *batch)
+{
+    for (uint32_t i = 0; i < batch->group_count; i++) {
+        batch->verdicts[i].refused = true;
+        batch->verdicts[i].code = ERROR_STORE_FULL;
+    }
+    sim_say(sim, "no room for batch %llu", (unsigned long long)batch->number);
 }
 
 void sim_store_commit(struct sim *sim)
@@ -171,7 +184,11 @@ void sim_store_commit(struct sim *sim)
         return;
     struct batch *batch = sim->submitted[0];
     memmove(sim->submitted, sim->submitted + 1, --sim->submitted_count * sizeof(struct batch *));
+    if (sim->store_kind == SIM_STORE_NONE && sim->faults && sim_chance(sim, sim->has_schedules ? 6 : 1))
+        refuse_all(sim, batch);
+    sim_schedule_before(sim);
     model_commit(&sim->model, batch);
+    sim_schedule_check(sim, batch);
     sim_store_compare(sim, batch);
     sim_check_truth(sim, batch);
     sim->durable[sim->durable_count++] = batch;
@@ -187,6 +204,8 @@ void sim_daemon_told(struct sim *sim)
     engine_committed(sim->engine, batch, sim->now);
     record_batch_free(batch);
     sim->told_once = true;
-    if (!sim->durable_count)
+    if (!sim->durable_count) {
+        sim_schedule_told(sim);
         sim_check_shown(sim);
+    }
 }
