@@ -1,7 +1,10 @@
+/* A whole run's logs at once, each line with its task's name. Tasks that run beside each other mix; what had ended when
+ * a task began is printed to its end before that task's first line, so that a dependency's lines never come behind. */
 #include "cli/follow.h"
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,12 +16,15 @@
 enum {
     LOGS_MAX = 64,                  /* followed at a time; a task that begins beyond them is read when one ends */
     LINE_MAX_BYTES = 64 * 1024,     /* a longer line is printed in pieces */
+    TIME_MAX_BYTES = 40,
 };
 
 struct follow_log {
     char *task_id;
     int64_t attempt;
-    struct client_stream *stream;   /* NULL: waits for room */
+    char started[TIME_MAX_BYTES];   /* as the API says it: such texts have the order of times */
+    char completed[TIME_MAX_BYTES]; /* empty: it runs, as far as is known */
+    struct client_stream *stream;   /* NULL: waits for its turn, or was read */
     struct buf line;                /* not ended yet */
 };
 
@@ -28,8 +34,9 @@ struct follow {
     const char *run_id;
     struct client_stream *events;
     struct client_sse sse;
-    struct follow_log *logs;
+    struct follow_log *logs;        /* in the order in which they began */
     size_t count, cap;
+    size_t next;                    /* the first that was not opened yet */
     size_t open;
     bool ended;                     /* the run: no task begins any more */
 };
@@ -113,18 +120,37 @@ static void print_lines(struct follow *follow, struct follow_log *log, bool end)
     buf_drop_front(&log->line, at);
 }
 
-/* A task began an attempt: its log is followed once, as soon as there is room. */
+/* A task began an attempt, or ended it: its log is followed once, as soon as it has its turn. */
 static void note_attempt(struct follow *follow, const json_t *task)
 {
-    const char *id = cli_json_text(task, "taskId");
+    const char *id = cli_json_text(task, "taskId"), *started = cli_json_text(task, "startedAt");
     int64_t attempt = cli_json_int(task, "attempt");
-    if (attempt == 0 || !cli_json_text(task, "startedAt")[0] || cli_json_text(task, "keptFrom")[0])
+    struct follow_log *log = NULL;
+    if (attempt == 0 || !started[0] || cli_json_text(task, "keptFrom")[0])
         return;
-    for (size_t i = 0; i < follow->count; i++)
-        if (follow->logs[i].attempt == attempt && strcmp(follow->logs[i].task_id, id) == 0)
-            return;
-    follow->logs = mem_grow(follow->logs, &follow->cap, follow->count + 1, sizeof *follow->logs);
-    follow->logs[follow->count++] = (struct follow_log){.task_id = mem_strdup(id), .attempt = attempt};
+    for (size_t i = 0; i < follow->count && !log; i++) {
+        struct follow_log *known = &follow->logs[i];
+        if (strcmp(known->task_id, id) != 0)
+            continue;
+        if (known->attempt == attempt)
+            log = known;
+        else if (!known->completed[0]) /* the one before: it has ended, whenever that was */
+            (void)snprintf(known->completed, sizeof known->completed, "%s", known->started);
+    }
+    if (!log) {
+        follow->logs = mem_grow(follow->logs, &follow->cap, follow->count + 1, sizeof *follow->logs);
+        log = &follow->logs[follow->count++];
+        *log = (struct follow_log){.task_id = mem_strdup(id), .attempt = attempt};
+        (void)snprintf(log->started, sizeof log->started, "%s", started);
+    }
+    (void)snprintf(log->completed, sizeof log->completed, "%s", cli_json_text(task, "completedAt"));
+}
+
+static int by_start(const void *a, const void *b)
+{
+    const struct follow_log *one = a, *two = b;
+    int order = strcmp(one->started, two->started);
+    return order ? order : strcmp(one->completed, two->completed);
 }
 
 static bool is_ended(const json_t *run)
@@ -145,6 +171,8 @@ static int read_status(struct follow *follow, struct error *err)
         rc = cli_remote_parse(&body, &status, err);
     json_array_foreach(json_object_get(status, "tasks"), index, task)
         note_attempt(follow, task);
+    if (follow->count > follow->next)
+        qsort(follow->logs + follow->next, follow->count - follow->next, sizeof *follow->logs, by_start);
     follow->ended = follow->ended || (rc == 0 && is_ended(status));
     json_decref(status);
     buf_fini(&body);
@@ -212,12 +240,23 @@ static void drop_log(struct follow_log *log)
     buf_fini(&log->line);
 }
 
-/* Opens what waits for room. Attempts that were read stay in the list: they are not begun again. */
-static int open_waiting(struct follow *follow, size_t *next, struct error *err)
+/* Something had ended when it began, and is not printed to its end. */
+static bool has_its_turn(const struct follow *follow, const struct follow_log *log)
+{
+    for (size_t i = 0; i < follow->next && follow->open; i++) {
+        const struct follow_log *before = &follow->logs[i];
+        if (before->stream && before->completed[0] && strcmp(before->completed, log->started) <= 0)
+            return false;
+    }
+    return follow->open < LOGS_MAX;
+}
+
+/* Opens what waits for its turn. Attempts that were read stay in the list: they are not begun again. */
+static int open_waiting(struct follow *follow, struct error *err)
 {
     int rc = 0;
-    while (rc == 0 && *next < follow->count && follow->open < LOGS_MAX) {
-        struct follow_log *log = &follow->logs[(*next)++];
+    while (rc == 0 && follow->next < follow->count && has_its_turn(follow, &follow->logs[follow->next])) {
+        struct follow_log *log = &follow->logs[follow->next++];
         rc = open_log(follow, log, err);
         if (rc == ERROR_NOT_FOUND || rc == ERROR_TASK_NOT_FOUND)
             rc = 0; /* the log is gone */
@@ -258,17 +297,16 @@ static int wait_news(struct follow *follow, struct error *err)
 int cli_follow_run(struct cli_remote *remote, const char *run_id, struct error *err)
 {
     struct follow follow = {.remote = remote, .cli = remote->cli, .run_id = run_id};
-    size_t next = 0;
     int rc = open_events(&follow, err);
     if (rc == 0)
         rc = read_status(&follow, err);
     if (rc == 0)
         rc = take_events(&follow, err);
     while (rc == 0 && !remote->cli->out_broken) {
-        rc = open_waiting(&follow, &next, err);
+        rc = open_waiting(&follow, err);
         if (rc == 0)
             rc = cli_flush(remote->cli, err);
-        if (follow.ended && follow.open == 0 && next == follow.count)
+        if (follow.ended && follow.open == 0 && follow.next == follow.count)
             break;
         if (rc == 0)
             rc = wait_news(&follow, err);
