@@ -2,10 +2,12 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -192,6 +194,19 @@ static void read_options(int argc, char **argv)
     }
 }
 
+/* The child goes on in its parent's place, and not longer than that lives; an alarm is not inherited. */
+static void answer_for_parent(void)
+{
+    pid_t parent = getpid();
+    if (fork() != 0)
+        for (;;)
+            (void)pause();
+    (void)alarm(LIFE_S);
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(5);
+}
+
 int fake_worker(int argc, char **argv)
 {
     (void)alarm(LIFE_S); /* whatever happens to the test */
@@ -203,9 +218,8 @@ int fake_worker(int argc, char **argv)
         _exit(3);
     while (is("deaf"))
         (void)pause();
-    if (is("proxy") && fork() != 0)
-        for (;;)
-            (void)pause();
+    if (is("proxy"))
+        answer_for_parent();
     for (;;) {
         fake.fd = accept(fake.listen_fd, NULL, NULL);
         if (fake.fd < 0)
