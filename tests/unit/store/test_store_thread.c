@@ -369,7 +369,7 @@ static void test_commit_by_the_caller(void **state)
     (void)state;
     struct fake fake;
     fake_init(&fake);
-    struct store_thread *thread = store_thread_start(&fake.store);
+    struct store_thread *thread = start(&fake.store);
     let_it_sleep(thread, &fake, 1);
     int quiet = idle_maintains_of(&fake);
     uint64_t number = commit_here(thread, 1, 0);
@@ -397,7 +397,7 @@ static void test_full_disk_by_the_caller(void **state)
     (void)state;
     struct fake fake;
     fake_init(&fake);
-    struct store_thread *thread = store_thread_start(&fake.store);
+    struct store_thread *thread = start(&fake.store);
     let_it_sleep(thread, &fake, 1);
     uint64_t number = commit_here(thread, 1, 0);
     set_always(&fake, ERROR_STORE_FULL);
@@ -418,7 +418,7 @@ static void test_failure_by_the_caller(void **state)
     struct fake fake;
     struct error err = {0};
     fake_init(&fake);
-    struct store_thread *thread = store_thread_start(&fake.store);
+    struct store_thread *thread = start(&fake.store);
     let_it_sleep(thread, &fake, 1);
     uint64_t number = commit_here(thread, 1, 0);
     set_always(&fake, ERROR_STORE_FAILED);
@@ -438,7 +438,7 @@ static void test_many_by_both(void **state)
     struct fake fake;
     uint64_t here = 0, taken = 0;
     fake_init(&fake);
-    struct store_thread *thread = store_thread_start(&fake.store);
+    struct store_thread *thread = start(&fake.store);
     while (taken < MANY) {
         bool by_thread = taken % 5 == 0;
         if (by_thread)
