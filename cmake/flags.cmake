@@ -37,7 +37,8 @@ else()
 endif()
 
 # What is linked. libcurl is opened by src/worker when the first http task comes, libpq by src/store/postgres when a
-# store is on PostgreSQL: headers only.
+# store is on PostgreSQL: headers only. libmicrohttpd and GnuTLS are opened late by the program, where that is possible
+# (the end of modules.cmake).
 find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(MICROHTTPD REQUIRED IMPORTED_TARGET libmicrohttpd)

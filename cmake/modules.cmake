@@ -85,3 +85,18 @@ if(TARGET pawl)
     target_link_libraries(pawl PRIVATE pawl_flags ${PAWL_MODULE_TARGETS} pawl_libraries)
 endif()
 
+# Libraries that only the daemon needs are opened late: see src/base/late.h.
+if(TARGET pawl AND NOT PAWL_COMPILE_ONLY AND CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64")
+    set(out ${CMAKE_CURRENT_BINARY_DIR}/late_stubs.S)
+    set(archives "")
+    foreach(module IN LISTS PAWL_MODULES)
+        list(APPEND archives $<TARGET_FILE:pawl_${module}>)
+    endforeach()
+    add_custom_command(OUTPUT ${out}
+        COMMAND ${PROJECT_SOURCE_DIR}/tools/late-stubs ${out} ${MICROHTTPD_LINK_LIBRARIES} ${GNUTLS_LINK_LIBRARIES}
+            -- ${archives}
+        DEPENDS ${PROJECT_SOURCE_DIR}/tools/late-stubs ${PAWL_MODULE_TARGETS}
+        COMMENT "Stubs of libraries that are opened late" VERBATIM)
+    target_sources(pawl PRIVATE ${out})
+    target_link_options(pawl PRIVATE -Wl,--as-needed)
+endif()

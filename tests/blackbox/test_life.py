@@ -1,10 +1,12 @@
 """Beginning and end of the daemon: draining, handing over, being killed, adoption (G5, G6, G10, G11)."""
 import os
+import platform
 import signal
 import socket
 import sqlite3
 import subprocess
 import uuid
+from pathlib import Path
 
 import pytest
 from support import (Gate, children_of, dag, eventually, parent_of, pawl_path, process_state, processes_of, raw_exchange,
@@ -359,3 +361,14 @@ def test_a_closed_stderr_harms_nothing(make_daemon):
     daemon.process.stdout = open(os.devnull, "rb")
     assert b" 200 " in raw_exchange(daemon.port, b"GET /live HTTP/1.0\r\n\r\n").split(b"\r\n")[0]
     assert daemon.execute(str(uuid.uuid4()), dag({"id": "a", "command": "true"}))["state"] == "succeeded"
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="elsewhere they are linked")
+def test_workers_hold_no_library_that_only_the_daemon_needs(daemon):
+    """They would cost each worker megabytes. The daemon has them, since it answers."""
+    late = ("libmicrohttpd", "libgnutls")
+    maps = {pid: Path(f"/proc/{pid}/maps").read_text() for pid in [daemon.pid] + daemon.worker_pids()}
+    assert len(maps) > 1
+    for pid, text in maps.items():
+        for library in late:
+            assert (library in text) == (pid == daemon.pid), f"{library} in process {pid}"
