@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "state/origin.h"
 
 struct api *api_new(const struct api_config *config, const struct api_backend *backend)
 {
@@ -50,6 +51,7 @@ static struct api_call *call_new(struct api *api, struct http_request *request)
 {
     struct api_call *call = arena_alloc(&request->arena, sizeof *call);
     memset(call, 0, offsetof(struct api_call, result));
+    call->result.run_id = (struct uuid){{0}}; /* for the log */
     call->api = api;
     call->request = request;
     return call;
@@ -82,17 +84,24 @@ static void log_request(const struct http_request *request, const struct api_cal
     enum log_level level = reads ? LOG_DEBUG : LOG_INFO;
     if (!log_enabled(level))
         return;
-    char status_text[16], ms[32], bytes[24], peer_text[HTTP_PEER_TEXT_MAX];
+    char status_text[16], ms[32], bytes[24], peer_text[HTTP_PEER_TEXT_MAX], run[UUID_TEXT_LEN + 1];
     unsigned char peer[HTTP_PEER_LEN];
     http_peer(request, peer, peer_text);
     const char *principal = call && call->principal ? call->principal : "";
+    struct uuid run_id = call && !reads ? call->result.run_id : (struct uuid){{0}};
+    const char *trace = call ? call->command.trace : NULL;
+    char trace_id[ORIGIN_TRACE_ID_LEN + 1] = "";
+    if (trace)
+        (void)snprintf(trace_id, sizeof trace_id, "%s", trace + 3);
+    uuid_format(run_id, run);
     (void)snprintf(status_text, sizeof status_text, "%u", status);
     (void)snprintf(ms, sizeof ms, "%" PRId64 ".%03d", took_us / 1000, (int)(took_us % 1000));
     (void)snprintf(bytes, sizeof bytes, "%" PRIu64, sent_bytes);
     log_with(level,
              log_fields("requestId", request->id, "method", request->method_name, "target", request->raw_target,
                         "status", status ? status_text : NULL, "ms", ms, "bytes", bytes, "principal",
-                        *principal ? principal : "anonymous", "peer", peer_text),
+                        *principal ? principal : "anonymous", "peer", peer_text, "runId",
+                        uuid_is_zero(run_id) ? NULL : run, "traceId", trace ? trace_id : NULL),
              status ? "request" : "request without an answer: the client left");
 }
 

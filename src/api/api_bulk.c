@@ -287,6 +287,7 @@ struct command api_bulk_command(struct api_bulk *bulk)
         .context = bulk,
         .principal = bulk->call->principal,
         .request_id = bulk->call->request->id,
+        .trace = bulk->call->command.trace,
     };
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "dag/dag.h"
+#include "state/origin.h"
 
 /* The engine's thread: nothing but handing the result over. */
 static void on_done(struct command *command, const struct command_result *result)
@@ -9,6 +10,14 @@ static void on_done(struct command *command, const struct command_result *result
     struct api_call *call = command->context;
     call->result = *result;
     http_complete(call->request); /* the call may be gone after this */
+}
+
+const char *api_command_trace(struct api_call *call)
+{
+    char trace[ORIGIN_TRACE_MAX + 1];
+    if (!origin_write_trace(http_header(call->request, "traceparent"), http_header(call->request, "tracestate"), trace))
+        return NULL;
+    return arena_strdup(api_arena(call), trace);
 }
 
 void api_command_post(struct api_call *call, api_resume_fn *resume)

@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "api/api_auth.h"
+#include "api/api_command.h"
 #include "api/api_json.h"
 #include "base/clock.h"
 #include "base/limits.h"
@@ -235,6 +236,8 @@ static bool check_headers(struct api_call *call)
                  LIMIT_IDEMPOTENCY_KEY_BYTES_MAX);
         return false;
     }
+    if (request->method == HTTP_POST)
+        call->command.trace = api_command_trace(call);
     return check_body_head(call);
 }
 

@@ -139,7 +139,7 @@ static void put_parameters(struct buf *out, const struct api_route *route)
             put(out, 5, "explode: false");
         }
     }
-    for (unsigned bit = 1; bit <= API_HEADER_LAST_EVENT_ID; bit <<= 1) {
+    for (unsigned bit = 1; bit < API_HEADER_END; bit <<= 1) {
         if (!(route->headers & bit))
             continue;
         put_parameter(out, "header", api_table_header_name((enum api_header)bit),

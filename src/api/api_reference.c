@@ -48,7 +48,7 @@ static void put_inputs(struct buf *out, const struct api_route *route)
     buf_add_text(out, "\n| takes | in | |\n|---|---|---|\n");
     for (int i = 0; i < API_ROUTE_QUERIES_MAX && route->queries[i]; i++)
         put_param(out, &api_table_queries[route->queries[i]], "query");
-    for (unsigned bit = 1; bit <= API_HEADER_LAST_EVENT_ID; bit <<= 1)
+    for (unsigned bit = 1; bit < API_HEADER_END; bit <<= 1)
         if (route->headers & bit)
             buf_printf(out, "| `%s` | header | %s |\n", api_table_header_name((enum api_header)bit),
                        api_table_header_text((enum api_header)bit));

@@ -149,6 +149,7 @@ static const struct api_body body_run_bulk = {
     "For `triggeredBy` and `error` the newest 10000 runs that fit the rest are looked at: a page may then hold " \
     "fewer than `limit`, or none, though there are more; `X-Next-Before` says where to go on. "
 
+#define RUN_HEADERS API_HEADER_IDEMPOTENCY_KEY | API_HEADER_TRACEPARENT | API_HEADER_TRACESTATE
 #define RUN_MAKING_TEXT                                                                                          \
     "The answer comes when the run is durable. The same `Idempotency-Key` within 24 hours gives the same run "   \
     "again, as it is then. "
@@ -260,7 +261,7 @@ const struct api_route api_table_routes[] = {
 
     /* runs */
     {HTTP_POST, "/api/v1/dags/{dagId}/runs", "triggerDag", "runs", "Starts a run of a DAG's latest version",
-     RUN_MAKING_TEXT "503 FULL has `Retry-After`.", API_ROLE_OPERATOR, .headers = API_HEADER_IDEMPOTENCY_KEY,
+     RUN_MAKING_TEXT "503 FULL has `Retry-After`.", API_ROLE_OPERATOR, .headers = RUN_HEADERS,
      .body = &body_empty, .status = 202, .schema = "Run", .needs_store = true,
      .errors = {ERROR_DAG_NOT_FOUND, ERROR_FULL}, .handler = api_trigger_dag},
     {HTTP_GET, "/api/v1/dags/{dagId}/runs", "listDagRuns", "runs", "Runs of a DAG, newest first",
@@ -292,7 +293,7 @@ const struct api_route api_table_routes[] = {
     {HTTP_POST, "/api/v1/runs/{runId}/rerun", "rerunRun", "runs", "Makes a new run of an ended one",
      RUN_MAKING_TEXT
      "What does not run again is kept. A rerun that succeeds resolves the dead letters of its source when everything "
-     "that had failed was part of it.", API_ROLE_OPERATOR, .headers = API_HEADER_IDEMPOTENCY_KEY, .body = &body_rerun,
+     "that had failed was part of it.", API_ROLE_OPERATOR, .headers = RUN_HEADERS, .body = &body_rerun,
      .status = 202, .schema = "Run", .needs_store = true,
      .errors = {ERROR_RUN_NOT_FOUND, ERROR_DAG_NOT_FOUND, ERROR_TASK_NOT_FOUND, ERROR_RUN_ACTIVE,
                 ERROR_NOTHING_TO_RERUN, ERROR_FULL}, .handler = api_rerun_run},
@@ -365,13 +366,13 @@ const struct api_route api_table_routes[] = {
      "Runs the task again, and what was skipped because of it",
      RUN_MAKING_TEXT "Once a letter is resolved the answer is 409, with the new run's id in `details`. Who sends "
      "`changes` says what is run, as who changes DAGs does: that needs the role admin.",
-     API_ROLE_OPERATOR, .headers = API_HEADER_IDEMPOTENCY_KEY, .body = &body_retry, .status = 202, .schema = "Run",
+     API_ROLE_OPERATOR, .headers = RUN_HEADERS, .body = &body_retry, .status = 202, .schema = "Run",
      .needs_store = true, .errors = {ERROR_DEAD_LETTER_NOT_FOUND, ERROR_DAG_NOT_FOUND, ERROR_ALREADY_RESOLVED,
                                      ERROR_RUN_ACTIVE, ERROR_FULL}, .handler = api_retry_letter},
     {HTTP_POST, "/api/v1/dlq/{id}/skip", "skipDeadLetter", "dlq",
      "Makes a run in which the task is skipped and its dependents run",
      RUN_MAKING_TEXT "Once a letter is resolved the answer is 409, with the new run's id in `details`.",
-     API_ROLE_OPERATOR, .headers = API_HEADER_IDEMPOTENCY_KEY, .body = &body_skip, .status = 202, .schema = "Run",
+     API_ROLE_OPERATOR, .headers = RUN_HEADERS, .body = &body_skip, .status = 202, .schema = "Run",
      .needs_store = true, .errors = {ERROR_DEAD_LETTER_NOT_FOUND, ERROR_DAG_NOT_FOUND, ERROR_ALREADY_RESOLVED,
                                      ERROR_RUN_ACTIVE, ERROR_FULL}, .handler = api_skip_letter},
     {HTTP_POST, "/api/v1/dlq/{id}/resolve", "resolveDeadLetter", "dlq", "Marks a dead letter as settled",
@@ -430,6 +431,8 @@ const char *api_table_header_name(enum api_header header)
 {
     return header == API_HEADER_IF_MATCH          ? "If-Match"
            : header == API_HEADER_IDEMPOTENCY_KEY ? "Idempotency-Key"
+           : header == API_HEADER_TRACEPARENT     ? "traceparent"
+           : header == API_HEADER_TRACESTATE      ? "tracestate"
                                                   : "Last-Event-ID";
 }
 
@@ -438,6 +441,10 @@ const char *api_table_header_text(enum api_header header)
     return header == API_HEADER_IF_MATCH ? "The ETag of the version that is to be replaced; `*`: whatever it is"
            : header == API_HEADER_IDEMPOTENCY_KEY
                ? "At most 255 bytes that name this request, so that it can be sent again"
+           : header == API_HEADER_TRACEPARENT
+               ? "The trace the run shall be part of (W3C Trace Context); passed to its tasks. Ignored when malformed"
+           : header == API_HEADER_TRACESTATE
+               ? "What others keep with the trace, at most 512 bytes; passed to the run's tasks as it is"
                : "The id of the last event that was received";
 }
 

@@ -156,7 +156,14 @@ struct api_schema {
 extern const struct api_schema api_table_schemas[];
 extern const size_t api_table_schema_count;
 
-enum api_header { API_HEADER_IF_MATCH = 1, API_HEADER_IDEMPOTENCY_KEY = 2, API_HEADER_LAST_EVENT_ID = 4 };
+enum api_header {
+    API_HEADER_IF_MATCH = 1,
+    API_HEADER_IDEMPOTENCY_KEY = 2,
+    API_HEADER_LAST_EVENT_ID = 4,
+    API_HEADER_TRACEPARENT = 8,
+    API_HEADER_TRACESTATE = 16,
+    API_HEADER_END = 32
+};
 
 struct api_route {
     enum http_method method;

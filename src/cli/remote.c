@@ -52,11 +52,15 @@ static int connect_to(struct cli_remote *remote, const char *url, const struct s
         return rc;
     if (token && !local)
         warn_of_plain(remote->cli, url);
+    const char *trace = getenv("TRACEPARENT"); /* as tracing tools give it to programs */
+    if (trace && trace[strspn(trace, "0123456789abcdef-")])
+        trace = NULL;
     const struct client_options options = {
         .url = url,
         .trust = {.ca_file = cli_text(remote->cli, CLI_CA_FILE), .pin = pin && pin[0] ? pin : NULL},
         .owner_token = owner && owner[0] ? owner : NULL,
         .token = token,
+        .traceparent = trace && trace[0] ? trace : NULL,
         .timeout_ms = CALL_TIMEOUT_MS,
         .interrupt_fd = remote->cli->interrupt_fd,
     };

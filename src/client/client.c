@@ -18,6 +18,7 @@ struct client {
     char *url_text;
     char *owner_token;
     char *token;
+    char *traceparent;
     char *ca_file;
     char *pin;
     struct client_trust trust;
@@ -43,6 +44,7 @@ int client_new(const struct client_options *options, struct client **ret_client,
     client->url_text = mem_strdup(options->url);
     client->owner_token = mem_strdup(options->owner_token);
     client->token = mem_strdup(options->token);
+    client->traceparent = mem_strdup(options->traceparent);
     client->timeout_ms = options->timeout_ms;
     client->ca_file = mem_strdup(options->trust.ca_file);
     client->pin = mem_strdup(options->trust.pin);
@@ -63,6 +65,7 @@ void client_free(struct client *client)
     mem_free(client->pin);
     mem_free(client->owner_token);
     mem_free(client->token);
+    mem_free(client->traceparent);
     mem_free(client);
 }
 
@@ -94,6 +97,8 @@ static void write_request(const struct client *client, const struct client_reque
         buf_printf(out, "X-Pawl-Owner: %s\r\n", client->owner_token);
     if (client->token)
         buf_printf(out, "Authorization: Bearer %s\r\n", client->token);
+    if (client->traceparent && strcmp(method_of(request), "POST") == 0)
+        buf_printf(out, "traceparent: %s\r\n", client->traceparent);
     for (const char *const *header = request->headers; header && header[0]; header += 2)
         buf_printf(out, "%s: %s\r\n", header[0], header[1]);
     if (request->body)

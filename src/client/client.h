@@ -16,6 +16,7 @@ struct client_options {
     struct client_trust trust;  /* of https; copied */
     const char *owner_token;    /* sent as X-Pawl-Owner (server/address.h); NULL: none */
     const char *token;          /* sent as Authorization: Bearer; NULL: none */
+    const char *traceparent;    /* sent with every POST; NULL: none */
     int64_t timeout_ms;         /* of each wait for the server, not of a whole call */
     int interrupt_fd;           /* readable: calls end with ERROR_INTERRUPTED; -1: never. Borrowed */
 };

@@ -415,6 +415,7 @@ static void take_back_unsent(struct engine *engine, struct uuid worker)
             continue;
         }
         dag_unref(effect->dag);
+        origin_unref(effect->origin);
         struct engine_run *run = engine_find_run(engine, effect->run_id);
         struct try *try = run ? engine_try(run, effect->task) : NULL;
         if (try && try->fence == effect->fence)

@@ -133,6 +133,7 @@ void engine_record_birth(struct engine *engine, const struct command *command, c
     if (command) {
         row->request_id = engine_keep_text(engine, command->request_id);
         row->changes = engine_keep_text(engine, command->changes);
+        row->trace = engine_keep_text(engine, command->trace);
     }
     if (command && command->plan)
         record_runs_encode(command->plan, run->dag->task_count, &engine->open->arena, &row->outcomes,
@@ -152,6 +153,7 @@ static void make_run(struct engine *engine, struct command *command, struct engi
     run->dag_version = command->dag_version;
     run->trigger = command->trigger;
     run->created_ms = now.wall_ms;
+    run->origin = origin_new(command->request_id, command->trace);
     if (command->kind != COMMAND_RUN_TRIGGER) {
         run->source = command->run_id;
         run->resolves_source = command->resolves_source;

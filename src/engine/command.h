@@ -75,6 +75,7 @@ struct command {
     const char *notes;       /* LETTER_SKIP reason, LETTER_RESOLVE notes; NULL */
     const char *request_id;  /* NULL */
     const char *changes;     /* reruns: what `dag` has other than its version (state/record.h); NULL */
+    const char *trace;       /* state/origin.h; NULL */
 };
 
 #endif

@@ -81,6 +81,7 @@ static void start(struct engine *engine, struct engine_run *run, struct try *try
         .dag_id = run->dag_id,
         .scheduled_ms = run->scheduled_ms,
         .dag = dag_ref(run->dag),
+        .origin = origin_ref(run->origin),
     };
     engine_effect(engine, &effect, batch);
 }

@@ -35,10 +35,14 @@ void engine_free(struct engine *engine)
     while (engine->first_run)
         engine_run_free(engine, engine->first_run);
     engine_schedules_free(engine);
-    for (size_t i = 0; i < engine->held_count; i++)
+    for (size_t i = 0; i < engine->held_count; i++) {
         dag_unref(engine->held[i].effect.dag);
-    for (size_t i = 0; i < engine->released_count; i++)
+        origin_unref(engine->held[i].effect.origin);
+    }
+    for (size_t i = 0; i < engine->released_count; i++) {
         dag_unref(engine->released[i].dag);
+        origin_unref(engine->released[i].origin);
+    }
     record_batch_free(engine->open);
     map_fini(&engine->runs);
     mem_free(engine->order);

@@ -21,6 +21,7 @@
 
 #include "base/uuid.h"
 #include "engine/command.h"
+#include "state/origin.h"
 #include "state/record.h"
 #include "state/state.h"
 
@@ -70,7 +71,7 @@ struct engine_attempt {
 };
 
 enum effect_kind {
-    EFFECT_START,               /* worker, run_id, task, number, fence, dag */
+    EFFECT_START,               /* worker, run_id, task, number, fence, dag, origin */
     EFFECT_STOP,                /* worker, run_id, task, number, fence */
     EFFECT_ACK                  /* worker, run_id, task, number, fence: the end is durable, the worker may forget it */
 };
@@ -85,6 +86,7 @@ struct effect {
     struct uuid dag_id;         /* START */
     int64_t scheduled_ms;       /* START: the instant its run stands for; 0: none */
     struct dag *dag;            /* START: a reference the caller drops */
+    struct origin *origin;      /* START: the same; NULL */
 };
 
 struct engine_worker_view {

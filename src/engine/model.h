@@ -33,6 +33,7 @@ struct engine_run {
     enum trigger trigger;
     int64_t created_ms, started_ms;
     int64_t scheduled_ms;       /* the instant it stands for; 0: none */
+    struct origin *origin;      /* what made it; NULL: a schedule */
     bool counted;               /* in its schedule's count of active runs */
     int64_t cancel_ms;          /* told to end: a person did, or (not before it passed) its timeout; 0: no */
     struct uuid source;

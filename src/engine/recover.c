@@ -118,6 +118,7 @@ int engine_restore_run(struct engine *engine, const struct record_run *row, cons
     run->trigger = row->trigger;
     run->created_ms = row->created_ms;
     run->scheduled_ms = row->scheduled_ms;
+    run->origin = origin_new(row->request_id, row->trace);
     run->started_ms = row->started_ms;
     run->cancel_ms = row->cancel_ms;
     run->canceling = row->cancel_ms != 0;

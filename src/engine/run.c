@@ -43,6 +43,7 @@ void engine_run_free(struct engine *engine, struct engine_run *run)
             engine->first_run = run->next;
     }
     dag_unref(run->dag);
+    origin_unref(run->origin);
     mem_free(run->error);
     mem_free(run->tasks);
     mem_free(run->waiting);

@@ -284,6 +284,7 @@ static struct live_run *make_run(const struct record_run *row)
     run->changes = text_new(row->changes);
     run->run.changes = run->changes ? run->changes->bytes : NULL;
     run->run.error = NULL;
+    run->run.trace = NULL; /* nobody asks for it here */
     run->run.outcomes = NULL;
     run->run.outcomes_len = 0;
     run->counts[TASK_PENDING] = row->task_count;

@@ -33,6 +33,7 @@ struct pool_run_jobs {
     struct pool_jobs *jobs;
     struct dag *dag;
     struct uuid run_id;
+    struct origin *origin;
     struct pool_run_env env;
 };
 
@@ -82,6 +83,7 @@ struct pool_run_jobs *pool_run_jobs_new(struct pool_jobs *jobs, struct dag *dag,
     run->jobs = jobs;
     run->dag = dag_ref(dag);
     run->run_id = facts->run_id;
+    run->origin = origin_ref(facts->origin);
     pool_run_env_init(&run->env, &jobs->process, jobs->inherit_env, dag, facts, secrets);
     return run;
 }
@@ -91,6 +93,7 @@ void pool_run_jobs_free(struct pool_run_jobs *run)
     if (!run)
         return;
     pool_run_env_fini(&run->env);
+    origin_unref(run->origin);
     dag_unref(run->dag);
     mem_free(run);
 }
@@ -183,6 +186,22 @@ static int build_python(struct pool_run_jobs *run, const struct dag_task *task, 
     return code ? code : add_words(run, task, "args", &task->args, &job->argv.count, err);
 }
 
+/* The DAG's own TRACEPARENT stays. */
+static void add_trace(struct pool_run_jobs *run, const struct dag_task *task, struct job *job)
+{
+    struct buf *env = &run->jobs->env;
+    char parent[ORIGIN_TRACEPARENT_LEN + 1];
+    if (pool_run_env_user_sets(&run->env, task, "TRACEPARENT") ||
+        !origin_attempt(run->origin, run->run_id, job->key.fence, parent))
+        return;
+    buf_add_text(env, "TRACEPARENT=");
+    worker_list_add(env, &job->env.count, parent, ORIGIN_TRACEPARENT_LEN);
+    if (!run->origin->tracestate || pool_run_env_user_sets(&run->env, task, "TRACESTATE"))
+        return;
+    buf_add_text(env, "TRACESTATE=");
+    worker_list_add(env, &job->env.count, run->origin->tracestate, strlen(run->origin->tracestate));
+}
+
 static int build_process(struct pool_run_jobs *run, const struct dag_task *task, uint32_t number, struct job *job,
                          struct error *err)
 {
@@ -208,6 +227,8 @@ static int build_process(struct pool_run_jobs *run, const struct dag_task *task,
     if (!code)
         code = pool_run_env_build(&run->env, task, number, job->key.fence,
                                   task->virtual_env ? buf_text(&jobs->venv) : NULL, &jobs->env, &job->env.count, err);
+    if (!code)
+        add_trace(run, task, job);
     size_t bytes = jobs->argv.len + jobs->env.len + (job->command ? strlen(job->command) : 0);
     if (!code && bytes > LIMIT_COMMAND_BYTES_MAX)
         code = error_set(err, ERROR_TOO_BIG, "its arguments and environment take %zu bytes; at most %d are allowed",
@@ -258,6 +279,20 @@ static bool has_header(const struct dag_vars *headers, const char *name)
     return false;
 }
 
+static void add_trace_headers(struct pool_run_jobs *run, const struct dag_http *http, uint64_t fence, uint32_t *count)
+{
+    struct buf *out = &run->jobs->headers;
+    char parent[ORIGIN_TRACEPARENT_LEN + 1];
+    if (has_header(&http->headers, "traceparent") || !origin_attempt(run->origin, run->run_id, fence, parent))
+        return;
+    buf_add_text(out, "traceparent: ");
+    worker_list_add(out, count, parent, ORIGIN_TRACEPARENT_LEN);
+    if (!run->origin->tracestate || has_header(&http->headers, "tracestate"))
+        return;
+    buf_add_text(out, "tracestate: ");
+    worker_list_add(out, count, run->origin->tracestate, strlen(run->origin->tracestate));
+}
+
 static int build_headers(struct pool_run_jobs *run, const struct dag_task *task, uint32_t *count, struct error *err)
 {
     const struct dag_http *http = task->http;
@@ -295,6 +330,8 @@ static int build_request(struct pool_run_jobs *run, const struct dag_task *task,
         code = error_set(err, ERROR_BAD_REQUEST, "url: has a space or a control character in it");
     if (!code)
         code = build_headers(run, task, &job->headers.count, err);
+    if (!code)
+        add_trace_headers(run, task->http, job->key.fence, &job->headers.count);
     if (!code && task->http->body) {
         code = dag_expand_body(run->dag, task, &run->env.source, &jobs->body, err);
         if (code)

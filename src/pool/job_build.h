@@ -10,6 +10,7 @@
 #include "base/uuid.h"
 #include "dag/dag.h"
 #include "dag/dag_expand.h"
+#include "state/origin.h"
 #include "worker/job.h"
 
 struct pool_jobs;      /* per daemon */
@@ -29,6 +30,7 @@ struct pool_jobs_options {
 struct pool_run_facts {
     struct uuid dag_id;         /* PAWL_DAG_ID */
     struct uuid run_id;         /* PAWL_RUN_ID */
+    struct origin *origin;      /* whose trace they are part of; gets a reference; NULL */
     int64_t scheduled_ms;       /* PAWL_SCHEDULED_FOR, the instant of the schedule; 0: not set */
 };
 

@@ -290,17 +290,17 @@ static int add_dag_late(struct layer *layer)
     return 0;
 }
 
-static bool user_sets(const struct layer *layer, const char *name)
+bool pool_run_env_user_sets(const struct pool_run_env *env, const struct dag_task *task, const char *name)
 {
-    return find_dag_var(&layer->task->env, name) || find_dag_var(&layer->env->dag->env, name);
+    return find_dag_var(&task->env, name) || find_dag_var(&env->dag->env, name);
 }
 
 static int add_python(struct layer *layer, const char *virtual_env)
 {
     int code = 0;
-    if (!user_sets(layer, "PYTHONUNBUFFERED"))
+    if (!pool_run_env_user_sets(layer->env, layer->task, "PYTHONUNBUFFERED"))
         code = add_text(layer, "PYTHONUNBUFFERED", "1");
-    if (!code && virtual_env && !user_sets(layer, "VIRTUAL_ENV"))
+    if (!code && virtual_env && !pool_run_env_user_sets(layer->env, layer->task, "VIRTUAL_ENV"))
         code = add_text(layer, "VIRTUAL_ENV", virtual_env);
     return code;
 }

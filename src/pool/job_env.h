@@ -75,6 +75,9 @@ void pool_run_env_fini(struct pool_run_env *env);
  * that is not configured is an error of whoever asks for it. ERROR_BAD_REQUEST for one that cannot be hidden. */
 int pool_run_env_load_secrets(struct pool_run_env *env, struct error *err);
 
+/* Whether the DAG or the task has a variable of this name. */
+bool pool_run_env_user_sets(const struct pool_run_env *env, const struct dag_task *task, const char *name);
+
 /* Appends the environment of one attempt to out. `virtual_env` (absolute) is NULL when there is none. ERROR_BAD_REQUEST
  * or ERROR_TOO_BIG with a sentence. */
 int pool_run_env_build(struct pool_run_env *env, const struct dag_task *task, uint32_t number, uint64_t fence,

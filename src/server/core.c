@@ -588,8 +588,7 @@ void core_free(struct core *core)
     size_t cursor = 0;
     for (struct map_slot *slot; (slot = map_next(&core->run_jobs, &cursor));) {
         struct core_run_jobs *entry = slot->value;
-        pool_run_jobs_free(entry->jobs);
-        mem_free(entry);
+        core_free_run_jobs(entry);
     }
     map_fini(&core->run_jobs);
     pool_jobs_free(core->jobs);

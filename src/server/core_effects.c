@@ -1,5 +1,6 @@
 /* The engine's effects carried out by the pool, and the workers' words handed to the engine. */
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -20,20 +21,31 @@ static struct pool_run_jobs *jobs_of(struct core *core, const struct effect *eff
         entry = mem_new(struct core_run_jobs);
         entry->run_id = effect->run_id;
         const struct dag_expand_source *secrets = core->options.secrets.find ? &core->options.secrets : NULL;
-        const struct pool_run_facts facts = {effect->dag_id, effect->run_id, effect->scheduled_ms};
+        const struct pool_run_facts facts = {.dag_id = effect->dag_id,
+                                             .run_id = effect->run_id,
+                                             .origin = effect->origin,
+                                             .scheduled_ms = effect->scheduled_ms};
         entry->jobs = pool_run_jobs_new(core->jobs, effect->dag, &facts, secrets);
+        entry->origin = origin_ref(effect->origin);
+        entry->dag = dag_ref(effect->dag);
         (void)map_set(&core->run_jobs, entry->run_id.bytes, sizeof entry->run_id.bytes, entry);
     }
     return entry->jobs;
 }
 
+void core_free_run_jobs(struct core_run_jobs *entry)
+{
+    pool_run_jobs_free(entry->jobs);
+    origin_unref(entry->origin);
+    dag_unref(entry->dag);
+    mem_free(entry);
+}
+
 void core_forget_run(struct core *core, struct uuid run_id)
 {
     struct core_run_jobs *entry = map_remove(&core->run_jobs, run_id.bytes, sizeof run_id.bytes);
-    if (!entry)
-        return;
-    pool_run_jobs_free(entry->jobs);
-    mem_free(entry);
+    if (entry)
+        core_free_run_jobs(entry);
 }
 
 /* The job cannot be made: the attempt fails with the reason, as if the worker had said so. */
@@ -54,6 +66,27 @@ static void fail_start(struct core *core, const struct effect *effect, const str
     engine_attempt_ended(core->engine, effect->worker, &end, core->now);
 }
 
+/* Everything that says which attempt it is, at debug: thousands come each second. */
+static void log_attempt(const char *what, const struct origin *origin, struct uuid run_id, const struct dag_task *task,
+                        uint32_t number, uint64_t fence, struct uuid worker_id, const char *outcome)
+{
+    char run[UUID_TEXT_LEN + 1], worker[UUID_TEXT_LEN + 1], attempt[16], parent[ORIGIN_TRACEPARENT_LEN + 1];
+    char span[17];
+    uuid_format(run_id, run);
+    uuid_format(worker_id, worker);
+    (void)snprintf(attempt, sizeof attempt, "%u", number);
+    bool has_trace = origin_attempt(origin, run_id, fence, parent);
+    if (has_trace) {
+        memcpy(span, parent + 36, 16);
+        span[16] = '\0';
+    }
+    log_with(LOG_DEBUG,
+             log_fields("requestId", origin ? origin->request_id : NULL, "runId", run, "taskId", task->id, "attempt",
+                        attempt, "workerId", worker, "outcome", outcome, "traceId",
+                        has_trace ? origin->trace_id : NULL, "spanId", has_trace ? span : NULL),
+             "%s", what);
+}
+
 static void start(struct core *core, const struct effect *effect)
 {
     struct job job;
@@ -61,9 +94,13 @@ static void start(struct core *core, const struct effect *effect)
     int code = pool_job_build(jobs_of(core, effect), effect->task, effect->number, effect->fence, &job, &err);
     if (!code)
         code = pool_send_start(core->pool, effect->worker, &job, &err);
+    if (log_enabled(LOG_DEBUG))
+        log_attempt("attempt", effect->origin, effect->run_id, &effect->dag->tasks[effect->task], effect->number,
+                    effect->fence, effect->worker, code ? "not started" : "started");
     if (code && code != ERROR_WORKER_NOT_FOUND) /* a dead worker's attempts are settled by on_worker_gone */
         fail_start(core, effect, &err);
     dag_unref(effect->dag);
+    origin_unref(effect->origin);
 }
 
 void core_do_effects(struct core *core)
@@ -182,6 +219,12 @@ static void on_result(void *context, struct uuid worker_id, const struct job_res
     struct engine_attempt attempt = attempt_of_result(result);
     core->usual_us += ((result->ended_ms - result->started_ms) * 1000 - core->usual_us) / 16;
     core->usual_cpu_us += (result->cpu_us - core->usual_cpu_us) / 16;
+    const struct core_run_jobs *entry =
+        log_enabled(LOG_DEBUG) ? map_get(&core->run_jobs, result->key.run_id.bytes, sizeof result->key.run_id.bytes)
+                               : NULL;
+    if (entry)
+        log_attempt("attempt", entry->origin, result->key.run_id, &entry->dag->tasks[result->key.task],
+                    result->key.number, result->key.fence, worker_id, state_attempt_name(result->outcome));
     engine_attempt_ended(core->engine, worker_id, &attempt, core->now);
 }
 

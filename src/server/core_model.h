@@ -36,6 +36,8 @@ struct core_gone {
 struct core_run_jobs {
     struct uuid run_id;
     struct pool_run_jobs *jobs;
+    struct dag *dag;                /* a reference, as origin: for the log */
+    struct origin *origin;
 };
 
 struct core {
@@ -88,6 +90,7 @@ struct core {
 /* core_effects.c */
 void core_do_effects(struct core *core);
 void core_forget_run(struct core *core, struct uuid run_id);
+void core_free_run_jobs(struct core_run_jobs *jobs);
 /* Lets the pool forget dead workers whose losses are durable. */
 void core_forget_workers(struct core *core);
 extern const struct pool_callbacks core_pool_callbacks; /* context is to be set */

@@ -88,6 +88,7 @@ struct record_run {
     size_t outcomes_len;
     const char *request_id;    /* X-Request-Id of what caused it; NULL */
     const char *changes;       /* what it has other than its DAG version (dag_read_options.changes), JSON; NULL */
+    const char *trace;         /* that it is part of, see state/origin.h; NULL */
 };
 
 enum { RECORD_KEPT = 1, RECORD_SKIP = 2 };

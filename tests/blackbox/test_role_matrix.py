@@ -1,4 +1,4 @@
-"""Every route with every role and every kind of token that is none. The routes come from the running program's own table
+"""Every documented route with every role and every kind of token that is none. The routes come from the running program's own table
 (GET /docs/openapi.yaml), so a new one is in it without being asked; the roles they must need are written here once more,
 so that a route without an entry, or with another role in the program, fails."""
 import http.client
@@ -13,11 +13,11 @@ from support import PATIENCE, eventually, pawl_path
 
 ROLES = ["none", "viewer", "operator", "admin"]
 LEAST = {
-    "none": "getHealth getReady getLive getOpenapi getDocs getDocsStyle getHome getUiFile",
-    "viewer": "listDags getDag getDagSource validateDag getDagGraph drawDag listDagVersions getRunGraph listDagRuns listRuns getRun getTaskLog "
+    "none": "getMe createSession deleteSession getHealth getReady getLive getOpenapi getDocs getHome",
+    "viewer": "listDags getDag getDagSource validateDag getDagGraph getDagHistory listNextFires drawDag listDagVersions getRunGraph listDagRuns listRuns getRun getTaskLog "
               "getTaskInstanceLog getTaskWhy getRunEvents getEvents listWorkers getCluster listDeadLetters "
               "getDeadLetterStats listDeadLetterGroups getDeadLetter getMetrics previewSchedule listDagFires",
-    "operator": "pauseDag resumeDag triggerDag cancelRun rerunRun drainWorker resumeWorker bulkDeadLetters "
+    "operator": "bulkRuns pauseDag resumeDag triggerDag cancelRun rerunRun drainWorker resumeWorker bulkDeadLetters "
                 "retryDeadLetter skipDeadLetter resolveDeadLetter backfillDag",
     "admin": "createDag updateDag deleteDag",
 }

@@ -151,6 +151,7 @@ void sim_daemon_effects(struct sim *sim)
         if (worker->alive && worker->linked)
             sim_queue_add(&worker->inbox, &message);
         dag_unref(effect->dag);
+        origin_unref(effect->origin);
     }
 }
 

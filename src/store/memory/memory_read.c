@@ -184,6 +184,7 @@ static struct store_run copy_run(const struct memory_run *row, bool with_outcome
     copy.run.error = arena_strdup(arena, row->run.error);
     copy.run.request_id = arena_strdup(arena, row->run.request_id);
     copy.run.changes = arena_strdup(arena, row->run.changes);
+    copy.run.trace = arena_strdup(arena, row->run.trace);
     copy.run.outcomes = NULL;
     if (with_outcomes && row->run.outcomes)
         copy.run.outcomes = arena_dup(arena, row->run.outcomes, row->run.outcomes_len);

@@ -308,6 +308,7 @@ static int create_run(struct store_memory *store, const struct record_run *row, 
     run->run.outcomes = row->outcomes_len ? arena_dup(&store->arena, row->outcomes, row->outcomes_len) : NULL;
     run->run.request_id = arena_strdup(&store->arena, row->request_id);
     run->run.changes = arena_strdup(&store->arena, row->changes);
+    run->run.trace = arena_strdup(&store->arena, row->trace);
     run->dag = dag;
     run->attempts.compare = store_memory_by_attempt;
     store_memory_insert(store, &store->runs, run);

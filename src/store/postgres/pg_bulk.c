@@ -10,7 +10,7 @@ static const struct {
     enum { EACH_ONE, NONE, ANY } counts; /* rows that must be changed, or found */
     const char *broken;     /* what it means when one row was left out */
 } kinds[BULK_COUNT] = {
-    [BULK_RUNS] = {PG_RUNS_INSERT, 13, EACH_ONE, "a second run of this id"},
+    [BULK_RUNS] = {PG_RUNS_INSERT, 14, EACH_ONE, "a second run of this id"},
     [BULK_CLAIMS] = {PG_ATTEMPTS_CLAIM, 6, EACH_ONE, "an attempt is claimed already"},
     [BULK_ENDS] = {PG_ATTEMPTS_END, 20, EACH_ONE, "an attempt that ends is not running under its fence"},
     [BULK_AGAIN] = {PG_ATTEMPTS_BEFORE, 3, NONE, "the attempt before a repeated one is missing or running"},

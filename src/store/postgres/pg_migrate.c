@@ -177,6 +177,8 @@ static const struct {
     {1, "ALTER TABLE active_runs ADD COLUMN given boolean NOT NULL DEFAULT false;"},
     /* 3: what a run has other than its DAG version, which a program that does not know it would leave out */
     {3, "ALTER TABLE active_runs ADD COLUMN changes text; ALTER TABLE runs ADD COLUMN changes text;"},
+    /* 4: the trace that a run is part of */
+    {3, "ALTER TABLE active_runs ADD COLUMN trace text; ALTER TABLE runs ADD COLUMN trace text;"},
 };
 
 enum { STEP_COUNT = sizeof steps / sizeof steps[0], LOCK_KEY = 0x7061776c /* "pawl" */ };

@@ -33,6 +33,7 @@ bool store_pg_read_run(const struct store_pg *store, const PGresult *result, int
     run->canceled_count = store_pg_u32(store, result, row, 20);
     run->error = store_pg_text(store, result, row, 21, arena);
     run->outcomes = store_pg_bytes(store, result, row, 22, arena, &run->outcomes_len);
+    run->trace = store_pg_text(store, result, row, 23, arena);
     return good && ret_run->dag_name && !uuid_is_zero(run->id);
 }
 
@@ -230,9 +231,9 @@ static int read_runs(struct pg_connection *connection, void *context, struct err
     buf_add_text(&sql, " ORDER BY id DESC");
     if (uuid_is_zero(query->instance))
         buf_printf(&sql, " LIMIT %u OFFSET %u", query->page.limit, query->page.offset);
-    buf_printf(&sql, ") SELECT " PG_LIVE_COLUMNS "%s FROM page p JOIN active_runs r ON r.id = p.id JOIN dags d "
-               "ON d.dag = r.dag UNION ALL SELECT " PG_ENDED_COLUMNS "%s FROM page p JOIN runs r ON r.id = p.id "
-               "JOIN dags d ON d.dag = r.dag ORDER BY 1 DESC", outcomes, outcomes);
+    buf_printf(&sql, ") SELECT " PG_LIVE_COLUMNS "%s, r.trace FROM page p JOIN active_runs r ON r.id = p.id JOIN "
+               "dags d ON d.dag = r.dag UNION ALL SELECT " PG_ENDED_COLUMNS "%s, r.trace FROM page p JOIN runs r "
+               "ON r.id = p.id JOIN dags d ON d.dag = r.dag ORDER BY 1 DESC", outcomes, outcomes);
     int code = store_pg_query(connection, buf_text(&sql), &values, &result, err);
     if (!code)
         code = take_runs(connection->store, result, call, err);

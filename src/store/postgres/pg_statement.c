@@ -53,12 +53,14 @@ const char *const store_pg_sql[PG_STATEMENT_COUNT] = {
     [PG_RUN_ENDED] = "SELECT 1 FROM runs WHERE id = $1",
     [PG_RUNS_INSERT] =
         "INSERT INTO active_runs (id, run, owner, dag, version, task_count, state, triggered_by, created_ms, "
-        "started_ms, cancel_ms, cancel_asked_ms, source, resolves_source, request_id, outcomes, scheduled_ms, changes) "
+        "started_ms, cancel_ms, cancel_asked_ms, source, resolves_source, request_id, outcomes, scheduled_ms, changes, "
+        "trace) "
         "SELECT n.id, n.run, $1, n.dag, n.version, n.task_count, 'pending', n.triggered_by, n.created_ms, 0, 0, 0, "
-        "n.source, n.resolves_source <> 0, n.request_id, n.outcomes, n.scheduled_ms, n.changes FROM unnest($2::uuid[], "
+        "n.source, n.resolves_source <> 0, n.request_id, n.outcomes, n.scheduled_ms, n.changes, n.trace FROM "
+        "unnest($2::uuid[], "
         "$3::bigint[], $4::bigint[], $5::int[], $6::int[], $7::text[], $8::bigint[], $9::uuid[], $10::int[], "
-        "$11::text[], $12::bytea[], $13::bigint[], $14::text[]) AS n (id, run, dag, version, task_count, triggered_by, "
-        "created_ms, source, resolves_source, request_id, outcomes, scheduled_ms, changes) "
+        "$11::text[], $12::bytea[], $13::bigint[], $14::text[], $15::text[]) AS n (id, run, dag, version, task_count, "
+        "triggered_by, created_ms, source, resolves_source, request_id, outcomes, scheduled_ms, changes, trace) "
         "WHERE NOT EXISTS (SELECT 1 FROM runs r WHERE r.id = n.id)",
     [PG_RUNS_START] = "UPDATE active_runs r SET state = 'running', started_ms = n.ms FROM unnest($1::uuid[], "
                       "$2::bigint[]) AS n (id, ms) WHERE r.id = n.id AND r.state = 'pending'",
@@ -70,10 +72,10 @@ const char *const store_pg_sql[PG_STATEMENT_COUNT] = {
         "skipped, canceled, error, outcomes) WHERE r.id = n.id RETURNING r.id, r.run, r.dag, r.version, "
         "r.task_count, n.state, r.triggered_by, r.created_ms, r.started_ms, r.cancel_ms, n.completed_ms, n.failed, "
         "n.succeeded, n.skipped, n.canceled, r.source, r.resolves_source, r.request_id, n.error, n.outcomes, "
-        "r.scheduled_ms, r.changes) INSERT INTO runs (id, run, dag, version, task_count, state, triggered_by, "
+        "r.scheduled_ms, r.changes, r.trace) INSERT INTO runs (id, run, dag, version, task_count, state, triggered_by, "
         "created_ms, started_ms, cancel_ms, completed_ms, failed_count, succeeded_count, skipped_count, "
         "canceled_count, source, "
-        "resolves_source, request_id, error, outcomes, scheduled_ms, changes) SELECT * FROM gone",
+        "resolves_source, request_id, error, outcomes, scheduled_ms, changes, trace) SELECT * FROM gone",
 
     [PG_ATTEMPTS_CLAIM] =
         "INSERT INTO attempts (run, task, number, state, fence, worker, claimed_ms) SELECT n.run, n.task, n.number, "
@@ -111,7 +113,7 @@ const char *const store_pg_sql[PG_STATEMENT_COUNT] = {
     [PG_LETTERS_RESOLVE] = "UPDATE letters SET resolution = 'retried', resolved_run = $2, resolved_ms = $3 "
                            "WHERE run_id = $1 AND resolution = 'pending'",
 
-    [PG_LOAD_RUNS] = "SELECT " PG_LIVE_COLUMNS "r.outcomes FROM active_runs r JOIN dags d ON d.dag = r.dag "
+    [PG_LOAD_RUNS] = "SELECT " PG_LIVE_COLUMNS "r.outcomes, r.trace FROM active_runs r JOIN dags d ON d.dag = r.dag "
                      "WHERE r.owner = $1 AND r.id > $2 AND ($3::uuid[] IS NULL OR r.id = ANY($3)) "
                      "ORDER BY r.id LIMIT 200",
     [PG_LOAD_ATTEMPTS] = "SELECT " PG_ATTEMPT_COLUMNS " FROM attempts a WHERE a.run = $1 ORDER BY a.task, a.number",

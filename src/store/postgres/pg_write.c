@@ -355,6 +355,7 @@ static int create_run(struct store_pg *store, const struct record_run *row, stru
                        row->outcomes_len);
     store_pg_put_int(store_pg_bulk_column(store, BULK_RUNS, at++), row->scheduled_ms);
     store_pg_put_text(store_pg_bulk_column(store, BULK_RUNS, at++), row->changes);
+    store_pg_put_text(store_pg_bulk_column(store, BULK_RUNS, at++), row->trace);
     (void)remember_run(store, &run);
     return 0;
 }

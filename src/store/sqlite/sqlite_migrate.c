@@ -182,6 +182,9 @@ static const char *const steps[] = {
 
     "ALTER TABLE active_runs ADD COLUMN changes TEXT;"
     "ALTER TABLE runs ADD COLUMN changes TEXT;",
+    /* 5: the trace that a run is part of */
+    "ALTER TABLE active_runs ADD COLUMN trace TEXT;"
+    "ALTER TABLE runs ADD COLUMN trace TEXT;",
 };
 
 enum { STEP_COUNT = sizeof steps / sizeof steps[0] };

@@ -44,6 +44,7 @@ bool store_sqlite_read_run(sqlite3_stmt *row, struct arena *arena, struct store_
     const void *outcomes = sqlite3_column_blob(row, 22);
     run->outcomes_len = outcomes ? (size_t)sqlite3_column_bytes(row, 22) : 0;
     run->outcomes = outcomes ? arena_dup(arena, outcomes, run->outcomes_len) : NULL;
+    run->trace = store_sqlite_text(row, 23, arena);
     return good && ret_run->dag_name && !uuid_is_zero(run->id);
 }
 

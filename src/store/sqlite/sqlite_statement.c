@@ -9,10 +9,10 @@
     "r.id, r.base, d.id, d.name, r.version, r.task_count, r.state, r.triggered_by, r.created_ms, r.started_ms, " \
     "r.cancel_ms, r.source, r.resolves_source, r.request_id, r.scheduled_ms, r.changes, "
 #define LIVE_COLUMNS \
-    RUN_COLUMNS_SHARED "0, 0, 0, 0, 0, NULL, CASE WHEN ?2 THEN r.outcomes END "
+    RUN_COLUMNS_SHARED "0, 0, 0, 0, 0, NULL, CASE WHEN ?2 THEN r.outcomes END, r.trace "
 #define ENDED_COLUMNS \
     RUN_COLUMNS_SHARED "r.completed_ms, r.failed_count, r.succeeded_count, r.skipped_count, r.canceled_count, " \
-    "r.error, CASE WHEN ?2 THEN r.outcomes END "
+    "r.error, CASE WHEN ?2 THEN r.outcomes END, r.trace "
 #define IDS_ENDED_STATE \
     "SELECT id FROM runs INDEXED BY runs_by_state WHERE state = ?4 AND id BETWEEN ?1 AND ?2 ORDER BY id DESC"
 #define IDS_ENDED_DAG \
@@ -68,14 +68,14 @@ static const char *const sql[SQL_COUNT] = {
     [SQL_RUN_ENDED] = "SELECT 1 FROM runs WHERE id = ?1",
     [SQL_RUN_INSERT] = "INSERT INTO active_runs (id, base, dag, version, task_count, state, triggered_by, "
                        "created_ms, started_ms, cancel_ms, source, resolves_source, request_id, outcomes, "
-                       "scheduled_ms, changes) "
-                       "VALUES (?1, ?2, ?3, ?4, ?5, 'pending', ?6, ?7, 0, 0, ?8, ?9, ?10, ?11, ?12, ?13)",
+                       "scheduled_ms, changes, trace) "
+                       "VALUES (?1, ?2, ?3, ?4, ?5, 'pending', ?6, ?7, 0, 0, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
     [SQL_RUN_START] = "UPDATE active_runs SET state = 'running', started_ms = ?2 WHERE id = ?1 "
                       "AND state = 'pending'",
     [SQL_RUN_CANCEL] = "UPDATE active_runs SET cancel_ms = ?2 WHERE id = ?1",
     [SQL_RUN_END] = "INSERT INTO runs SELECT id, base, dag, version, task_count, ?2, triggered_by, created_ms, "
                     "started_ms, cancel_ms, ?3, ?4, ?5, ?6, ?7, source, resolves_source, request_id, ?8, ?9, "
-                    "scheduled_ms, changes "
+                    "scheduled_ms, changes, trace "
                     "FROM active_runs WHERE id = ?1",
     [SQL_RUN_LEAVE] = "DELETE FROM active_runs WHERE id = ?1",
 

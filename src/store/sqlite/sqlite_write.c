@@ -249,6 +249,7 @@ static int create_run(struct store_sqlite *store, const struct record_run *row, 
                             SQLITE_STATIC);
     store_sqlite_bind_int(insert, 12, row->scheduled_ms);
     store_sqlite_bind_text(insert, 13, row->changes);
+    store_sqlite_bind_text(insert, 14, row->trace);
     code = store_sqlite_run(&store->writer, insert, err);
     if (code)
         return code;

@@ -38,6 +38,7 @@ static void carry_out(struct daemon *daemon)
         assert_true(daemon->start_count < DAEMON_STARTS_MAX);
         daemon->starts[daemon->start_count++] = *effect;
         dag_unref(effect->dag);
+        origin_unref(effect->origin);
         const struct engine_attempt started = {.run_id = effect->run_id, .task = effect->task,
                                                .number = effect->number, .fence = effect->fence, .exit_code = -1,
                                                .started_ms = daemon->now_ms};

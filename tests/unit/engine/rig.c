@@ -62,7 +62,9 @@ void rig_effects(struct rig *rig)
     rig->effects = mem_grow(rig->effects, &rig->effect_cap, rig->effect_count + count, sizeof *rig->effects);
     for (size_t i = 0; i < count; i++) {
         dag_unref(effects[i].dag);
+        origin_unref(effects[i].origin);
         effects[i].dag = NULL;
+        effects[i].origin = NULL;
         rig->effects[rig->effect_count++] = effects[i];
     }
 }

@@ -263,6 +263,7 @@ static void create_run(struct model *model, const struct record_run *row)
     run->run = *row;
     run->run.dag = dag_ref(row->dag);
     run->run.request_id = NULL;
+    run->run.trace = NULL;
     run->run.outcomes = NULL;
     if (row->outcomes_len) {
         run->run.outcomes = mem_dup(row->outcomes, row->outcomes_len);

@@ -51,7 +51,7 @@ static void setup(struct real *r)
     const struct pool_jobs_options jobs = {.data_dir = r->h.data_dir, .base_dir = r->h.data_dir};
     struct error err;
     assert_int_equal(pool_jobs_new(&jobs, &r->jobs, &err), 0);
-    r->run = pool_run_jobs_new(r->jobs, r->dag, &(const struct pool_run_facts){{{1}}, {{2}}, 0}, NULL);
+    r->run = pool_run_jobs_new(r->jobs, r->dag, &(const struct pool_run_facts){.dag_id = {{1}}, .run_id = {{2}}}, NULL);
     (void)snprintf(r->fifo, sizeof r->fifo, "%s/fifo", r->h.data_dir);
     assert_int_equal(mkfifo(r->fifo, 0600), 0);
     assert_int_equal(harness_open(&r->h, &one), 0);

@@ -39,6 +39,7 @@ static struct uuid make_rerun(struct suite *suite, struct uuid dag, struct uuid 
     row->resolves_source = true;
     row->request_id = "req-\xe2\x82\xac";
     row->changes = "{\"t\":{\"command\":\"x\"}}";
+    row->trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01 a=1";
     record_runs_encode(plan, SUITE_TASKS, &batch->arena, &row->outcomes, &row->outcomes_len);
     suite_commit_all(suite, batch);
     return id;
@@ -62,6 +63,7 @@ static void test_life(void **state)
     assert_true(run.run.resolves_source);
     assert_text(run.run.request_id, "req-\xe2\x82\xac");
     assert_text(run.run.changes, "{\"t\":{\"command\":\"x\"}}");
+    assert_text(run.run.trace, "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01 a=1");
     assert_int_equal(run.run.created_ms, created);
     assert_int_equal(run.run.started_ms, 0);
     assert_int_equal(run.run.completed_ms, 0);
@@ -73,6 +75,7 @@ static void test_life(void **state)
     assert_false(run.run.resolves_source);
     assert_null(run.run.request_id);
     assert_null(run.run.changes);
+    assert_null(run.run.trace);
     assert_int_equal(run.run.outcomes_len, 0);
 
     int64_t started = suite_tick(suite);
@@ -119,6 +122,7 @@ static void test_ends(void **state)
             assert_int_equal(run.trigger, TRIGGER_DLQ);
             assert_text(run.request_id, "req-\xe2\x82\xac");
             assert_text(run.changes, "{\"t\":{\"command\":\"x\"}}");
+            assert_text(run.trace, "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01 a=1");
             assert_outcomes(&run, tasks);
             suite_reopen(suite);
         }

@@ -55,6 +55,7 @@ static void show_run(struct buf *out, const struct record_run *run)
     put_text(out, run->error);
     put_text(out, run->request_id);
     put_text(out, run->changes);
+    put_text(out, run->trace);
     put_bytes(out, run->outcomes, run->outcomes_len);
 }
 

@@ -86,6 +86,7 @@ static void begin_run(struct workload *workload, struct batch *batch)
     row->trigger = (enum trigger)workload_draw(workload, TRIGGER_COUNT);
     row->request_id = chance(workload, 50) ? "req" : NULL;
     row->changes = chance(workload, 20) ? "{}" : NULL;
+    row->trace = chance(workload, 50) ? "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01" : NULL;
     if (workload->run_count && chance(workload, 30)) {
         static const uint8_t plan[SUITE_TASKS] = {RECORD_KEPT, RECORD_KEPT, 0, 0, RECORD_SKIP};
         run->source = workload->runs[workload_draw(workload, workload->run_count)].id;
