@@ -271,7 +271,8 @@ static void write_task(struct api_events *events, const struct live_run *live, u
     buf_printf(scratch, "{\"runId\":\"%s\",", id);
     size_t at = scratch->len;
     json_init(&json, scratch);
-    api_view_task(&json, run->id, run->source, &live_run_dag(live)->tasks[index], index, &task);
+    api_view_task(&json, run->id, run->source, &live_run_dag(live)->tasks[index], index, &task,
+                  api_run_ready_live(live, index, &task));
     assert(scratch->bytes[at] == '{');
     memmove(scratch->bytes + at, scratch->bytes + at + 1, scratch->len - at - 1);
     scratch->len--;

@@ -22,6 +22,11 @@ void api_get_dag_source(struct api_call *call);
 void api_list_dag_versions(struct api_call *call);
 void api_validate_dag(struct api_call *call);
 
+/* api_attempts.c, api_path.c */
+void api_list_task_attempts(struct api_call *call);
+void api_list_running_tasks(struct api_call *call);
+void api_get_critical_path(struct api_call *call);
+
 /* api_history.c, api_upcoming.c */
 void api_get_dag_history(struct api_call *call);
 void api_list_upcoming(struct api_call *call);

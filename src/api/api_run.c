@@ -250,6 +250,81 @@ enum task_state api_run_state(const struct api_run *run, uint32_t task)
     return state.state;
 }
 
+enum { TIMES_PAGE = 4096 };
+
+int api_run_load_times(struct api_run *run, struct error *err)
+{
+    struct store_attempt_query query = {.run_id = run->run.id, .limit = TIMES_PAGE};
+    size_t count = TIMES_PAGE;
+    int rc = 0;
+    if (run->live || run->times)
+        return 0;
+    run->times = arena_zalloc(run->arena, (run->run.task_count + 1) * sizeof *run->times);
+    while (!rc && count == TIMES_PAGE) {
+        struct arena arena = {0};
+        struct store_attempts page = {0};
+        rc = store_list_attempts(run->store, &query, &arena, &page, err);
+        count = page.count;
+        for (size_t i = 0; !rc && i < count; i++) /* a task's latest comes last */
+            if (page.items[i].task < run->run.task_count)
+                run->times[page.items[i].task] = (struct api_times){page.items[i].started_ms, page.items[i].ended_ms};
+        if (count) {
+            query.after = true;
+            query.after_task = page.items[count - 1].task;
+            query.after_number = page.items[count - 1].number;
+        }
+        arena_fini(&arena);
+    }
+    return rc;
+}
+
+struct api_times api_run_time(const struct api_run *run, uint32_t task)
+{
+    struct live_task state;
+    if (!run->live)
+        return run->times[task];
+    live_run_task(run->live, task, &state);
+    return (struct api_times){state.attempt ? state.started_ms : 0, state.attempt ? state.completed_ms : 0};
+}
+
+static bool had_to_be_ready(const struct live_task *state)
+{
+    return state->attempt || !state_task_is_terminal(state->state);
+}
+
+int64_t api_run_ready(const struct api_run *run, uint32_t task, const struct live_task *state)
+{
+    const struct dag_task *definition = &run->dag->tasks[task];
+    int64_t ready_ms = run->run.created_ms;
+    if (run->live)
+        return api_run_ready_live(run->live, task, state);
+    if (!had_to_be_ready(state))
+        return 0;
+    for (uint32_t i = 0; i < definition->dependency_count; i++) {
+        uint32_t needed = definition->dependencies[i];
+        if (!state_task_is_terminal((enum task_state)run->states[needed]))
+            return 0;
+        ready_ms = run->times[needed].ended_ms > ready_ms ? run->times[needed].ended_ms : ready_ms;
+    }
+    return ready_ms;
+}
+
+int64_t api_run_ready_live(const struct live_run *live, uint32_t task, const struct live_task *state)
+{
+    const struct dag_task *definition = &live_run_dag(live)->tasks[task];
+    int64_t ready_ms = live_run_record(live)->created_ms;
+    if (!had_to_be_ready(state))
+        return 0;
+    for (uint32_t i = 0; i < definition->dependency_count; i++) {
+        struct live_task needed;
+        live_run_task(live, definition->dependencies[i], &needed);
+        if (!state_task_is_terminal(needed.state))
+            return 0;
+        ready_ms = needed.completed_ms > ready_ms ? needed.completed_ms : ready_ms;
+    }
+    return ready_ms;
+}
+
 int api_run_find_task(const struct api_run *run, const char *id, size_t len, uint32_t *ret_task, struct error *err)
 {
     int64_t at = dag_find_task(run->dag, id, len);

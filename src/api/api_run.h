@@ -12,6 +12,11 @@
 #include "live/live.h"
 #include "store/store.h"
 
+/* Of a task's latest attempt; 0: not yet, or there is none. */
+struct api_times {
+    int64_t started_ms, ended_ms;
+};
+
 struct api_run {
     struct record_run run;          /* .dag NULL */
     struct dag *dag;                /* a reference of this struct's; NULL until api_run_load */
@@ -23,6 +28,7 @@ struct api_run {
     struct store *store;
     struct arena *arena;            /* the caller's */
     uint8_t *states;                /* enum task_state of each task */
+    struct api_times *times;        /* of each task; NULL until api_run_load_times */
     struct arena page_arena;
     struct store_attempts page;     /* attempts from page_task on, in order of task and number */
     uint32_t page_task;
@@ -45,6 +51,12 @@ int api_run_load(struct api *api, struct api_run *run, struct error *err);
 int api_run_task(struct api_run *run, uint32_t task, struct live_task *ret_task, struct error *err);
 /* The state alone, after api_run_load. */
 enum task_state api_run_state(const struct api_run *run, uint32_t task);
+/* After api_run_load: what the functions that follow need. */
+int api_run_load_times(struct api_run *run, struct error *err);
+struct api_times api_run_time(const struct api_run *run, uint32_t task);
+/* When all that a task needs had ended; 0: it has not, or the task never had to be ready, as one that was skipped. */
+int64_t api_run_ready(const struct api_run *run, uint32_t task, const struct live_task *state);
+int64_t api_run_ready_live(const struct live_run *live, uint32_t task, const struct live_task *state);
 /* The index of a task id, after api_run_load. ERROR_TASK_NOT_FOUND. */
 int api_run_find_task(const struct api_run *run, const char *id, size_t len, uint32_t *ret_task, struct error *err);
 void api_run_fini(struct api_run *run);

@@ -68,6 +68,23 @@ LITERAL_NAMES(api_names_health, "ok", "degraded", "failed")
 LITERAL_NAMES(api_names_roles, "viewer", "operator", "admin")
 LITERAL_NAMES(api_names_waits, "dependencies", "slot", "retry", "running", "ended")
 
+static const struct api_field attempt[] = {
+    {"attempt", API_INTEGER, .summary = "Its number, from 1"},
+    {"state", API_STRING, .values = api_names_attempt_states, .summary = "Its state"},
+    {"workerId", API_UUID, .nullable = true, .summary = "Its worker; null: none was chosen yet"},
+    {"claimedAt", API_TIME, .summary = "When it was decided that it starts"},
+    {"startedAt", API_TIME, .nullable = true, .summary = "When it started"},
+    {"completedAt", API_TIME, .nullable = true, .summary = "When it ended"},
+    {"error", API_STRING, .nullable = true, .summary = "Why it failed"},
+    {"errorType", API_STRING, .nullable = true, .values = api_names_failures, .summary = "The same for programs"},
+    {"exitCode", API_INTEGER, .nullable = true, .summary = "Its exit status"},
+    {"signal", API_INTEGER, .nullable = true, .summary = "The signal that ended it"},
+    {"httpStatus", API_INTEGER, .nullable = true, .summary = "The status an http task was answered with"},
+    {"cpuSeconds", API_NUMBER, .nullable = true, .summary = "Its CPU time"},
+    {"maxRssBytes", API_INTEGER, .nullable = true, .summary = "Its peak memory"},
+    {"logBytes", API_INTEGER, .summary = "Size of its log, once it has ended"},
+    {"nextAttemptAt", API_TIME, .nullable = true, .summary = "When the next one was due"},
+};
 static const struct api_field backfill[] = {
     {"dryRun", API_BOOLEAN, .summary = "Nothing was done"},
     {"instants", API_TIME, .is_list = true, .summary = "What is fired, oldest first"},
@@ -112,6 +129,25 @@ static const struct api_field cluster_node[] = {
     {"workers", API_INTEGER, .summary = "Its workers"},
     {"slots", API_INTEGER, .summary = "Slots of its workers together"},
     {"runningTasks", API_INTEGER, .summary = "Attempts that run there"},
+};
+static const struct api_field critical_path[] = {
+    {"runId", API_UUID, .summary = "The run"},
+    {"state", API_STRING, .values = api_names_run_states, .summary = "Its state"},
+    {"seconds", API_NUMBER, .summary = "From the run's creation to the end of the path"},
+    {"waitSeconds", API_NUMBER, .summary = "Of that: tasks of the path were ready and had not started"},
+    {"runSeconds", API_NUMBER, .summary = "Of that: they ran"},
+    {"more", API_BOOLEAN, .summary = "The path is longer: its last 10000 tasks are given"},
+    {"tasks", API_REF, .is_list = true, .ref = "CriticalTask", .summary = "From the first to the last"},
+};
+static const struct api_field critical_task[] = {
+    {"taskId", API_STRING, .summary = "The task's id in the DAG"},
+    {"name", API_STRING, .summary = "Its name"},
+    {"state", API_STRING, .values = api_names_task_states, .summary = "Its state"},
+    {"readyAt", API_TIME, .nullable = true, .summary = "When all it needs had ended"},
+    {"startedAt", API_TIME, .nullable = true, .summary = "When its latest attempt started"},
+    {"completedAt", API_TIME, .nullable = true, .summary = "When that ended"},
+    {"waitSeconds", API_NUMBER, .summary = "From ready to that start; earlier attempts lie in it"},
+    {"runSeconds", API_NUMBER, .summary = "From that start to its end, or to now"},
 };
 static const struct api_field dag[] = {
     {"id", API_UUID, .summary = "The DAG's id"},
@@ -404,6 +440,8 @@ static const struct api_field task_status[] = {
     {"maxRssBytes", API_INTEGER, .nullable = true, .summary = "Its peak memory"},
     {"nextAttemptAt", API_TIME, .nullable = true, .summary = "When it is tried again"},
     {"keptFrom", API_UUID, .nullable = true, .summary = "The run whose success was kept"},
+    {"readyAt", API_TIME, .nullable = true, .summary = "When all it needs had ended; from then on it waits for a slot"},
+    {"logBytes", API_INTEGER, .summary = "Size of its log, once the latest attempt has ended"},
 };
 static const struct api_field validation[] = {
     {"valid", API_BOOLEAN, .summary = "There are no errors"},
@@ -438,12 +476,26 @@ static const struct api_field worker[] = {
     {"slots", API_INTEGER, .summary = "Attempts it can run at once"},
 };
 
+static const struct api_field running_task[] = {
+    {"runId", API_UUID, .summary = "The run"},
+    {"dagId", API_UUID, .summary = "Its DAG"},
+    {"dagName", API_STRING, .summary = "The DAG's name"},
+    {"taskId", API_STRING, .summary = "The task's id in the DAG"},
+    {"name", API_STRING, .summary = "Its name"},
+    {"attempt", API_INTEGER, .summary = "The number of the attempt that runs"},
+    {"workerId", API_UUID, .nullable = true, .summary = "The worker it runs on"},
+    {"startedAt", API_TIME, .nullable = true, .summary = "When it started; null: it is being started"},
+};
+
 #define SCHEMA(name, fields, summary) {name, summary, fields, sizeof fields / sizeof *fields}
 
 const struct api_schema api_table_schemas[] = {
+    SCHEMA("Attempt", attempt, "One try of a task"),
     SCHEMA("Backfill", backfill, "Instants of the past that are made up for"),
     SCHEMA("Cluster", cluster, "All nodes that work together"),
     SCHEMA("ClusterNode", cluster_node, "One `pawl serve` process"),
+    SCHEMA("CriticalPath", critical_path, "The tasks that a run's duration came from"),
+    SCHEMA("CriticalTask", critical_task, "A task of a critical path"),
     SCHEMA("Dag", dag, "A named, versioned definition"),
     SCHEMA("DagMark", dag_mark, "A run in short"),
     SCHEMA("DagProblem", dag_problem, "Something wrong in a DAG file, with its place"),
@@ -473,6 +525,7 @@ const struct api_schema api_table_schemas[] = {
     SCHEMA("Run", run, "One execution of one DAG version"),
     SCHEMA("RunBulkResult", run_bulk_result, "What came of a bulk action"),
     SCHEMA("RunStatus", run_status, "A run and its tasks"),
+    SCHEMA("RunningTask", running_task, "An attempt that runs"),
     SCHEMA("TaskCounts", task_counts, "How many tasks are in each state"),
     SCHEMA("TaskStatus", task_status, "A task of a run"),
     SCHEMA("Upcoming", upcoming, "What schedules will do"),

@@ -58,7 +58,8 @@ static int write_on(struct status *status, size_t bytes, struct error *err)
             return rc;
         if (status->by_state && task.state != status->wanted)
             continue;
-        api_view_task(json, run->run.id, run->run.source, &run->dag->tasks[status->next], status->next, &task);
+        api_view_task(json, run->run.id, run->run.source, &run->dag->tasks[status->next], status->next, &task,
+                      api_run_ready(run, status->next, &task));
         status->left--;
     }
     json_end_array(json);
@@ -130,6 +131,9 @@ static int prepare(struct api_call *call, struct status *status, struct error *e
     const struct api_value *after = &call->query[API_QUERY_TASK_AFTER];
     const struct api_value *state = &call->query[API_QUERY_TASK_STATE];
     int rc = api_run_load(call->api, &status->run, err);
+    if (rc)
+        return rc;
+    rc = api_run_load_times(&status->run, err);
     if (rc)
         return rc;
     json_init(&status->json, &status->out);

@@ -313,6 +313,15 @@ const struct api_route api_table_routes[] = {
      API_ROLE_VIEWER, .status = 200, .schema = "Why", .needs_store = true,
      .errors = {ERROR_RUN_NOT_FOUND, ERROR_TASK_NOT_FOUND}, .handler = api_get_task_why},
 
+    {HTTP_GET, "/api/v1/runs/{runId}/tasks/{taskId}/attempts", "listTaskAttempts", "runs",
+     "A task's attempts, oldest first", NULL, API_ROLE_VIEWER, .status = 200, .schema = "Attempt", .is_list = true,
+     .needs_store = true, .errors = {ERROR_RUN_NOT_FOUND, ERROR_TASK_NOT_FOUND}, .handler = api_list_task_attempts},
+    {HTTP_GET, "/api/v1/runs/{runId}/critical-path", "getCriticalPath", "runs", "What a run's duration came from",
+     "From the task that ended last back to what it was ready by, and so on: the tasks that must get faster for the "
+     "run to end earlier. Of an active run as far as it got.", API_ROLE_VIEWER, .status = 200,
+     .schema = "CriticalPath", .needs_store = true, .errors = {ERROR_RUN_NOT_FOUND},
+     .handler = api_get_critical_path},
+
     /* events */
     {HTTP_GET, "/api/v1/runs/{runId}/events", "getRunEvents", "events", "What changes in a run, as it changes",
      "A stream of server-sent events: `run` with a Run, `task` with a TaskStatus and its `runId`. It begins with the "
@@ -330,6 +339,9 @@ const struct api_route api_table_routes[] = {
     /* workers */
     {HTTP_GET, "/api/v1/workers", "listWorkers", "cluster", "All workers", NULL, API_ROLE_VIEWER, .status = 200,
      .schema = "Worker", .is_list = true, .handler = api_list_workers},
+    {HTTP_GET, "/api/v1/workers/tasks", "listRunningTasks", "cluster", "What runs now on this node",
+     "In no order.", API_ROLE_VIEWER, {API_QUERY_LIMIT}, .status = 200, .schema = "RunningTask", .is_list = true,
+     .handler = api_list_running_tasks},
     {HTTP_POST, "/api/v1/workers/{workerId}/drain", "drainWorker", "cluster", "Gives a worker nothing new",
      "What it runs goes on to its end.", API_ROLE_OPERATOR, .body = &body_empty, .status = 204,
      .errors = {ERROR_WORKER_NOT_FOUND}, .handler = api_drain_worker},

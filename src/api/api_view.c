@@ -106,7 +106,7 @@ static void add_positive(struct json *json, const char *key, int64_t value)
 }
 
 void api_view_task(struct json *json, struct uuid run_id, struct uuid source, const struct dag_task *definition,
-                   uint32_t index, const struct live_task *task)
+                   uint32_t index, const struct live_task *task, int64_t ready_ms)
 {
     bool tried = task->attempt > 0;
     bool ended = tried && task->completed_ms;
@@ -135,6 +135,37 @@ void api_view_task(struct json *json, struct uuid run_id, struct uuid source, co
     add_positive(json, "maxRssBytes", ended ? task->max_rss_bytes : 0);
     json_kv_time(json, "nextAttemptAt", task->state == TASK_PENDING ? task->next_attempt_ms : 0);
     json_kv_uuid(json, "keptFrom", task->kept ? source : (struct uuid){{0}});
+    json_kv_time(json, "readyAt", ready_ms);
+    json_kv_int(json, "logBytes", task->log_bytes);
+    json_end_object(json);
+}
+
+void api_view_attempt(struct json *json, const struct record_attempt *attempt)
+{
+    bool ended = attempt->state != ATTEMPT_RUNNING;
+    json_begin_object(json);
+    json_kv_int(json, "attempt", attempt->number);
+    json_kv_string(json, "state", state_attempt_name(attempt->state));
+    json_kv_uuid(json, "workerId", attempt->worker);
+    json_kv_time(json, "claimedAt", attempt->claimed_ms);
+    json_kv_time(json, "startedAt", attempt->started_ms);
+    json_kv_time(json, "completedAt", attempt->ended_ms);
+    json_kv_string(json, "error", attempt->error);
+    json_kv_string(json, "errorType", state_failure_name(attempt->error_type));
+    if (ended && attempt->exit_code >= 0)
+        json_kv_int(json, "exitCode", attempt->exit_code);
+    else
+        json_kv_null(json, "exitCode");
+    add_positive(json, "signal", attempt->signal);
+    add_positive(json, "httpStatus", attempt->http_status);
+    json_key(json, "cpuSeconds");
+    if (ended)
+        json_add_double(json, (double)attempt->cpu_us / 1e6);
+    else
+        json_add_null(json);
+    add_positive(json, "maxRssBytes", ended ? attempt->max_rss_bytes : 0);
+    json_kv_int(json, "logBytes", attempt->log_bytes);
+    json_kv_time(json, "nextAttemptAt", attempt->retry_ms);
     json_end_object(json);
 }
 

@@ -21,9 +21,11 @@ void api_view_run(struct json *json, const struct record_run *run, const char *d
 /* RunStatus without its tasks: opens the object and ends before "tasks". */
 void api_view_status_begin(struct json *json, const struct record_run *run, const char *dag_name,
                            const uint32_t counts[TASK_STATE_COUNT]);
-/* One task of a RunStatus. `run_id` and `source` (zero: none) are the run's. */
+/* One task of a RunStatus. `run_id` and `source` (zero: none) are the run's; ready_ms: 0 while it waits. */
 void api_view_task(struct json *json, struct uuid run_id, struct uuid source, const struct dag_task *definition,
-                   uint32_t index, const struct live_task *task);
+                   uint32_t index, const struct live_task *task, int64_t ready_ms);
+/* One attempt. */
+void api_view_attempt(struct json *json, const struct record_attempt *attempt);
 void api_view_worker(struct json *json, const struct api *api, const struct api_worker *worker);
 /* logTail is read from the last attempt's log. */
 void api_view_letter(struct json *json, struct api *api, const struct store_letter *letter);

@@ -490,6 +490,36 @@ uint32_t live_count(struct live *live)
     return count;
 }
 
+size_t live_list_running(struct live *live, size_t max, struct live_run **ret_runs)
+{
+    size_t cursor = 0, count = 0;
+    (void)pthread_mutex_lock(&live->lock);
+    for (struct map_slot *slot; count < max && (slot = map_next(&live->by_id, &cursor));) {
+        struct live_run *run = slot->value;
+        if (!run->counts[TASK_RUNNING])
+            continue;
+        (void)atomic_fetch_add(&run->refs, 1);
+        ret_runs[count++] = run;
+    }
+    (void)pthread_mutex_unlock(&live->lock);
+    return count;
+}
+
+bool live_run_find(const struct live_run *run, enum task_state state, uint32_t *task)
+{
+    assert(state != TASK_PENDING);
+    for (uint32_t at = *task; at < run->run.task_count;) {
+        const struct page *page = run->pages[at / PAGE_TASKS];
+        const struct chunk *chunk = page ? page->chunks[at / LIVE_CHUNK % PAGE_CHUNKS] : NULL;
+        if (chunk && chunk->slots[at % LIVE_CHUNK].task.state == state) {
+            *task = at;
+            return true;
+        }
+        at = !page ? (at / PAGE_TASKS + 1) * PAGE_TASKS : !chunk ? (at / LIVE_CHUNK + 1) * LIVE_CHUNK : at + 1;
+    }
+    return false;
+}
+
 const struct record_run *live_run_record(const struct live_run *run)
 {
     return &run->run;

@@ -62,11 +62,16 @@ struct live_run *live_get(struct live *live, struct uuid run_id);
 struct live_run *live_get_by_instance(struct live *live, struct uuid instance_id);
 void live_unref(struct live_run *run);
 uint32_t live_count(struct live *live);                     /* active runs */
+/* References to active runs that have running tasks, at most max, in no order: their number. The array is the
+ * caller's, of max places. */
+size_t live_list_running(struct live *live, size_t max, struct live_run **ret_runs);
 
 /* Readers of a snapshot. */
 const struct record_run *live_run_record(const struct live_run *run); /* .dag borrowed from the snapshot */
 struct dag *live_run_dag(const struct live_run *run);       /* borrowed; dag_ref() to keep */
 void live_run_task(const struct live_run *run, uint32_t task, struct live_task *ret_task);
+/* The first task from *task on that is in this state; false: there is none. Not for pending tasks. */
+bool live_run_find(const struct live_run *run, enum task_state state, uint32_t *task);
 const uint32_t *live_run_counts(const struct live_run *run); /* TASK_STATE_COUNT numbers */
 
 #endif
