@@ -184,6 +184,15 @@ static void look(const struct schedule *schedule, struct engine_now now, struct 
     ret_due->more = time_ms <= now.wall_ms;
 }
 
+/* What the store has covered is not known: one instant after the other, until it takes one. */
+static void keep_first(struct due *due)
+{
+    due->fire_count = due->skip_count || !due->fire_count ? 0 : 1;
+    due->skip_to_ms = due->skip_from_ms;
+    due->skip_count = due->skip_count ? 1 : 0;
+    due->more = false;
+}
+
 /* false: there is no room; it is tried again. */
 static bool decide(struct engine *engine, struct schedule *schedule, int64_t time_ms, struct engine_now now)
 {
@@ -215,6 +224,8 @@ void engine_fire_cover(struct engine *engine, struct schedule *schedule, struct 
     struct due *due = mem_new(struct due);
     do {
         look(schedule, now, due);
+        if (schedule->unsure)
+            keep_first(due);
         if (due->skip_count)
             skip(engine, schedule, due->skip_from_ms, due->skip_to_ms, due->skip_count,
                  schedule->paused ? FIRE_PAUSED : FIRE_MISSED, now);
@@ -332,8 +343,10 @@ void engine_fire_committed(struct engine *engine, const struct waiting_fire *fir
         return;
     assert(!covers(fire) || schedule->pending > 0);
     schedule->pending -= covers(fire);
-    if (!verdict->refused)
+    if (!verdict->refused) {
+        schedule->unsure &= !covers(fire);
         return;
+    }
     if (fire->outcome == FIRE_QUEUED)
         queue_remove(queue_of(schedule, fire->trigger), fire->fire.id);
     if (verdict->code == ERROR_STORE_FULL)

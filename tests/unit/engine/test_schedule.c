@@ -382,6 +382,26 @@ static void test_paused_before_it_had_a_schedule(void **state)
     rig_fini(&s.rig);
 }
 
+/* The clock is set back behind the DAG's birth, then it gets a schedule: what the store has covered is more than the
+ * engine can know, and nothing behind it is lost. */
+static void test_schedule_comes_after_clock_was_set_back(void **state)
+{
+    (void)state;
+    struct scene s;
+    setup(&s, NULL, DAG_OVERLAP_ALLOW, DAG_CATCHUP_NONE);
+    s.rig.model.dags[s.rig.model.dag_count - 1].covered_ms = NEXT_MINUTE + 5 * MINUTE;
+    const struct command update = {.kind = COMMAND_DAG_UPDATE,
+                                   .dag = new_dag("* * * * *", "UTC", DAG_OVERLAP_ALLOW, DAG_CATCHUP_NONE)};
+    assert_int_equal(ask(&s, update).error.code, 0);
+    s.rig.now.wall_ms = NEXT_MINUTE + 10 * MINUTE;
+    for (int i = 0; i < 12; i++)
+        rig_pass(&s.rig, 1000);
+    for (int64_t i = 6; i <= 10; i++)
+        assert_non_null(fire_at(&s, NEXT_MINUTE + i * MINUTE));
+    assert_fired(&s, NEXT_MINUTE + 10 * MINUTE);
+    rig_fini(&s.rig);
+}
+
 /* While no room is in the store nothing is decided: neither may the schedule change, nor is what waits forgotten. */
 static void test_held(void **state)
 {
@@ -662,6 +682,7 @@ int main(void)
         cmocka_unit_test(test_clock_set_forward),
         cmocka_unit_test(test_pause),
         cmocka_unit_test(test_paused_before_it_had_a_schedule),
+        cmocka_unit_test(test_schedule_comes_after_clock_was_set_back),
         cmocka_unit_test(test_held),
         cmocka_unit_test(test_pause_comes_after_what_is_due),
         cmocka_unit_test(test_update),
