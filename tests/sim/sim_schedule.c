@@ -179,10 +179,12 @@ static void check_fire(const struct sim *sim, struct sim_schedule *known, const 
 
 static bool is_same(const struct dag_schedule *a, const struct dag_schedule *b)
 {
-    return a->cron && b->cron && strcmp(a->cron, b->cron) == 0 && strcmp(a->timezone, b->timezone) == 0;
+    if (!a->cron || !b->cron)
+        return a->cron == b->cron;
+    return strcmp(a->cron, b->cron) == 0 && strcmp(a->timezone, b->timezone) == 0;
 }
 
-static void change(struct sim_schedule *known, const struct record_dag *row)
+static void change(const struct sim *sim, struct sim_schedule *known, const struct record_dag *row)
 {
     if (!is_same(&known->rule, &row->dag->schedule)) {
         int64_t first_ms = next_instant(known, known->covered_ms);
@@ -192,6 +194,8 @@ static void change(struct sim_schedule *known, const struct record_dag *row)
             known->covered_ms = row->time_ms;
     }
     follow(known, row->dag);
+    sim_say(sim, "now '%s' %s from %lld, covered to %lld", known->rule.cron ? known->rule.cron : "never",
+            known->rule.cron ? known->rule.timezone : "", (long long)row->time_ms, (long long)known->covered_ms);
     known->changed = true;
 }
 
@@ -202,12 +206,14 @@ void sim_schedule_check(struct sim *sim, const struct batch *batch)
         const struct record *record = &batch->records[i];
         uint32_t dag;
         bool refused = record->group && batch->verdicts[record->group - 1].refused;
+        if (refused && record->kind == RECORD_FIRE)
+            sim_say(sim, "refused: %lld to %lld", (long long)record->fire.from_ms, (long long)record->fire.to_ms);
         if (refused && record->kind == RECORD_FIRE_RELEASE)
             known_of(sim, record->fire.dag_id, &dag)->changed = true; /* its run was counted as active */
         if (!record->group || refused)
             continue;
         if (record->kind == RECORD_DAG_UPDATE) {
-            change(known_of(sim, record->dag.id, &dag), &record->dag);
+            change(sim, known_of(sim, record->dag.id, &dag), &record->dag);
         } else if (record->kind == RECORD_DAG_DELETE) {
             known_of(sim, record->dag.id, &dag)->deleted = true;
         } else if (record->kind == RECORD_DAG_PAUSE) {
