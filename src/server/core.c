@@ -572,7 +572,9 @@ int core_recover(struct core *core, struct error *err)
     int code = core_load(core, err); /* the store's writer is this thread's until the store thread starts */
     if (code)
         return code;
-    core->sweep = server_sweep_start(core->store, core->options.data_dir);
+    code = server_sweep_start(core->store, core->options.data_dir, &core->sweep, err);
+    if (code)
+        return code;
     store_set_retention(core->store, &core->options.retention);
     code = start_writer(core, err);
     return code ? code : watch_all(core, err);

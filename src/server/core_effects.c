@@ -239,8 +239,9 @@ static void on_adopted(void *context)
         core->gone[i].batch = open_number(core); /* what was lost with former workers is decided only now */
     core->phase = CORE_SERVING;
     if (recovery.runs)
-        log_info("recovered %u runs: %u attempts go on, %u never started and are due again, %u are lost",
-                 recovery.runs, recovery.adopted, recovery.withdrawn, recovery.lost);
+        log_info("recovered %u run%s: %u attempts go on, %u ended meanwhile, %u never started and are due again, "
+                 "%u are lost", recovery.runs, recovery.runs == 1 ? "" : "s", recovery.adopted,
+                 recovery.ended_meanwhile, recovery.withdrawn, recovery.lost);
     core->shown.recovery = recovery;
     if (core->options.on_ready)
         core->options.on_ready(core->options.context, &recovery);

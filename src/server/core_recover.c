@@ -186,10 +186,29 @@ static void drop_versions(struct load *load)
     mem_free(load->versions);
 }
 
+/* The cheap form of fsck. What contradicts itself is not gone on with: that would bury what happened. */
+static int check_store(struct store *store, struct error *err)
+{
+    struct buf findings = BUF_INIT;
+    uint32_t count = 0;
+    int code = store_check(store, STORE_CHECK_QUICK, &findings, &count, err);
+    if (!code && count) {
+        log_error("the store contradicts itself:\n%s", buf_text(&findings));
+        code = error_set(err, ERROR_STORE_FAILED,
+                         "the store contradicts itself (%u finding%s, see the log); 'pawl fsck' looks at all of it, and "
+                         "a backup can be put in its place", count, count == 1 ? "" : "s");
+    }
+    buf_fini(&findings);
+    return code;
+}
+
 int core_load(struct core *core, struct error *err)
 {
     struct load load = {.core = core};
-    int code = store_load_active(core->store, restore, &load, err);
+    /* a store that others write to meanwhile is looked at by 'pawl fsck' */
+    int code = core->options.store_url ? 0 : check_store(core->store, err);
+    if (!code)
+        code = store_load_active(core->store, restore, &load, err);
     if (!code && core->options.fires_schedules)
         code = load_schedules(&load, err);
     drop_versions(&load);

@@ -1,6 +1,5 @@
 #include "server/sweep.h"
 
-#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -157,7 +156,15 @@ static void wake(void *context)
     (void)pthread_mutex_unlock(&sweep->lock);
 }
 
-struct server_sweep *server_sweep_start(struct store *store, const char *data_dir)
+static void end(struct server_sweep *sweep)
+{
+    (void)pthread_cond_destroy(&sweep->came);
+    (void)pthread_mutex_destroy(&sweep->lock);
+    mem_free(sweep->data_dir);
+    mem_free(sweep);
+}
+
+int server_sweep_start(struct store *store, const char *data_dir, struct server_sweep **ret_sweep, struct error *err)
 {
     struct server_sweep *sweep = mem_new(struct server_sweep);
     pthread_condattr_t attributes;
@@ -173,10 +180,14 @@ struct server_sweep *server_sweep_start(struct store *store, const char *data_di
     (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     int failed = pthread_create(&sweep->thread, NULL, run, sweep);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    assert(!failed);
+    if (failed) {
+        end(sweep);
+        return error_set(err, ERROR_IO, "cannot start a thread: %s", strerror(failed));
+    }
     store->keep.context = sweep;
     store->keep.on_taken = wake;
-    return sweep;
+    *ret_sweep = sweep;
+    return 0;
 }
 
 void server_sweep_stop(struct server_sweep *sweep)
@@ -189,8 +200,5 @@ void server_sweep_stop(struct server_sweep *sweep)
     (void)pthread_mutex_unlock(&sweep->lock);
     (void)pthread_join(sweep->thread, NULL);
     sweep->store->keep.on_taken = NULL;
-    (void)pthread_cond_destroy(&sweep->came);
-    (void)pthread_mutex_destroy(&sweep->lock);
-    mem_free(sweep->data_dir);
-    mem_free(sweep);
+    end(sweep);
 }

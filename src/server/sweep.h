@@ -16,8 +16,9 @@
 
 struct server_sweep;
 
-/* Becomes the store's keep.on_taken. Before the store's thread starts; store and data_dir are borrowed. */
-struct server_sweep *server_sweep_start(struct store *store, const char *data_dir);
+/* Becomes the store's keep.on_taken. Before the store's thread starts; store and data_dir are borrowed. ERROR_IO: no
+ * thread. */
+int server_sweep_start(struct store *store, const char *data_dir, struct server_sweep **ret_sweep, struct error *err);
 /* After the store's thread has ended. What is left is for the next life. NULL allowed. */
 void server_sweep_stop(struct server_sweep *sweep);
 

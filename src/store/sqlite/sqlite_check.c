@@ -26,8 +26,8 @@ static const struct rule quick_rules[] = {
     {"active runs with attempt keys that are not handed out yet",
      "SELECT count(*) FROM active_runs, meta WHERE base + max(task_count, 1) * 1024 > next_base"},
     {"DAGs with a record of an instant that is not covered",
-     "SELECT count(*) FROM dags d WHERE covered_ms < (SELECT max(to_ms) FROM fires f WHERE f.dag = d.dag "
-     "AND f.triggered_by = 'schedule')"},
+     "SELECT count(*) FROM dags d WHERE covered_ms < (SELECT to_ms FROM fires f WHERE f.dag = d.dag "
+     "AND f.triggered_by = 'schedule' ORDER BY from_ms DESC LIMIT 1)"},
     {"active runs more than meta says",
      "SELECT count(*) - (SELECT active_runs FROM meta) FROM active_runs "
      "HAVING count(*) <> (SELECT active_runs FROM meta)"},
