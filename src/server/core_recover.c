@@ -195,8 +195,8 @@ static int check_store(struct store *store, struct error *err)
     if (!code && count) {
         log_error("the store contradicts itself:\n%s", buf_text(&findings));
         code = error_set(err, ERROR_STORE_FAILED,
-                         "the store contradicts itself (%u finding%s, see the log); 'pawl fsck' looks at all of it, and "
-                         "a backup can be put in its place", count, count == 1 ? "" : "s");
+                         "the store contradicts itself (%u finding%s, see the log); 'pawl fsck' looks at all of it, "
+                         "and a backup can be put in its place", count, count == 1 ? "" : "s");
     }
     buf_fini(&findings);
     return code;
