@@ -7,6 +7,7 @@
 #include "api/api_call.h"
 #include "api/api_handlers.h"
 #include "base/map.h"
+#include "dag/dag_schema.h"
 #include "web/web.h"
 
 static const char page_policy[] = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -203,6 +204,13 @@ void api_get_openapi(struct api_call *call)
 {
     struct buf body = BUF_INIT;
     api_openapi(&body);
+    reply_document(call, &body);
+}
+
+void api_get_dag_schema(struct api_call *call)
+{
+    struct buf body = BUF_INIT;
+    dag_schema(&body);
     reply_document(call, &body);
 }
 

@@ -102,6 +102,7 @@ void api_get_metrics(struct api_call *call);
 /* api_docs.c */
 void api_get_openapi(struct api_call *call);
 void api_get_docs(struct api_call *call);
+void api_get_dag_schema(struct api_call *call);
 void api_get_docs_style(struct api_call *call);
 void api_get_ui_page(struct api_call *call);
 void api_get_ui_file(struct api_call *call);

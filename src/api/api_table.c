@@ -419,6 +419,9 @@ const struct api_route api_table_routes[] = {
     /* documents */
     {HTTP_GET, "/docs/openapi.yaml", "getOpenapi", "documents", "This document", NULL, API_ROLE_NONE, .status = 200,
      .content_type = "application/yaml", .etag = true, .handler = api_get_openapi},
+    {HTTP_GET, "/docs/dag.schema.json", "getDagSchema", "documents", "The JSON Schema of a DAG file", "Draft 7.",
+     API_ROLE_NONE, .status = 200, .content_type = "application/schema+json", .etag = true,
+     .handler = api_get_dag_schema},
     {HTTP_GET, "/docs", "getDocs", "documents", "This document as a page", NULL, API_ROLE_NONE, .status = 200,
      .content_type = "text/html; charset=utf-8", .etag = true, .handler = api_get_docs},
     {HTTP_GET, "/docs/style.css", "getDocsStyle", "documents", "How the pages look", NULL, API_ROLE_NONE,

@@ -43,6 +43,7 @@ int cli_backup(struct cli *cli, struct error *err);
 int cli_restore(struct cli *cli, struct error *err);
 int cli_fsck(struct cli *cli, struct error *err);
 int cli_openapi(struct cli *cli, struct error *err);
+int cli_schema(struct cli *cli, struct error *err);
 int cli_completion(struct cli *cli, struct error *err);
 int cli_version(struct cli *cli, struct error *err);
 int cli_help_command(struct cli *cli, struct error *err);

@@ -330,6 +330,12 @@ const struct cli_command cli_commands[] = {
      .summary = "print the OpenAPI document of the REST API",
      .examples = {{"openapi >openapi.yaml", "the same as GET /docs/openapi.yaml"}},
      .run = cli_openapi},
+    {.name = "schema",
+     .summary = "print the JSON Schema of a DAG file",
+     .text = "Draft 7, for editors and for programs that write DAG files. What it cannot say (cycles, unknown "
+             "dependencies, cron expressions) 'pawl validate' does.",
+     .examples = {{"schema >dag.schema.json", "the same as GET /docs/dag.schema.json"}},
+     .run = cli_schema},
     {.name = "completion",
      .summary = "print a completion script for a shell",
      .text = "For bash, put it into ~/.local/share/bash-completion/completions/pawl; for zsh, as _pawl into a folder "

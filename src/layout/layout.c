@@ -7,7 +7,7 @@
 #include "layout/layout_model.h"
 
 enum {
-    BENDS_MAX = 20000,              /* and one more for each node */
+    BENDS_MAX = 10000,              /* and one more for each node */
     WALK_MAX = 4000000,             /* bends passed by all edges together; edges beyond are drawn straight */
 };
 

@@ -10,7 +10,7 @@ enum {
     ROUNDS_MAX = 24,
     ROUNDS_MIN = 4,
     ROUNDS_WITHOUT_GAIN = 4,
-    WORK_MAX = 800000,             /* vertices and segments looked at by all rounds together */
+    WORK_MAX = 500000,              /* vertices and segments looked at by all rounds together */
     SWAP_PASSES = 6,
     SWAP_PAIRS_MAX = 2000000,       /* pairs of segments compared */
 };
