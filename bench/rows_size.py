@@ -186,10 +186,15 @@ def history(options):
             dags = {daemon: daemon.call("GET", "/api/v1/dags?name=template")[0]["id"] for daemon in (few, many)}
             middle = {daemon: daemon.call("GET", f"/api/v1/runs?dagId={dags[daemon]}&limit=50")[-1]["runId"]
                       for daemon in (few, many)}
+            then = {daemon: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(int(middle[daemon].replace("-", "")[:12], 16) / 1e3))
+                    for daemon in (few, many)}
             targets = {
                 "a page by `before`": lambda d: f"/api/v1/runs?before={middle[d]}&limit=20",
                 "a filter by state": lambda d: "/api/v1/runs?state=failed&limit=1",
                 "a filter by DAG": lambda d: f"/api/v1/dags/{dags[d]}/runs?limit=20",
+                "a filter by DAG and two states": lambda d: f"/api/v1/dags/{dags[d]}/runs?state=failed,canceled&limit=1",
+                "a filter by time": lambda d: f"/api/v1/runs?createdBefore={then[d]}&limit=20",
+                "DAGs with their last 20 runs": lambda d: "/api/v1/dags?lastRuns=20",
             }
             measures = {f"{what}/{n}": (lambda t=target, d=daemon: asked(d, scratch, t(d)))
                         for what, target in targets.items() for n, daemon in enumerate((few, many))}

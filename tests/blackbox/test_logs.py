@@ -234,3 +234,31 @@ def test_logs_of_many_at_once(shared):
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def peak_bytes(pid):
+    with open(f"/proc/{pid}/status", encoding="utf-8") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM:"))
+
+
+def test_a_log_of_a_gigabyte_needs_no_memory(daemon):
+    """By byte range from anywhere, and followed from far behind: sent from the file, whatever its size."""
+    size, piece = 1 << 30, 16 * 1024 * 1024
+    run = daemon.execute(fresh(), dag({"id": "a", "command": "head -c 100000 /dev/zero | tr '\\0' x"}))
+    (path,) = [os.path.join(folder, name) for folder, _, names in os.walk(os.path.join(daemon.folder, "data", "logs"))
+               for name in names]
+    os.truncate(path, size)
+    with open(path, "r+b") as log:
+        for at, text in ((size // 2, b"middle\n"), (size - 4, b"end\n")):
+            log.seek(at)
+            log.write(text)
+    before = peak_bytes(daemon.pid)
+    whole = daemon.get(log_target(run["runId"], limit=1))
+    assert whole.body == b"x" and whole.headers["x-log-size"] == str(size)
+    for at in range(0, size, piece * 4):
+        assert len(daemon.get(log_target(run["runId"], offset=at, limit=piece)).body) == piece
+    assert daemon.get(log_target(run["runId"], offset=size // 2, limit=7)).body == b"middle\n"
+    assert daemon.get(log_target(run["runId"], offset=size - 4)).body == b"end\n"
+    follower = Follower(daemon, log_target(run["runId"], offset=size - 8 * piece, follow="true"))
+    assert follower.rest()[-4:] == b"end\n"
+    assert peak_bytes(daemon.pid) - before < 2 * piece
