@@ -14,6 +14,7 @@
 #include "api/api_json.h"
 #include "api/api_metrics.h"
 #include "api/api_source.h"
+#include "auth/auth_audit.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -76,7 +77,6 @@ static void on_resume(void *context, struct http_request *request)
     api_command_resume(request->context);
 }
 
-/* For writes this is the audit trail: who did what, from where, and what came of it. */
 static void log_request(const struct http_request *request, const struct api_call *call, unsigned status,
                         uint64_t sent_bytes, int64_t took_us)
 {
@@ -105,6 +105,34 @@ static void log_request(const struct http_request *request, const struct api_cal
              status ? "request" : "request without an answer: the client left");
 }
 
+/* Whatever may change something, and who was turned away. */
+static void audit(const struct api *api, const struct http_request *request, const struct api_call *call,
+                  unsigned status)
+{
+    bool reads = request->method == HTTP_GET || request->method == HTTP_HEAD || request->method == HTTP_OPTIONS;
+    bool refused = status == 401 || status == 403 || status == 429;
+    if (!api->config.audit || (reads && !refused))
+        return;
+    char peer_text[HTTP_PEER_TEXT_MAX], run[UUID_TEXT_LEN + 1];
+    unsigned char peer[HTTP_PEER_LEN];
+    http_peer(request, peer, peer_text);
+    struct uuid run_id = call ? call->result.run_id : (struct uuid){{0}};
+    uuid_format(run_id, run);
+    const struct auth_audit_entry entry = {
+        .action = call && call->route ? call->route->operation : "request",
+        .principal = call && call->principal && *call->principal ? call->principal : "anonymous",
+        .role = call && status != 401 && status != 429 ? api_table_role_name(call->role) : NULL,
+        .peer = peer_text,
+        .method = request->method_name,
+        .target = request->raw_target,
+        .outcome = refused ? "refused" : status >= 200 && status < 400 ? "done" : "failed",
+        .status = (int)status,
+        .request_id = request->id,
+        .run_id = uuid_is_zero(run_id) ? NULL : run,
+    };
+    auth_audit_add(api->config.audit, &entry);
+}
+
 static void on_done(void *context, struct http_request *request, unsigned status, uint64_t sent_bytes)
 {
     struct api *api = context;
@@ -112,6 +140,7 @@ static void on_done(void *context, struct http_request *request, unsigned status
     int64_t took_us = clock_boot_us() - request->started_us;
     api_metrics_count(api->metrics, call ? call->route : NULL, status, took_us);
     log_request(request, call, status, sent_bytes, took_us);
+    audit(api, request, call, status);
     if (call)
         api_dispatch_fini(call);
 }

@@ -17,6 +17,7 @@
 #include "state/state.h"
 
 struct api;
+struct auth_audit;
 struct auth_gate;
 struct batch;
 struct command;
@@ -67,6 +68,7 @@ struct api_config {
     const char *owner_token;        /* whoever sends it as X-Pawl-Owner is admin and has the local limits for DAG
                                      * files; NULL: nobody */
     struct auth_gate *gate;         /* tokens; NULL: there are none */
+    struct auth_audit *audit;       /* NULL: none */
     bool token_required;            /* else who sends none is admin */
     /* listening; see http/http.h */
     const char *listen_host;

@@ -1,7 +1,10 @@
 #include "base/log.h"
 
 #include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -10,14 +13,30 @@
 
 static struct {
     _Atomic enum log_level least;
+    bool journal;       /* stderr is the journal's: lines begin with <N>, see sd-daemon(3) */
     bool json;
-} settings = {LOG_INFO, false};
+} settings = {LOG_INFO, false, false};
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
+/* The same as syslog(3) counts; its names are taken here. */
+static const int priorities[] = {7, 6, 4, 3};
+
+/* systemd names the stream that it gave us, so that one that was redirected since is not taken for it. */
+static bool is_journal(void)
+{
+    const char *stream = getenv("JOURNAL_STREAM");
+    struct stat st;
+    char here[64];
+    if (!stream || fstat(STDERR_FILENO, &st) != 0)
+        return false;
+    (void)snprintf(here, sizeof here, "%llu:%llu", (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
+    return strcmp(stream, here) == 0;
+}
 
 void log_init(enum log_level least, enum log_form form)
 {
     settings.least = least;
+    settings.journal = is_journal();
     settings.json = form == LOG_JSON || (form == LOG_AUTO && !isatty(STDERR_FILENO));
 }
 
@@ -91,6 +110,8 @@ void log_write(enum log_level level, const char *const *fields, const char *form
     va_start(args, format);
     buf_vprintf(&text, format, args);
     va_end(args);
+    if (settings.journal)
+        buf_printf(&line, "<%d>", priorities[level]);
     if (settings.json)
         add_json(&line, level, fields, buf_text(&text));
     else

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "auth/auth.h"
+#include "auth/auth_audit.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "cli/commands.h"
@@ -35,6 +36,18 @@ static int make_dir(const char *data, struct error *err)
     return rc;
 }
 
+/* It is done by then: that it cannot be recorded is said and no failure. */
+static void record(struct cli *cli, const char *action, const struct auth_token *token)
+{
+    struct error err;
+    const char *details = arena_printf(&cli->arena, "%s, role %s, id %s", token->name, auth_role_name(token->role),
+                                       token->id);
+    const struct auth_audit_entry entry = {
+        .action = action, .principal = "owner", .role = "admin", .outcome = "done", .details = details};
+    if (auth_audit_append(cli_text(cli, CLI_DATA), &entry, &err) != 0)
+        cli_say(cli, "this is not recorded: %s", err.text);
+}
+
 int cli_token_create(struct cli *cli, struct error *err)
 {
     const char *data = cli_text(cli, CLI_DATA), *role_name = cli_text(cli, CLI_ROLE);
@@ -51,6 +64,7 @@ int cli_token_create(struct cli *cli, struct error *err)
                                err);
     if (rc)
         return rc;
+    record(cli, "token.create", &token);
     if (cli_wants_json(cli)) {
         json_init(&json, &cli->out);
         put_json(&json, &token, text);
@@ -111,6 +125,8 @@ int cli_token_revoke(struct cli *cli, struct error *err)
     if (access(data, F_OK) != 0)
         return error_set(err, ERROR_NOT_FOUND, "%s: %s", data, strerror(errno));
     int rc = auth_token_revoke(data, cli_operand(cli, 0), &token, err);
+    if (rc == 0)
+        record(cli, "token.revoke", &token);
     if (rc == 0)
         cli_say(cli, "%s (%s, %s) is no longer accepted", token.name, token.id, auth_role_name(token.role));
     return rc;

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "api/api.h"
+#include "auth/auth_audit.h"
 #include "auth/auth_gate.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -50,6 +51,7 @@ struct daemon {
     struct server_secrets secrets;
     struct server_listen listen;
     struct auth_gate *gate;
+    struct auth_audit *audit;
     struct server_address address;
     char host[256];
     int signal_fd;
@@ -294,12 +296,17 @@ static int start_api(struct daemon *daemon, struct error *err)
 {
     const struct server_options *options = daemon->options;
     daemon->gate = auth_gate_new(daemon->dir.path);
+    int problem = auth_audit_open(daemon->dir.path, 0, &daemon->audit, err);
+    if (problem)
+        return problem;
+    auth_audit_add(daemon->audit, &(const struct auth_audit_entry){.action = "daemon.start", .outcome = "done"});
     daemon->api_config = (struct api_config){
         .data_dir = daemon->dir.path,
         .node_host = daemon->host,
         .started_ms = clock_wall_ms(),
         .owner_token = daemon->address.token,
         .gate = daemon->gate,
+        .audit = daemon->audit,
         .token_required = daemon->listen.token_required,
         .listen_host = options->listen_host,
         .listen_port = daemon->port ? daemon->port : options->listen_port,
@@ -368,6 +375,8 @@ static void end_life(struct daemon *daemon)
     server_cluster_stop(daemon->cluster);
     api_free(daemon->api);
     core_free(daemon->core);
+    auth_audit_add(daemon->audit, &(const struct auth_audit_entry){.action = "daemon.stop", .outcome = "done"});
+    auth_audit_close(daemon->audit);
     auth_gate_free(daemon->gate);
     daemon->api = NULL;
     daemon->cluster = NULL;
