@@ -11,6 +11,7 @@
 #   make sim-plants  bugs planted into the engine one by one: does the simulation see each?
 #   make crash    kills the daemon and its workers, checks that nothing is lost or doubled
 #   make torture  the n-th call fails
+#   make deb      a Debian package of the service, build-deb/pawl_*.deb
 #   make install  DESTDIR and PREFIX (/usr/local) as usual
 CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
 JOBS ?= $(shell nproc)
@@ -18,7 +19,7 @@ PREFIX ?= /usr/local
 
 SIM_SECONDS ?= 600
 
-.PHONY: sim sim-plants bench-core all check check-build lint workloads demo fuzz crash torture bench install deps clean
+.PHONY: sim sim-plants bench-core all check check-build lint workloads demo fuzz crash torture bench deb install deps clean
 
 all:
 	@cmake -S . -B build -G Ninja -DCMAKE_C_COMPILER=$(CC) -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null
@@ -80,8 +81,15 @@ crash: all
 torture: all
 	@PAWL=build/pawl tests/crash/torture.py $(TORTURE)
 
+deb:
+	@tools/install-deps package
+	@cmake -S . -B build-deb -G Ninja -DCMAKE_C_COMPILER=$(CC) -DCMAKE_INSTALL_PREFIX=/usr -DPAWL_PACKAGE=ON >/dev/null
+	@cmake --build build-deb -j $(JOBS)
+	@cd build-deb && cpack >cpack.log || { cat cpack.log >&2; exit 1; }
+	@ls build-deb/pawl_*.deb
+
 install: all
 	@cmake --install build
 
 clean:
-	@rm -rf build build-check build-clang build-fuzz
+	@rm -rf build build-check build-clang build-fuzz build-deb

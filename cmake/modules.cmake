@@ -74,10 +74,16 @@ if(TARGET pawl_cli AND NOT PAWL_COMPILE_ONLY AND NOT PAWL_FUZZ AND NOT PAWL_CHEC
         COMMAND pawl generate man ${CMAKE_BINARY_DIR}/man
         COMMAND pawl generate completion ${CMAKE_BINARY_DIR}/completion
         VERBATIM)
+    set(zsh_folder ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
+    if(PAWL_PACKAGE) # where Debian wants them
+        add_custom_command(TARGET pawl POST_BUILD COMMAND sh -c "gzip -9nf man/*.1"
+            WORKING_DIRECTORY ${CMAKE_BINARY_DIR} VERBATIM)
+        set(zsh_folder ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions)
+    endif()
     install(DIRECTORY ${CMAKE_BINARY_DIR}/man/ DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
     install(FILES ${CMAKE_BINARY_DIR}/completion/pawl
         DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
-    install(FILES ${CMAKE_BINARY_DIR}/completion/_pawl DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
+    install(FILES ${CMAKE_BINARY_DIR}/completion/_pawl DESTINATION ${zsh_folder})
     install(FILES ${CMAKE_BINARY_DIR}/completion/pawl.fish
         DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
 endif()
