@@ -13,8 +13,8 @@ from support import PATIENCE, eventually, pawl_path
 
 ROLES = ["none", "viewer", "operator", "admin"]
 LEAST = {
-    "none": "getMe createSession deleteSession getHealth getReady getLive getOpenapi getDocs getHome",
-    "viewer": "listDags getDag getDagSource validateDag getDagGraph getDagHistory listNextFires drawDag listDagVersions getRunGraph listDagRuns listRuns getRun getTaskLog "
+    "none": "getDagSchema getMe createSession deleteSession getHealth getReady getLive getOpenapi getDocs getHome",
+    "viewer": "listDags getDag getDagSource validateDag getDagGraph getDagHistory listNextFires listTaskAttempts getCriticalPath listRunningTasks drawDag listDagVersions getRunGraph listDagRuns listRuns getRun getTaskLog "
               "getTaskInstanceLog getTaskWhy getRunEvents getEvents listWorkers getCluster listDeadLetters "
               "getDeadLetterStats listDeadLetterGroups getDeadLetter getMetrics previewSchedule listDagFires",
     "operator": "bulkRuns pauseDag resumeDag triggerDag cancelRun rerunRun drainWorker resumeWorker bulkDeadLetters "
@@ -78,6 +78,11 @@ def routes(daemon):
                 yield method.upper(), path, operation["operationId"], operation["x-role"]
 
 
+def decided(daemon):
+    """Without those that the first test below complains about."""
+    return (route for route in routes(daemon) if route[2] in EXPECTED)
+
+
 def fill(path):
     target = path.replace("{taskId}", "t").replace("{file}", "none.js")
     while "{" in target:
@@ -96,7 +101,7 @@ def test_the_expected_roles_are_those_of_the_table(guarded):
 def test_every_route_with_every_role(guarded):
     """role-matrix"""
     wrong = []
-    for method, path, operation, _ in routes(guarded):
+    for method, path, operation, _ in decided(guarded):
         least = ROLES.index(EXPECTED[operation])
         for kind in ROLES:
             status, code = ask(guarded, method, fill(path), kind)
@@ -114,7 +119,7 @@ def test_every_route_with_no_token_that_counts(guarded, kind):
     """token-matrix: a token that is none is refused even where none is needed, except on the pages and probes, which look
     at no token at all."""
     wrong = []
-    for method, path, operation, _ in routes(guarded):
+    for method, path, operation, _ in decided(guarded):
         answer = ask(guarded, method, fill(path), kind)
         is_open = EXPECTED[operation] == "none"
         if (answer == (401, "UNAUTHORIZED")) == is_open:
