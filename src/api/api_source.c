@@ -106,7 +106,7 @@ static int read_version(struct api *api, struct uuid dag_id, uint32_t version, c
     options.changes_len = changes ? strlen(changes) : 0;
     rc = dag_read(source.bytes, source.len, &options, &problems, ret_dag);
     if (rc == ERROR_OUT_OF_MEMORY) {
-        rc = error_set(err, rc, "there is not enough memory to read the DAG");
+        rc = error_set(err, ERROR_OUT_OF_MEMORY, "there is not enough memory to read the DAG");
     } else if (rc && changes) {
         dag_problems_summary(&problems, &summary);
         rc = error_set(err, ERROR_BAD_REQUEST, "changes: %s", buf_text(&summary));
