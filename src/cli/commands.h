@@ -39,6 +39,7 @@ int cli_health(struct cli *cli, struct error *err);
 int cli_token_create(struct cli *cli, struct error *err);
 int cli_token_list(struct cli *cli, struct error *err);
 int cli_token_revoke(struct cli *cli, struct error *err);
+int cli_doctor(struct cli *cli, struct error *err);
 int cli_backup(struct cli *cli, struct error *err);
 int cli_restore(struct cli *cli, struct error *err);
 int cli_fsck(struct cli *cli, struct error *err);
