@@ -121,6 +121,9 @@ function pause(ms: number, signal: AbortSignal): Promise<void> {
   });
 }
 
+// Set where nobody is signed in: the server would only refuse.
+export const refused = signal(false);
+
 async function follow(signal: AbortSignal): Promise<void> {
   for (let failures = 0; !signal.aborted; ) {
     const before = Date.now();
@@ -129,7 +132,7 @@ async function follow(signal: AbortSignal): Promise<void> {
     } catch {
       // told by the mark; the loop tries again
     }
-    if (signal.aborted) return;
+    if (signal.aborted || refused.peek()) return;
     failures = Date.now() - before > 5000 ? 0 : failures + 1;
     await pause(RETRY_MS[Math.min(failures, RETRY_MS.length - 1)]!, signal);
   }
@@ -138,7 +141,7 @@ async function follow(signal: AbortSignal): Promise<void> {
 let turn: AbortController | null = null;
 
 function takeTurn(): void {
-  if (document.hidden) {
+  if (document.hidden || refused.peek()) {
     turn?.abort();
     turn = null;
     return;

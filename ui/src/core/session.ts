@@ -1,7 +1,7 @@
 // Who reads this and what they may do. The server decides; the page only hides what would be refused.
 import { signal } from "@preact/signals";
 import { onRefused, get, post, remove } from "./api";
-import { restart } from "./events";
+import { refused, restart } from "./events";
 import type { Me, Role } from "./types";
 
 export const me = signal<Me | null>(null); // null: not known yet
@@ -13,23 +13,28 @@ export function may(role: Role): boolean {
   return own ? rank[own] >= rank[role] : false;
 }
 
+function take(known: Me): void {
+  const changed = me.peek() !== null && me.peek()!.role !== known.role;
+  me.value = known;
+  refused.value = known.role === null;
+  if (changed || refused.value) restart();
+}
+
 export async function learn(): Promise<void> {
   try {
-    me.value = await get<Me>("api/v1/me");
+    take(await get<Me>("api/v1/me"));
   } catch {
     // The stale mark tells it; the next start of the stream or a reload asks again.
   }
 }
 
 export async function signIn(token: string): Promise<void> {
-  me.value = await post<Me>("session", { token });
-  restart();
+  take(await post<Me>("session", { token }));
 }
 
 export async function signOut(): Promise<void> {
   await remove("session");
   await learn();
-  restart();
 }
 
 onRefused.listener = (status) => {

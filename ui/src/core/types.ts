@@ -248,13 +248,6 @@ export interface Health {
   components: Record<string, Record<string, unknown>>;
 }
 
-export interface Setting {
-  name: string;
-  value: unknown;
-  origin: string;
-  summary: string;
-}
-
 export interface Me {
   principal: string | null;
   role: Role | null;

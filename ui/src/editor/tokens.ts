@@ -7,7 +7,7 @@ export interface Token {
 }
 
 const key = /^(\s*)((?:- +)*)((?:"[^"]*"|'[^']*'|[^\s#:'"[\]{},&*!|>%@`-][^#:]*?|-[^\s:][^#:]*?))(\s*:)(?=\s|$)/;
-const rest = /(#.*$)|("(?:[^"\\]|\\.)*"?|'(?:[^']|'')*'?)|((?:^|(?<=[\s[,]))(?:true|false|null|~|-?\d+(?:\.\d+)?(?:ms|[smhd])?)(?=[\s,\]}]|$))|([&*][\w-]+)|([[\]{},]|(?:^|(?<=\s))[|>][+-]?\d?(?=\s*$))/g;
+const rest = /(#.*$)|((?<=[{,]\s*)[\w-]+(?=:\s))|("(?:[^"\\]|\\.)*"?|'(?:[^']|'')*'?)|((?:^|(?<=[\s[,]))(?:true|false|null|~|-?\d+(?:\.\d+)?(?:ms|[smhd])?)(?=[\s,\]}]|$))|([&*][\w-]+)|([[\]{},]|(?:^|(?<=\s))[|>][+-]?\d?(?=\s*$))/g;
 
 export function tokensOf(line: string): Token[] {
   const out: Token[] = [];
@@ -27,7 +27,7 @@ export function tokensOf(line: string): Token[] {
   }
   for (const found of line.slice(at).matchAll(rest)) {
     if (found[1] && found.index > 0 && !/\s/.test(line[at + found.index - 1]!)) continue; // no comment without a space before it
-    const kinds: Token["kind"][] = ["comment", "string", "atom", "anchor", "sign"];
+    const kinds: Token["kind"][] = ["comment", "key", "string", "atom", "anchor", "sign"];
     put(at + found.index, found[0], kinds[found.slice(1).findIndex(Boolean)]!);
   }
   return out;

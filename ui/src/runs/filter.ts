@@ -39,7 +39,12 @@ function bounds(filter: RunFilter, now: number): { after: string; before: string
   return filter.range === "own" ? { after: filter.after, before: filter.before } : { after: "", before: "" };
 }
 
-// The same names in the query of GET and in the filter of the bulk request.
+// The same names as in the query of GET; what may be several is a list.
+export function bulkFilter(filter: RunFilter): Record<string, string | string[]> {
+  const { state, triggeredBy, ...rest } = apiFilter(filter);
+  return { ...rest, ...(state ? { state: filter.states } : {}), ...(triggeredBy ? { triggeredBy: [filter.by] } : {}) };
+}
+
 export function apiFilter(filter: RunFilter, now = Date.now()): Record<string, string> {
   const { after, before } = bounds(filter, now);
   const all = {

@@ -9,7 +9,7 @@ import { type BulkResult, type Dag, type Run, runStates, triggers } from "../cor
 import { type Column, List } from "../parts/list";
 import { Commands, Empty, Id, Problem, Search, Select, Time, Title, attempt } from "../parts/parts";
 import { State } from "../parts/state";
-import { type RunFilter, apiFilter, apiPath, cliLine, isEmpty, noFilter, ranges, readFilter } from "../runs/filter";
+import { type RunFilter, apiPath, bulkFilter, cliLine, isEmpty, noFilter, ranges, readFilter } from "../runs/filter";
 import { useRuns } from "../runs/load";
 
 const BULK_MAX = 1000;
@@ -18,7 +18,7 @@ export const runColumns: Column[] = [
   { name: "chosen", width: "28px", hidden: true },
   { name: "State", width: "118px" },
   { name: "DAG", width: "minmax(110px, 1.2fr)" },
-  { name: "Run", width: "84px" },
+  { name: "Run", width: "84px", minor: true },
   { name: "Progress", width: "110px", minor: true },
   { name: "Trigger", width: "82px", minor: true },
   { name: "Created", width: "92px" },
@@ -140,7 +140,7 @@ function Bulk({ filter, runs, chosen, more, clear }: {
   const target = (active: boolean): Target => {
     const fits = runs.filter((run) => (run.completedAt === null) === active && (chosen.size === 0 || chosen.has(run.runId)));
     if (chosen.size) return { filter: { runIds: fits.map((run) => run.runId) }, known: fits.length, words: "chosen" };
-    return { filter: apiFilter(filter), known: more ? null : fits.length, words: "filtered" };
+    return { filter: bulkFilter(filter), known: more ? null : fits.length, words: "filtered" };
   };
   const active = target(true), ended = target(false);
   return (

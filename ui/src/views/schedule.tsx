@@ -2,7 +2,7 @@
 import { useEffect } from "preact/hooks";
 import { get, query } from "../core/api";
 import { listen } from "../core/events";
-import { at, zone } from "../core/format";
+import { at, count, zone } from "../core/format";
 import { useLoad, useThrottled } from "../core/load";
 import { go, here, link, refine, wanted } from "../core/route";
 import type { Fire, Preview } from "../core/types";
@@ -18,11 +18,11 @@ interface Fires {
 }
 
 const columns: Column[] = [
-  { name: "In", width: "76px" },
+  { name: "In", width: "62px" },
   { name: "DAG", width: "minmax(110px, 1fr)" },
-  { name: "Local time there", width: "minmax(130px, 1.2fr)" },
+  { name: "Local time there", width: "184px" },
   { name: "Zone", width: "minmax(80px, 0.8fr)", minor: true },
-  { name: "Daylight saving", width: "minmax(80px, 0.8fr)", minor: true },
+  { name: "Why", width: "minmax(60px, 0.7fr)", minor: true },
 ];
 
 export function Schedule() {
@@ -38,7 +38,7 @@ export function Schedule() {
       <Title text="Schedule" />
       <div class="heading">
         <h1>Schedule</h1>
-        <p class="facts">{next.value && <span>{next.value.dagCount} DAGs with a schedule that is not paused</span>}<span>your zone is {zone}</span></p>
+        <p class="facts">{next.value && <span>{count(next.value.dagCount, "DAG")} with a schedule that goes</span>}<span>your zone is {zone}</span></p>
       </div>
       <Problem error={next.error} />
       <div class="split even">

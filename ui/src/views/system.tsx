@@ -1,11 +1,10 @@
-// The daemon itself: its health, its settings, and where its API is described.
+// The daemon itself: its health, and where its API is described.
 import { useEffect } from "preact/hooks";
-import { get } from "../core/api";
 import { listen, live } from "../core/events";
 import { duration } from "../core/format";
 import { useLoad, useThrottled } from "../core/load";
-import { may, me } from "../core/session";
-import type { Health, Setting } from "../core/types";
+import { me } from "../core/session";
+import type { Health } from "../core/types";
 import { Commands, Problem, Time, Title } from "../parts/parts";
 
 // A daemon that is not well answers 503, with the same body.
@@ -33,10 +32,10 @@ export function System() {
           <li><a href="docs/openapi.yaml">openapi.yaml</a> <span class="soft">the same for programs</span></li>
           <li><a href="docs/dag.schema.json">dag.schema.json</a> <span class="soft">what a DAG file may hold, for editors</span></li>
           <li><a href="metrics">Metrics</a> <span class="soft">for Prometheus</span></li>
+          <li><code>pawl serve --print-config</code> <span class="soft">each setting and where its value comes from</span></li>
           <li><a href="health">health</a>, <a href="ready">ready</a>, <a href="live">live</a> <span class="soft">for probes</span></li>
         </ul>
       </section>
-      {may("admin") && <Settings />}
       <Commands cli="pawl health" curl="health" />
     </main>
   );
@@ -61,22 +60,6 @@ function HealthOf({ health }: { health: Health }) {
           </article>
         ))}
       </div>
-    </section>
-  );
-}
-
-function Settings() {
-  const settings = useLoad("", (abort) => get<Setting[]>("api/v1/config", abort));
-  return (
-    <section aria-label="settings">
-      <h2>Settings</h2>
-      <Problem error={settings.error} />
-      {settings.value && (
-        <table class="plain">
-          <thead><tr><th>Name</th><th>Value</th><th>From</th><th class="minor">What it is</th></tr></thead>
-          <tbody>{settings.value.map((one) => <tr key={one.name}><td><code>{one.name}</code></td><td>{text(one.value)}</td><td>{one.origin}</td><td class="minor soft">{one.summary}</td></tr>)}</tbody>
-        </table>
-      )}
     </section>
   );
 }
