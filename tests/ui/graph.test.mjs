@@ -1,0 +1,64 @@
+// The graph on its canvas, with recorded workflows of thousands of tasks.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { mixed, rows, workload, world } from "./world.mjs";
+
+const { daemon, page } = await world();
+
+// How many pixels of the canvas are not background.
+const drawn = (view) => view.locator("canvas").evaluate((canvas) => {
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  let count = 0;
+  for (let i = 3; i < data.length; i += 4) if (data[i] > 0) count++;
+  return count;
+});
+const until = async (what, check) => { for (let i = 0; i < 300; i++) { if (await check()) return; await new Promise((go) => setTimeout(go, 50)); } assert.fail(what); };
+
+test("a box is chosen by hand, its relatives by choice, and by keys", async () => {
+  const run = await daemon.execute("mixed", mixed);
+  const view = await page(`#/run/${run.runId}?view=graph&task=-`);
+  await until("the graph is drawn", async () => (await drawn(view)) > 1000);
+  const graph = await daemon.get(`api/v1/dags/${run.dagId}/graph`);
+  const box = await view.locator("canvas").boundingBox();
+  const place = async () => /place=([^&]*)/.exec(view.url())?.[1].split("%2C").map(Number);
+  await view.getByRole("button", { name: "Fit" }).click();
+  await until("the place is in the address", async () => (await place()) !== undefined);
+  const [x, y, scale] = await place();
+  const audit = graph.nodes.find((node) => node.taskId === "audit");
+  await view.mouse.click(box.x + box.width / 2 + (audit.x + 20 - x) * scale, box.y + box.height / 2 + (audit.y + 18 - y) * scale);
+  await view.getByRole("region", { name: "task audit" }).waitFor();
+  await view.getByRole("combobox", { name: "Show" }).selectOption("up");
+  await view.waitForFunction(() => location.hash.includes("only=up"));
+  await view.locator("canvas").focus();
+  await view.keyboard.press("h");
+  await view.getByRole("region", { name: "task extract" }).waitFor();
+  for (const format of ["svg", "dot"]) {
+    const link = view.getByRole("link", { name: format.toUpperCase() });
+    const answer = await daemon.send("GET", await link.getAttribute("href"));
+    assert.equal(answer.status, 200);
+    assert.match(await answer.text(), format === "svg" ? /^<\?xml|^<svg/ : /^digraph/);
+  }
+});
+
+for (const name of ["v1-montage-2mass-01d", "v7-montage-dss-15d", "v8-llvm13-clang-build"]) {
+  test(`${name}: run live, drawn, found`, async (context) => {
+    const yaml = workload(name);
+    if (!yaml) return context.skip("the recorded workflows are not there");
+    const dagId = await daemon.create(name, yaml);
+    const view = await page(`#/dag/${dagId}?tab=graph`);
+    await until("the DAG is drawn", async () => (await drawn(view)) > 1000);
+    await view.goto(`${daemon.origin}/#/runs`);
+    const runId = await daemon.trigger(dagId);
+    await rows(view, "runs").filter({ hasText: name }).click();
+    await view.getByRole("link", { name: "Graph" }).click();
+    await until("the run is drawn", async () => (await drawn(view)) > 1000);
+    await view.getByRole("heading", { level: 1 }).getByText("succeeded").waitFor();
+    const run = await daemon.get(`api/v1/runs/${runId}`);
+    await view.getByRole("group", { name: "tasks by state" }).getByRole("button", { name: `succeeded ${run.tasks.length}` }).waitFor();
+    await view.getByRole("link", { name: "Table" }).click();
+    const last = run.tasks[run.tasks.length - 1];
+    await view.getByRole("searchbox", { name: "find a task" }).fill(last.taskId);
+    await rows(view, "tasks").filter({ hasText: last.name }).first().click();
+    await view.getByRole("region", { name: `task ${last.taskId}`, exact: true }).waitFor();
+  });
+}

@@ -1,0 +1,151 @@
+// Every view with real data.
+import assert from "node:assert/strict";
+import { before, test } from "node:test";
+import { mixed, rows, world } from "./world.mjs";
+
+const { daemon, page } = await world();
+let failed, dagId;
+
+before(async () => {
+  dagId = await daemon.create("mixed", mixed);
+  failed = await daemon.finished(await daemon.trigger(dagId));
+  await daemon.execute("scheduled", "name: scheduled\nschedule: {cron: \"30 2 * * *\", timezone: Europe/Berlin}\ntasks: [{id: only, type: shell, command: \"true\"}]\n");
+});
+
+test("a failure's log is two clicks away, and the cause is shown before the first", async () => {
+  const view = await page();
+  await view.getByText("task 'load' failed").first().waitFor();
+  await view.getByRole("link", { name: "Failures" }).click();
+  await rows(view, "runs").first().click();
+  await view.getByRole("log").getByText("about to fail").waitFor();
+});
+
+test("runs are filtered by the server, and the filter is in the address", async () => {
+  const view = await page("#/runs");
+  assert.equal(await rows(view, "runs").count(), 2);
+  await view.getByRole("button", { name: "failed" }).click();
+  await view.waitForFunction(() => location.hash.includes("state=failed"));
+  await view.waitForFunction(() => document.querySelectorAll("[data-row]").length === 1);
+  await view.getByRole("combobox", { name: "DAG" }).selectOption({ label: "scheduled" });
+  await view.getByText("No run is like that").waitFor();
+  await view.goBack();
+  await view.waitForFunction(() => document.querySelectorAll("[data-row]").length === 1);
+  await view.getByRole("searchbox").fill("LOAD");
+  await view.waitForFunction(() => location.hash.includes("q=LOAD"));
+  assert.match(await rows(view, "runs").first().textContent(), /mixed/);
+  await view.getByRole("searchbox").fill("no such error");
+  await view.getByText("No run is like that").waitFor();
+});
+
+test("the views of a run share their selection", async () => {
+  const view = await page(`#/run/${failed.runId}`);
+  const pane = view.getByRole("region", { name: "task load" });
+  await pane.waitFor();
+  await view.getByRole("link", { name: "Table" }).click();
+  await pane.waitFor();
+  await rows(view, "tasks").filter({ hasText: "audit" }).click();
+  await view.getByRole("region", { name: "task audit" }).waitFor();
+  await view.getByRole("link", { name: "Timeline" }).click();
+  await view.getByRole("region", { name: "task audit" }).waitFor();
+  assert.match(await rows(view, "timeline").filter({ hasText: "audit" }).getAttribute("class"), /\bon\b/);
+  await view.getByRole("link", { name: "Graph" }).click();
+  await view.getByRole("img", { name: /Graph of 5 tasks and 4 dependencies/ }).waitFor();
+  assert.match(view.url(), /task=audit/);
+});
+
+test("a task says why it was skipped, and by which attempt it failed", async () => {
+  const view = await page(`#/run/${failed.runId}?task=report`);
+  const pane = view.getByRole("region", { name: "task report" });
+  await pane.getByRole("link", { name: "load" }).click();
+  const load = view.getByRole("region", { name: "task load" });
+  await load.getByText("exit status 3").first().waitFor();
+  await load.getByRole("group", { name: "attempts" }).getByRole("link", { name: /^1/ }).click();
+  await view.waitForFunction(() => location.hash.includes("attempt=1"));
+  await load.getByRole("log").getByText("about to fail").waitFor();
+});
+
+test("the critical path is marked", async () => {
+  const view = await page(`#/run/${failed.runId}`);
+  await view.getByText(/critical path: 3 tasks/).waitFor();
+  assert.equal(await view.locator(".row.critical").count(), 3);
+});
+
+test("a run is made again from where it failed", async () => {
+  const view = await page(`#/run/${failed.runId}`);
+  await view.getByRole("button", { name: "Rerun 2 tasks that did not succeed" }).click();
+  await view.waitForFunction((old) => !location.hash.includes(old), failed.runId);
+  await view.getByText("again of").waitFor();
+  await view.getByRole("link", { name: "Table" }).click();
+  await rows(view, "tasks").filter({ hasText: "extract" }).getByText("kept").waitFor();
+});
+
+test("DAGs show how the last runs went, run and pause", async () => {
+  const view = await page("#/dags");
+  const row = rows(view, "DAGs").filter({ hasText: "scheduled" });
+  await row.getByRole("link", { name: "run succeeded" }).waitFor();
+  await row.getByText("30 2 * * *").waitFor();
+  await row.getByRole("button", { name: "pause scheduled" }).click();
+  await row.getByText("paused", { exact: true }).waitFor();
+  await row.getByRole("button", { name: "resume scheduled" }).click();
+  await row.getByText(/^in /).waitFor();
+  await row.getByRole("button", { name: "run scheduled now" }).click();
+  await view.waitForFunction(() => location.hash.startsWith("#/run/"));
+});
+
+test("the history is a grid of tasks and runs", async () => {
+  const view = await page(`#/dag/${dagId}?tab=history`);
+  const cell = view.getByRole("row", { name: /load/ }).getByRole("link", { name: /failed after 2 attempts/ }).first();
+  await cell.click();
+  await view.getByRole("region", { name: "task load" }).waitFor();
+});
+
+test("versions are compared", async () => {
+  const id = await daemon.create("versioned", "name: versioned\ntasks: [{id: a, type: shell, command: \"true\"}]\n");
+  await daemon.send("PUT", `api/v1/dags/${id}`, { yaml: "name: versioned\n# a remark\ntasks: [{id: a, type: shell, command: \"true\"}]\n" });
+  const view = await page(`#/dag/${id}?tab=versions`);
+  await view.getByText("v1 to v2: 1 lines added, 0 removed").waitFor();
+  await view.locator(".diff .new").getByText("# a remark").waitFor();
+});
+
+test("the schedule lists what comes and tries expressions", async () => {
+  const view = await page("#/schedule");
+  await rows(view, "next fires").first().getByText("Europe/Berlin").waitFor();
+  await view.getByRole("textbox", { name: "Cron" }).fill("0 9 * * mon");
+  await view.getByRole("combobox", { name: "Zone" }).selectOption("Asia/Tokyo");
+  await view.getByRole("cell", { name: /09:00 \+09:00/ }).first().waitFor();
+  await view.reload();
+  await view.getByRole("cell", { name: /09:00 \+09:00/ }).first().waitFor();
+});
+
+test("a worker is drained and takes work again", async () => {
+  const view = await page("#/workers");
+  const row = view.getByRole("row").filter({ has: view.getByRole("button", { name: "Drain" }) }).first();
+  await row.getByRole("button", { name: "Drain" }).click();
+  await view.getByText("Drain 1 worker? Its 0 running tasks go on to the end.").waitFor();
+  await view.getByRole("button", { name: "Yes, drain" }).click();
+  await view.getByRole("button", { name: "Resume" }).click();
+  await view.getByRole("button", { name: "Resume" }).waitFor({ state: "detached" });
+});
+
+test("health and the API's documents are one page", async () => {
+  const view = await page("#/system");
+  await view.getByRole("region", { name: "health" }).getByText("engine").waitFor();
+  for (const link of await view.getByRole("region", { name: "API" }).getByRole("link").all()) {
+    const answer = await daemon.send("GET", await link.getAttribute("href"));
+    assert.equal(answer.status, 200, await link.getAttribute("href"));
+    await answer.body.cancel();
+  }
+});
+
+test("every screen has its commands, and they are what it shows", async () => {
+  const view = await page();
+  for (const place of ["runs", `run/${failed.runId}`, "dags", `dag/${dagId}`, "letters", "schedule", "workers", "system", "new"]) {
+    await view.goto(`${daemon.origin}/#/${place}`);
+    const lines = view.getByRole("region", { name: "the same on a terminal" }).locator("code");
+    await lines.first().waitFor();
+    const [cli, curl] = await lines.allTextContents();
+    assert.match(cli, /^pawl /);
+    const address = /http:\/\/\S+?(?='?$)/.exec(curl)[0];
+    if (!curl.includes("POST")) assert.equal((await fetch(address)).status, 200, address);
+  }
+});
