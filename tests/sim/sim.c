@@ -74,7 +74,7 @@ static void pass_time(struct sim *sim)
     int64_t ms = sim_below(sim, 50);
     if (sim->engine && sim_chance(sim, 20) && engine_next_due(sim->engine) > sim->now.boot_ms)
         ms = engine_next_due(sim->engine) - sim->now.boot_ms;
-    if (sim->has_schedules && sim_chance(sim, 5))
+    if (sim->has_schedules && sim_chance(sim, 15))
         ms = sim_below(sim, 200000);
     sim->now.boot_ms += ms;
     sim->now.wall_ms += ms;
