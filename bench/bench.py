@@ -7,7 +7,7 @@
 Every ratio is of figures taken in turn within one run; a figure is the median of the rounds, with the least and the
 most beside it. --scale 0.1 takes a tenth of the tasks, for a look. --seconds N starts no other row after that. With
 --json FILE that is there already, its rows are kept and those measured now take their place: a table can be taken in
-pieces. --from FILE measures nothing and makes table and plots of it."""
+pieces. --from FILE measures nothing and makes table, page and plots of it."""
 import argparse
 import json
 import platform
@@ -40,6 +40,7 @@ def parse():
     parser.add_argument("--json")
     parser.add_argument("--markdown")
     parser.add_argument("--plots")
+    parser.add_argument("--docs", help="a page whose table, between <!-- table --> and <!-- end -->, is replaced")
     parser.add_argument("--from", dest="source", metavar="FILE")
     options = parser.parse_args()
     options.scaled = lambda count: max(1, int(count * options.scale))
@@ -89,11 +90,23 @@ class Results:
     def sweeps(self):
         return [Sweep(**one) for row in self.ordered() for one in row["sweeps"]]
 
+    def taken(self):
+        """When and how, for the page."""
+        rows_ = self.ordered()
+        when = sorted(row["taken"] for row in rows_)
+        how = sorted({f"--rounds {row['rounds']} --scale {row['scale']:g}" for row in rows_})
+        return f"Taken {when[0]} to {when[-1]} UTC, with {', '.join(how)}." if rows_ else ""
+
     def write(self, options):
         if options.json:
             Path(options.json).write_text(json.dumps({"machine": platform.uname()._asdict(), "rows": self.known}, indent=1))
         if options.markdown:
             Path(options.markdown).write_text(markdown(self.figures()))
+        if options.docs:
+            page = Path(options.docs)
+            head, rest = page.read_text().split("<!-- table -->\n", 1)
+            page.write_text(f"{head}<!-- table -->\n{self.taken()}\n{markdown(self.figures())}<!-- end -->"
+                            + rest.split("<!-- end -->", 1)[1])
         if options.plots and self.sweeps():
             plots.write(self.sweeps(), options.plots)
 

@@ -49,6 +49,7 @@ class Daemon:
             raise RuntimeError(f"the daemon did not start: {Path(f'{self.data}.log').read_text()}")
         self.host, self.port = found[1], int(found[2])
         self.connection = http.client.HTTPConnection(self.host, self.port, timeout=600)
+        self.asked = began
         return self
 
     def __exit__(self, *_):
@@ -65,8 +66,11 @@ class Daemon:
     def call(self, method, path, body=None, headers=None):
         text = None if body is None else json.dumps(body)
         sent = {"Content-Type": "application/json"} if body is not None else {}
+        if time.monotonic() - self.asked > 5:
+            self.connection.close()     # the daemon ends what is idle for long
         self.connection.request(method, path, text, {**sent, **(headers or {})})
         answer = self.connection.getresponse()
+        self.asked = time.monotonic()
         data = answer.read()
         if answer.status >= 400:
             raise RuntimeError(f"{method} {path}: {answer.status} {data[:400]!r}")
