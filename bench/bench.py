@@ -105,7 +105,7 @@ class Results:
         if options.docs:
             page = Path(options.docs)
             head, rest = page.read_text().split("<!-- table -->\n", 1)
-            page.write_text(f"{head}<!-- table -->\n{self.taken()}\n{markdown(self.figures())}<!-- end -->"
+            page.write_text(f"{head}<!-- table -->\n{self.taken()}\n\n{markdown(self.figures())}<!-- end -->"
                             + rest.split("<!-- end -->", 1)[1])
         if options.plots and self.sweeps():
             plots.write(self.sweeps(), options.plots)
