@@ -14,7 +14,6 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/sched.h"
 #include "dag/dag.h"
 #include "server/core_model.h"
 
@@ -23,7 +22,6 @@ enum {
     UNDURABLE_MS = 3000,    /* beyond a deadline: how long the store may still try */
     CLAIM_AHEAD = 32,       /* what may be started while a batch is held */
     EVENTS_PER_TURN = 16,
-    COMMITS_PER_TURN = 4,
     GATHER_US = 1000,       /* how long starts wait for others to share their commit */
     GATHER_SHARE = 3,       /* a third of the slots is enough to go */
     BRIEF_US = 10000,       /* attempts that usually take no longer */
@@ -189,14 +187,10 @@ static void submit(struct core *core)
             return;
     }
     core->hold_until_ms = 0;
-    bool urgent = engine_batch_is_urgent(core->engine);
     struct batch *batch = engine_take_batch(core->engine);
     core->in_flight++;
     core->submitted = batch->number;
-    if (!urgent || core->in_flight > 1)
-        store_thread_submit(core->writer, batch);
-    else if (store_thread_commit(core->writer, batch))
-        turn_store(core);
+    store_thread_submit(core->writer, batch);
 }
 
 static void watch_room(struct core *core)
@@ -362,7 +356,7 @@ static int earliest(int64_t now_ms, int64_t timeout_ms, int64_t due_ms)
 static int timeout_of(const struct core *core)
 {
     int64_t now_ms = clock_boot_ms();
-    int timeout = core->goes_on ? 0 : -1;
+    int timeout = -1;
     int64_t due = engine_next_due(core->engine);
     if (due >= 0)
         timeout = earliest(now_ms, timeout, due);
@@ -404,16 +398,10 @@ static void turn(struct core *core)
     }
     engine_tick(core->engine, core->now);
     watch_room(core);
-    /* What is durable when submit returns may start something, or answer somebody, in this turn. */
-    uint64_t durable = core->durable - 1;
-    for (int i = 0; i < COMMITS_PER_TURN && core->durable != durable; i++) {
-        durable = core->durable;
-        if (core->phase == CORE_SERVING)
-            engine_dispatch(core->engine, core->now);
-        core_do_effects(core);
-        submit(core);
-    }
-    core->goes_on = core->durable != durable;
+    if (core->phase == CORE_SERVING)
+        engine_dispatch(core->engine, core->now);
+    core_do_effects(core);
+    submit(core);
     core_forget_workers(core);
     advance_stop(core);
     publish(core, began_us);
@@ -444,7 +432,6 @@ static void kill_workers(struct core *core)
 
 int core_run(struct core *core, struct error *err)
 {
-    sched_be_prompt();
     int code = pool_start(core->pool, err);
     if (code) {
         core->failure = code;

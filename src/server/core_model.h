@@ -71,7 +71,6 @@ struct core {
     bool worker_died;               /* during recovery: a worker of the last daemon is gone without a word */
     bool holding;                   /* the store has no room, or the lease has ended */
     int64_t lease_ms;               /* boot time at which it ends; 0: there is none to keep */
-    bool goes_on;                   /* the last turn has left what need not wait for an event */
     int failure;                    /* error code that ends the thread */
     struct error failure_text;
 

@@ -252,7 +252,6 @@ struct store;
 /* Errors of all slots besides those named: ERROR_STORE_FAILED. Every slot may block on the disk. */
 struct store_ops {
     const char *kind;
-    bool is_local;      /* a commit takes as long as the disk, not a network: a thread with other work may make it */
     /* Ends the store and frees it. No reader may be under way. */
     void (*close)(struct store *store);
 

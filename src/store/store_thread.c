@@ -5,9 +5,6 @@
  *     thread     takes all of waiting, commits without the lock, finished += them, eventfd if it was drained
  *     take       finished -= batch; at its end the eventfd is drained
  *
- *     commit     when the thread is asleep and nothing waits: the writer is lent, the caller commits without the lock,
- *                finished += the batch. Meanwhile the thread may wake up but touches nothing.
- *
  * Nothing ticks: after a commit the thread looks once more when it has been quiet for a moment (housekeeping), then
  * sleeps until a batch comes or the store asked to be called. */
 #include "store/store_thread.h"
@@ -25,7 +22,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/sched.h"
 
 enum { QUIET_MS = 20, RETRY_MS = 200 };
 
@@ -47,10 +43,6 @@ struct store_thread {
     size_t finished_first, finished_count, finished_cap;
     bool signaled;              /* the eventfd is readable */
     bool asleep;                /* the thread waits on `came` */
-    int64_t sleeps_until_ms;    /* while it is asleep; boot time, -1: for ever */
-    bool lent;                  /* the writer is used by store_thread_commit */
-    int64_t quiet_ms;           /* boot time at which nothing will have been committed for a moment; -1: the store has
-                                   been looked after since */
     bool stopping;
     uint64_t last_number;       /* of the last batch submitted */
     int failure;                /* 0, or the code that ended the store */
@@ -67,18 +59,13 @@ struct store_thread {
 
 /* ---- the queues; the lock is held ---- */
 
-static void add_finished(struct store_thread *thread, struct batch *batch, int code)
+static void finish(struct store_thread *thread, struct batch *batch, int code)
 {
     if (thread->finished_first == thread->finished_count)
         thread->finished_first = thread->finished_count = 0;
     thread->finished =
         mem_grow(thread->finished, &thread->finished_cap, thread->finished_count + 1, sizeof *thread->finished);
     thread->finished[thread->finished_count++] = (struct finished){batch, code};
-}
-
-static void finish(struct store_thread *thread, struct batch *batch, int code)
-{
-    add_finished(thread, batch, code);
     if (thread->signaled)
         return;
     thread->signaled = true;
@@ -117,7 +104,7 @@ static void fail(struct store_thread *thread, int code, const struct error *err)
     thread->stats.failed = true;
 }
 
-static void count_commit(struct store_thread *thread, struct batch *const *batches, size_t count, int64_t took_us)
+static void count_commit(struct store_thread *thread, size_t count, int64_t took_us)
 {
     struct store_thread_stats *stats = &thread->stats;
     uint64_t us = took_us > 0 ? (uint64_t)took_us : 0;
@@ -131,8 +118,7 @@ static void count_commit(struct store_thread *thread, struct batch *const *batch
         stats->commit_us_max = us;
     stats->batches += count;
     for (size_t i = 0; i < count; i++)
-        stats->records += batches[i]->count;
-    thread->quiet_ms = clock_boot_ms() + QUIET_MS;
+        stats->records += thread->taken[i]->count;
 }
 
 /* ---- the thread ---- */
@@ -144,7 +130,6 @@ static void sleep_until(struct store_thread *thread, int64_t due_ms)
     if (due_ms >= 0 && wait_ms <= 0)
         return;
     thread->asleep = true;
-    thread->sleeps_until_ms = due_ms;
     if (due_ms < 0) {
         (void)pthread_cond_wait(&thread->came, &thread->lock);
     } else {
@@ -161,36 +146,30 @@ static void sleep_until(struct store_thread *thread, int64_t due_ms)
     thread->asleep = false;
 }
 
-/* Whether it is decided: a full disk, or a database that could not be reached, decides nothing. The lock is held on
- * both sides. */
-static bool commit_all(struct store_thread *thread, struct batch *const *batches, size_t count, int *ret_code)
+/* Commits what was taken; a full disk is tried again with the first batch alone, a database that could not be reached
+ * with all of it. The lock is held on both sides. */
+static void commit(struct store_thread *thread)
 {
     struct error err = {0};
+    size_t count = thread->full ? 1 : thread->taken_count;
+    if (thread->failure) {
+        give_back(thread, thread->taken_count, ERROR_STORE_FAILED);
+        return;
+    }
     (void)pthread_mutex_unlock(&thread->lock);
     int64_t began_us = clock_boot_us();
-    int code = store_commit(thread->store, batches, count, &err);
+    int code = store_commit(thread->store, thread->taken, count, &err);
     int64_t took_us = clock_boot_us() - began_us;
     (void)pthread_mutex_lock(&thread->lock);
     thread->full = code == ERROR_STORE_FULL;
     thread->again = thread->full || code == ERROR_STORE_AWAY;
     if (thread->again)
-        return false;
+        return;
     if (code)
         fail(thread, code, &err);
     else
-        count_commit(thread, batches, count, took_us);
-    *ret_code = code;
-    return true;
-}
-
-/* Commits what was taken; a full disk is tried again with the first batch alone, a database that could not be reached
- * with all of it. The lock is held on both sides. */
-static void commit(struct store_thread *thread)
-{
-    int code = ERROR_STORE_FAILED;
-    size_t count = thread->full && !thread->failure ? 1 : thread->taken_count;
-    if (thread->failure || commit_all(thread, thread->taken, count, &code))
-        give_back(thread, count, code);
+        count_commit(thread, count, took_us);
+    give_back(thread, count, code);
 }
 
 /* The store's housekeeping. The lock is held on both sides. */
@@ -215,20 +194,16 @@ static bool is_due(int64_t due_ms)
     return due_ms >= 0 && clock_boot_ms() >= due_ms;
 }
 
-/* When the store wants to be looked after; -1: not at all. */
-static int64_t house_due_ms(const struct store_thread *thread)
-{
-    bool quiet_first = thread->quiet_ms >= 0 && (thread->maintain_ms < 0 || thread->quiet_ms < thread->maintain_ms);
-    return quiet_first ? thread->quiet_ms : thread->maintain_ms;
-}
-
 /* Sleeps until there is something to commit or the stop, and keeps house meanwhile. The lock is held. */
-static void wait_for_work(struct store_thread *thread)
+static void wait_for_work(struct store_thread *thread, bool after_commit)
 {
+    int64_t quiet_ms = after_commit ? clock_boot_ms() + QUIET_MS : -1;
     while (!thread->waiting_count && !thread->stopping) {
-        sleep_until(thread, thread->lent ? clock_boot_ms() + QUIET_MS : house_due_ms(thread));
-        if (is_due(house_due_ms(thread)) && !thread->waiting_count && !thread->stopping && !thread->lent) {
-            thread->quiet_ms = -1;
+        bool quiet_first = quiet_ms >= 0 && (thread->maintain_ms < 0 || quiet_ms < thread->maintain_ms);
+        int64_t due_ms = quiet_first ? quiet_ms : thread->maintain_ms;
+        sleep_until(thread, due_ms);
+        if (is_due(due_ms) && !thread->waiting_count && !thread->stopping) {
+            quiet_ms = -1;
             maintain(thread, true);
         }
     }
@@ -247,16 +222,17 @@ static void wait_for_room(struct store_thread *thread)
 static void *run(void *context)
 {
     struct store_thread *thread = context;
+    bool committed = true; /* the first quiet moment is for what an earlier life left to do */
     (void)pthread_setname_np(pthread_self(), "store");
-    sched_be_prompt();
     (void)pthread_mutex_lock(&thread->lock);
     for (;;) {
         if (!thread->taken_count)
-            wait_for_work(thread);
+            wait_for_work(thread, committed);
         take_waiting(thread);
         if (!thread->taken_count)
             break; /* stopping */
         commit(thread);
+        committed = true;
         if (!thread->again)
             maintain(thread, false);
         else if (thread->stopping)
@@ -286,7 +262,6 @@ int store_thread_start(struct store *store, struct store_thread **ret_thread, st
     sigset_t all, before;
     thread->store = store;
     thread->maintain_ms = -1;
-    thread->quiet_ms = clock_boot_ms() + QUIET_MS; /* for what an earlier life left to do */
     thread->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int failed = thread->fd < 0 ? errno : 0;
     (void)pthread_condattr_init(&attributes);
@@ -334,57 +309,20 @@ int store_thread_fd(const struct store_thread *thread)
     return thread->fd;
 }
 
-/* The lock is held; gives it back. */
-static void enqueue(struct store_thread *thread, struct batch *batch)
+void store_thread_submit(struct store_thread *thread, struct batch *take_batch)
 {
+    (void)pthread_mutex_lock(&thread->lock);
+    assert(take_batch->number > thread->last_number);
+    thread->last_number = take_batch->number;
     thread->waiting =
         mem_grow(thread->waiting, &thread->waiting_cap, thread->waiting_count + 1, sizeof(struct batch *));
-    thread->waiting[thread->waiting_count++] = batch;
+    thread->waiting[thread->waiting_count++] = take_batch;
+    thread->stats.waiting++;
     bool wake = thread->asleep;
     thread->asleep = false;
     (void)pthread_mutex_unlock(&thread->lock);
     if (wake)
         (void)pthread_cond_signal(&thread->came);
-}
-
-static void admit(struct store_thread *thread, const struct batch *batch)
-{
-    (void)pthread_mutex_lock(&thread->lock);
-    assert(batch->number > thread->last_number);
-    thread->last_number = batch->number;
-    thread->stats.waiting++;
-}
-
-void store_thread_submit(struct store_thread *thread, struct batch *take_batch)
-{
-    admit(thread, take_batch);
-    enqueue(thread, take_batch);
-}
-
-bool store_thread_commit(struct store_thread *thread, struct batch *take_batch)
-{
-    int code = 0;
-    admit(thread, take_batch);
-    bool here = thread->store->ops->is_local && take_batch->count <= STORE_THREAD_HERE_MAX && thread->asleep &&
-                !thread->waiting_count && !thread->taken_count && !thread->failure;
-    if (here) {
-        thread->lent = true;
-        here = commit_all(thread, &take_batch, 1, &code);
-        if (here) {
-            add_finished(thread, take_batch, code);
-            thread->stats.waiting--;
-            maintain(thread, false);
-        }
-        thread->lent = false;
-        if (thread->sleeps_until_ms < 0 || thread->sleeps_until_ms > thread->quiet_ms)
-            (void)pthread_cond_signal(&thread->came);
-    }
-    if (!here) {
-        enqueue(thread, take_batch);
-        return false;
-    }
-    (void)pthread_mutex_unlock(&thread->lock);
-    return true;
 }
 
 struct batch *store_thread_take(struct store_thread *thread, int *ret_code, struct error *err)

@@ -6,16 +6,12 @@
  *     poll store_thread_fd()     <------------ eventfd
  *     store_thread_take() until NULL           durable: verdicts are filled
  *
- * A small batch that somebody waits for may be committed by the engine's thread itself (store_thread_commit): the
- * store's writer is then lent to it, and the thread sleeps.
- *
  * When the disk is full even without the reserve, the batches stay here and are tried again until they fit; nothing
  * submitted is dropped before the stop. When the store fails, the batches of that commit come back with its code and
  * every later one with ERROR_STORE_FAILED: none of them may be acknowledged. */
 #ifndef PAWL_STORE_STORE_THREAD_H
 #define PAWL_STORE_STORE_THREAD_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -24,7 +20,7 @@
 
 struct store_thread;
 
-enum { STORE_THREAD_BUCKETS = 24, STORE_THREAD_HERE_MAX = 64 };
+enum { STORE_THREAD_BUCKETS = 24 };
 
 struct store_thread_stats {
     uint64_t commits;                       /* transactions */
@@ -49,10 +45,6 @@ void store_thread_stop(struct store_thread *thread);
 int store_thread_fd(const struct store_thread *thread);
 /* Hands a batch over; never blocks on the disk. Batches come in order of their numbers. */
 void store_thread_submit(struct store_thread *thread, struct batch *take_batch);
-/* The same, but a batch of at most STORE_THREAD_HERE_MAX records is committed before the call returns, by the caller's
- * thread, when the store thread has nothing to do: who waits for a small batch does not wait for two threads to wake
- * up as well. True: it was, and store_thread_take has it; no event of the fd tells of it. */
-bool store_thread_commit(struct store_thread *thread, struct batch *take_batch);
 /* The next finished batch, in order, or NULL. The caller owns it. *ret_code: 0, or ERROR_STORE_FAILED, ERROR_INTERNAL
  * with words in err: nothing of the batch may be told to anybody. */
 struct batch *store_thread_take(struct store_thread *thread, int *ret_code, struct error *err);

@@ -17,7 +17,6 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/sched.h"
 #include "worker/files.h"
 #include "worker/model.h"
 #include "worker/warm.h"
@@ -234,7 +233,6 @@ static int prepare(struct worker *worker, const struct worker_options *options, 
         worker->free_slots[worker->free_count++] = i;
     }
     take_process(options);
-    sched_be_prompt();
     int code = open_loop(worker, err);
     if (code)
         return code;

@@ -289,7 +289,6 @@ static int make_file(const struct store_sqlite *store, struct error *err)
 
 static const struct store_ops sqlite_ops = {
     .kind = "sqlite",
-    .is_local = true,
     .close = close_sqlite,
     .commit = store_sqlite_commit,
     .maintain = store_sqlite_maintain,

@@ -69,12 +69,7 @@ static int fake_maintain(struct store *store, int64_t now_ms, bool idle, int64_t
     return code ? error_set(err, (enum error_code)code, "housekeeping failed") : 0;
 }
 
-static const struct store_ops fake_ops = {
-    .kind = "fake",
-    .is_local = true,
-    .commit = fake_commit,
-    .maintain = fake_maintain,
-};
+static const struct store_ops fake_ops = {.kind = "fake", .commit = fake_commit, .maintain = fake_maintain};
 
 static void fake_init(struct fake *fake)
 {
@@ -338,132 +333,13 @@ static void test_many_batches(void **state)
     fake_fini(&fake);
 }
 
-/* It has kept house so often, and sleeps. */
-static void let_it_sleep(struct store_thread *thread, struct fake *fake, int idle_maintains)
-{
-    await_count(fake, &fake->idle_maintains, idle_maintains);
-    struct store_thread_stats stats;
-    store_thread_get_stats(thread, &stats); /* takes the lock that the thread gives back when it sleeps */
-}
-
-static int idle_maintains_of(struct fake *fake)
-{
-    (void)pthread_mutex_lock(&fake->lock);
-    int count = fake->idle_maintains;
-    (void)pthread_mutex_unlock(&fake->lock);
-    return count;
-}
-
-/* Commits here as soon as the thread sleeps; the number of the batch that was. */
-static uint64_t commit_here(struct store_thread *thread, uint64_t number, int code)
-{
-    struct error err = {0};
-    while (!store_thread_commit(thread, batch_of(number, 1)))
-        assert_int_equal(next(thread, number++, &err), 0);
-    assert_int_equal(next(thread, number, &err), code);
-    return number;
-}
-
-static void test_commit_by_the_caller(void **state)
-{
-    (void)state;
-    struct fake fake;
-    fake_init(&fake);
-    struct store_thread *thread = start(&fake.store);
-    let_it_sleep(thread, &fake, 1);
-    int quiet = idle_maintains_of(&fake);
-    uint64_t number = commit_here(thread, 1, 0);
-    assert_int_equal(fake.last_number, number);
-    assert_true(fake.signals_open);            /* it was this thread */
-    let_it_sleep(thread, &fake, quiet + 1);    /* house is kept when it is quiet after that, too */
-    struct store_thread_stats stats;
-    store_thread_get_stats(thread, &stats);
-    assert_int_equal(stats.batches, number);
-    assert_int_equal(stats.waiting, 0);
-    /* what is large, and what comes while something waits, is the thread's */
-    set_gate(&fake, true);
-    assert_false(store_thread_commit(thread, batch_of(number + 1, STORE_THREAD_HERE_MAX + 1)));
-    await_count(&fake, &fake.commits, (int)number + 1);
-    assert_false(store_thread_commit(thread, batch_of(number + 2, 1)));
-    set_gate(&fake, false);
-    assert_int_equal(next(thread, number + 1, NULL), 0);
-    assert_int_equal(next(thread, number + 2, NULL), 0);
-    store_thread_stop(thread);
-    fake_fini(&fake);
-}
-
-static void test_full_disk_by_the_caller(void **state)
-{
-    (void)state;
-    struct fake fake;
-    fake_init(&fake);
-    struct store_thread *thread = start(&fake.store);
-    let_it_sleep(thread, &fake, 1);
-    uint64_t number = commit_here(thread, 1, 0);
-    set_always(&fake, ERROR_STORE_FULL);
-    assert_false(store_thread_commit(thread, batch_of(number + 1, 1)));
-    assert_false(store_thread_commit(thread, batch_of(number + 2, 1))); /* in order: behind what does not fit */
-    await_count(&fake, &fake.commits, (int)number + 2);
-    assert_int_equal(store_thread_room(thread), STORE_ROOM_NONE);
-    set_always(&fake, 0);
-    assert_int_equal(next(thread, number + 1, NULL), 0);
-    assert_int_equal(next(thread, number + 2, NULL), 0);
-    store_thread_stop(thread);
-    fake_fini(&fake);
-}
-
-static void test_failure_by_the_caller(void **state)
-{
-    (void)state;
-    struct fake fake;
-    struct error err = {0};
-    fake_init(&fake);
-    struct store_thread *thread = start(&fake.store);
-    let_it_sleep(thread, &fake, 1);
-    uint64_t number = commit_here(thread, 1, 0);
-    set_always(&fake, ERROR_STORE_FAILED);
-    number = commit_here(thread, number + 1, ERROR_STORE_FAILED);
-    int commits = fake.commits;
-    assert_false(store_thread_commit(thread, batch_of(number + 1, 1)));
-    assert_int_equal(next(thread, number + 1, &err), ERROR_STORE_FAILED);
-    assert_int_equal(fake.commits, commits); /* the store is left alone */
-    store_thread_stop(thread);
-    fake_fini(&fake);
-}
-
-/* By both threads in turn: the order is kept, no wake-up is lost, house is kept. */
-static void test_many_by_both(void **state)
-{
-    (void)state;
-    struct fake fake;
-    uint64_t here = 0, taken = 0;
-    fake_init(&fake);
-    struct store_thread *thread = start(&fake.store);
-    while (taken < MANY) {
-        bool by_thread = taken % 5 == 0;
-        if (by_thread)
-            store_thread_submit(thread, batch_of(taken + 1, 1));
-        else
-            here += store_thread_commit(thread, batch_of(taken + 1, 1));
-        assert_int_equal(next(thread, ++taken, NULL), 0);
-    }
-    int quiet = idle_maintains_of(&fake);
-    (void)commit_here(thread, taken + 1, 0);
-    await_count(&fake, &fake.idle_maintains, quiet + 1);
-    assert_true(here > 0);
-    store_thread_stop(thread);
-    fake_fini(&fake);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all_that_waits_is_one_commit), cmocka_unit_test(test_full_disk),
         cmocka_unit_test(test_store_that_fails),             cmocka_unit_test(test_housekeeping),
         cmocka_unit_test(test_stop_commits_what_waits),      cmocka_unit_test(test_stop_on_a_full_disk_ends),
-        cmocka_unit_test(test_many_batches),                 cmocka_unit_test(test_commit_by_the_caller),
-        cmocka_unit_test(test_full_disk_by_the_caller),      cmocka_unit_test(test_failure_by_the_caller),
-        cmocka_unit_test(test_many_by_both),
+        cmocka_unit_test(test_many_batches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
