@@ -28,6 +28,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "state/record.h"
+#include "store/cluster.h"
 
 enum { BEAT_MS = 15000, LINGER_BEATS = 4 };
 
@@ -452,7 +453,9 @@ void api_get_events(struct api_call *call)
  * whether there will be more. A run that has ended has no more to tell. */
 static void begin_run_stream(struct api_event_reader *reader, enum api_event_start start, const struct api_run *run)
 {
-    bool ended = state_run_is_terminal(run->run.state);
+    /* Of a run that another node drives there is no more to tell here: whoever asks again gets it as it is then. */
+    bool elsewhere = !run->live && run->store && store_is_shared(run->store);
+    bool ended = elsewhere || state_run_is_terminal(run->run.state);
     if (start == API_EVENT_RESUMED && (!ended || api_event_reader_has_more(reader)))
         return;
     struct buf text = BUF_INIT;

@@ -45,6 +45,7 @@ enum {
     LIMIT_LOST_RETRIES_MAX = 3,                      /* G4: repeats of an attempt whose outcome is unknown */
     LIMIT_LOG_BYTES_DEFAULT = 10 * 1024 * 1024,      /* one attempt's log */
     LIMIT_LOG_INLINE_BYTES_MAX = 1024,               /* a log so short, of an attempt so brief, becomes no file */
+    LIMIT_LOG_KEPT_BYTES_MAX = 1024 * 1024,          /* of one attempt's log in a database that nodes share */
     LIMIT_LOG_INLINE_MS = 200,                       /* but is kept with the attempt's row */
     LIMIT_ERROR_TEXT_BYTES_MAX = 1000,               /* the error text kept with an attempt */
     LIMIT_SECRET_BYTES_MIN = 4,                      /* a shorter value cannot be hidden in a log */

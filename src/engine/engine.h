@@ -140,6 +140,10 @@ void engine_reconcile(struct engine *engine, bool worker_died, struct engine_now
 /* After engine_restore_run, at any later time: a run that another node drove. Its attempts that ran there are lost. */
 void engine_adopt_run(struct engine *engine, struct uuid run_id, struct engine_now now);
 
+/* Up to max runs that have not begun leave the engine, the newest first, without a record: another node will drive
+ * them. Those of schedules stay, since overlaps are counted here. The number of ids written. */
+size_t engine_release_pending(struct engine *engine, size_t max, struct uuid *ret_ids);
+
 /* Workers. A worker that joins with attempts the engine does not know is told to stop and forget them. */
 void engine_worker_joined(struct engine *engine, struct uuid worker, uint32_t slots, const struct engine_attempt *held,
                           size_t held_count, struct engine_now now);

@@ -108,6 +108,19 @@ static void derive(struct engine *engine, struct engine_run *run)
             engine_move_task(engine, run, i, TASK_CANCELED);
 }
 
+size_t engine_release_pending(struct engine *engine, size_t max, struct uuid *ret_ids)
+{
+    size_t count = 0;
+    for (struct engine_run *run = engine->first_run, *next; run && count < max; run = next) {
+        next = run->next;
+        if (run->state != RUN_PENDING || run->try_count || run->canceling || run->counted)
+            continue;
+        ret_ids[count++] = run->id;
+        engine_run_free(engine, run);
+    }
+    return count;
+}
+
 int engine_restore_run(struct engine *engine, const struct record_run *row, const struct record_attempt *attempts,
                        size_t attempt_count, struct engine_now now, struct error *err)
 {

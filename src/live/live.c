@@ -457,6 +457,15 @@ void live_restore(struct live *live, const struct record_run *row, const struct 
     publish_drafts(live);
 }
 
+void live_forget(struct live *live, struct uuid run_id)
+{
+    (void)pthread_mutex_lock(&live->lock);
+    struct live_run *run = map_get(&live->by_id, run_id.bytes, sizeof run_id.bytes);
+    if (run)
+        withdraw(live, run);
+    (void)pthread_mutex_unlock(&live->lock);
+}
+
 static struct live_run *get(struct live *live, const struct map *map, const void *key, size_t len)
 {
     (void)pthread_mutex_lock(&live->lock);

@@ -50,6 +50,9 @@ void live_apply(struct live *live, const struct batch *batch, int64_t now_ms);
 void live_restore(struct live *live, const struct record_run *run, const struct record_attempt *attempts,
                   size_t attempt_count);
 
+/* Engine's thread, between batches: another node drives the run from now on; the store tells of it. */
+void live_forget(struct live *live, struct uuid run_id);
+
 /* Engine's thread, between live_apply and live_drop_ended: the last snapshot, terminal, of a run that ended with the
  * batch just applied: a reference, or NULL. */
 struct live_run *live_get_ended(struct live *live, struct uuid run_id);

@@ -3,9 +3,9 @@
 #include "server/cluster.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -17,7 +17,14 @@
 #include "dag/dag.h"
 #include "store/cluster.h"
 
-enum { TAKE_MAX = 20, AGAIN_MS = 200 };
+enum { TAKE_MAX = 20, AGAIN_MS = 200, BUSY_MS = 200, SHARE_MAX = 64, NODES_MAX = 256 };
+
+/* What a node said of itself last: a word that every node hears, since a row that changes so often would be many. */
+struct load {
+    uint64_t epoch;
+    int64_t free;                       /* slots that nothing runs in and nothing waits for */
+    int64_t heard_ms;                   /* boot time */
+};
 
 /* A run that became this node's, on its way to the engine. */
 struct arrival {
@@ -40,7 +47,7 @@ struct server_cluster {
     struct store_cluster *link;
     pthread_t thread;
     bool started;
-    int stop_fd;                        /* eventfd: the thread ends */
+    int kick_fd;                        /* eventfd: the thread looks what there is */
     int wake_fd;                        /* eventfd: the engine's thread has something to take */
 
     /* the thread's own */
@@ -49,6 +56,14 @@ struct server_cluster {
     bool was_leading;
     uint64_t catalog;                   /* as it was when schedules were last read */
     bool was_away;
+    int64_t renewed_ms;                 /* boot time of the last renewal */
+    struct load loads[NODES_MAX];
+    size_t load_count;
+    int64_t said_free;                  /* what was said of this one */
+    bool said_draining;
+    struct uuid giving[SHARE_MAX];      /* runs that left the engine and go to giving_to */
+    size_t giving_count;
+    uint64_t giving_to;
 
     pthread_mutex_t lock;               /* of what follows */
     struct arrival *first, **last;
@@ -56,6 +71,10 @@ struct server_cluster {
     bool leads;
     bool lead_changed;                  /* schedules are to be read, or forgotten */
     struct error fenced;                /* code 0: not so */
+    size_t wanted;                      /* runs that another node could begin at once */
+    struct uuid released[SHARE_MAX];    /* that the engine let go of */
+    size_t released_count;
+    bool stopping;
 };
 
 /* ---- the engine's thread ---- */
@@ -64,6 +83,12 @@ static void free_arrival(struct arrival *arrival)
 {
     arena_fini(&arrival->arena);
     mem_free(arrival);
+}
+
+static void kick(struct server_cluster *cluster)
+{
+    uint64_t one = 1;
+    (void)!write(cluster->kick_fd, &one, sizeof one);
 }
 
 static void adopt(struct server_cluster *cluster, struct arrival *arrival)
@@ -92,7 +117,13 @@ static void turn(void *context)
     cluster->lead_changed = false;
     int64_t lease_ms = cluster->lease_ms;
     struct error fenced = cluster->fenced;
+    if (cluster->wanted && !fenced.code && !cluster->released_count)
+        cluster->released_count = core_release(cluster->core, cluster->wanted, cluster->released);
+    bool released = cluster->released_count > 0;
+    cluster->wanted = 0;
     (void)pthread_mutex_unlock(&cluster->lock);
+    if (released)
+        kick(cluster);
     if (fenced.code) {
         core_fence(cluster->core, &fenced);
     } else {
@@ -250,6 +281,7 @@ static int renew(struct server_cluster *cluster, bool *ret_leads, struct error *
     buf_fini(&workers);
     if (!code) {
         (void)pthread_mutex_lock(&cluster->lock);
+        cluster->renewed_ms = before_ms;
         cluster->lease_ms = before_ms + cluster->options.lease_ms - cluster->options.lease_ms / 5;
         (void)pthread_mutex_unlock(&cluster->lock);
     }
@@ -264,6 +296,8 @@ static int follow_leading(struct server_cluster *cluster, bool leads, struct err
         return code;
     if (leads != cluster->was_leading)
         log_info(leads ? "this node leads: it fires schedules" : "this node leads no longer");
+    if (cluster->was_leading && !leads)
+        (void)store_cluster_say(cluster->link, "lead", NULL);
     cluster->was_leading = leads;
     cluster->catalog = catalog;
     (void)pthread_mutex_lock(&cluster->lock);
@@ -273,10 +307,116 @@ static int follow_leading(struct server_cluster *cluster, bool leads, struct err
     return 0;
 }
 
-static int beat(struct server_cluster *cluster, struct error *err)
+/* ---- sharing work ---- */
+
+static void hear(void *context, const char *word)
+{
+    struct server_cluster *cluster = context;
+    unsigned long long epoch;
+    long long free_slots;
+    int draining;
+    if (sscanf(word, "load %llu %lld %d", &epoch, &free_slots, &draining) != 3 ||
+        epoch == core_store(cluster->core)->epoch)
+        return;
+    size_t at = 0;
+    while (at < cluster->load_count && cluster->loads[at].epoch != epoch)
+        at++;
+    if (at == NODES_MAX)
+        return;
+    cluster->load_count += at == cluster->load_count;
+    cluster->loads[at] = (struct load){epoch, draining ? 0 : free_slots, clock_boot_ms()};
+}
+
+/* The least loaded node that was heard of within a lease; NULL: none has anything free. */
+static struct load *find_free(struct server_cluster *cluster)
+{
+    struct load *best = NULL;
+    int64_t since_ms = clock_boot_ms() - cluster->options.lease_ms;
+    for (size_t i = 0; i < cluster->load_count; i++) {
+        struct load *load = &cluster->loads[i];
+        if (load->heard_ms >= since_ms && load->free > 0 && (!best || load->free > best->free))
+            best = load;
+    }
+    return best;
+}
+
+/* Tells the others when it is another number than they know, or when they may have forgotten. */
+static int tell_load(struct server_cluster *cluster, bool renewed, struct core_snapshot *ret_shown, struct error *err)
+{
+    struct engine_worker_view *views;
+    char word[80];
+    int64_t slots = 0, running = 0;
+    core_get_snapshot(cluster->core, ret_shown);
+    size_t count = core_get_workers(cluster->core, &views);
+    for (size_t i = 0; i < count; i++) {
+        slots += views[i].state == WORKER_DRAINING ? 0 : views[i].slots;
+        running += views[i].running;
+    }
+    mem_free(views);
+    int64_t free_slots = slots - running - (int64_t)ret_shown->counts.ready_tasks;
+    free_slots = free_slots > 0 && ret_shown->ready ? free_slots : 0;
+    if (!renewed && free_slots == cluster->said_free && ret_shown->draining == cluster->said_draining)
+        return 0;
+    (void)snprintf(word, sizeof word, "load %llu %lld %d", (unsigned long long)core_store(cluster->core)->epoch,
+                   (long long)free_slots, ret_shown->draining);
+    int code = store_cluster_say(cluster->link, word, err);
+    if (!code && ret_shown->draining != cluster->said_draining)
+        cluster->renewed_ms = 0; /* what it leads is another's at once */
+    if (!code) {
+        cluster->said_free = free_slots;
+        cluster->said_draining = ret_shown->draining;
+    }
+    return code;
+}
+
+static int give(struct server_cluster *cluster, struct error *err)
+{
+    if (!cluster->giving_count) {
+        (void)pthread_mutex_lock(&cluster->lock);
+        cluster->giving_count = cluster->released_count;
+        memcpy(cluster->giving, cluster->released, cluster->released_count * sizeof cluster->released[0]);
+        cluster->released_count = 0;
+        (void)pthread_mutex_unlock(&cluster->lock);
+    }
+    if (!cluster->giving_count)
+        return 0;
+    int code = store_cluster_give(cluster->link, cluster->giving, cluster->giving_count, cluster->giving_to, err);
+    if (!code)
+        cluster->giving_count = 0;
+    return code;
+}
+
+static int share(struct server_cluster *cluster, bool renewed, struct error *err)
+{
+    struct core_snapshot shown;
+    int code = give(cluster, err);
+    if (!code)
+        code = tell_load(cluster, renewed, &shown, err);
+    struct load *to = code || cluster->giving_count ? NULL : find_free(cluster);
+    if (!to || !(shown.counts.ready_tasks || shown.draining))
+        return code;
+    size_t wanted = to->free < SHARE_MAX ? (size_t)to->free : SHARE_MAX;
+    if (!shown.draining && wanted > shown.counts.ready_tasks)
+        wanted = (size_t)shown.counts.ready_tasks;
+    if (!shown.draining)
+        to->free -= (int64_t)wanted; /* until it says otherwise */
+    (void)pthread_mutex_lock(&cluster->lock);
+    bool under_way = cluster->wanted || cluster->released_count;
+    if (!under_way)
+        cluster->wanted = wanted;
+    (void)pthread_mutex_unlock(&cluster->lock);
+    if (!under_way)
+        cluster->giving_to = to->epoch;
+    wake_engine(cluster);
+    return 0;
+}
+
+/* ---- the beat ---- */
+
+static int renew_and_sweep(struct server_cluster *cluster, struct error *err)
 {
     bool leads = false;
-    uint32_t dead = 0, taken = 0;
+    uint32_t dead = 0;
     int code = renew(cluster, &leads, err);
     if (!code)
         code = store_cluster_sweep(cluster->link, &dead, err);
@@ -284,37 +424,80 @@ static int beat(struct server_cluster *cluster, struct error *err)
         log_warn("%u node%s said nothing for a lease and count%s as dead", dead, dead == 1 ? "" : "s",
                  dead == 1 ? "s" : "");
     if (!code)
-        code = store_cluster_take(cluster->link, TAKE_MAX, &taken, err);
-    if (!code)
-        code = load(cluster, err);
-    if (!code)
-        code = take_cancels(cluster, err);
-    if (!code)
         code = follow_leading(cluster, leads, err);
     wake_engine(cluster);
-    if (!code && taken == TAKE_MAX)
-        return ERROR_STORE_RETRY; /* more of them may be left: again at once */
+    return code;
+}
+
+/* *ret_wait_ms: how long there is nothing to do. */
+static int beat(struct server_cluster *cluster, bool heard, int64_t *ret_wait_ms, struct error *err)
+{
+    uint32_t taken = 0;
+    int64_t every_ms = cluster->options.lease_ms / 5;
+    bool due = clock_boot_ms() - cluster->renewed_ms >= every_ms || !cluster->renewed_ms;
+    int code = due ? renew_and_sweep(cluster, err) : 0;
+    if (!code && (due || heard))
+        code = store_cluster_take(cluster->link, TAKE_MAX, &taken, err);
+    if (!code && (due || heard))
+        code = load(cluster, err);
+    if (!code && (due || heard))
+        code = take_cancels(cluster, err);
+    if (!code)
+        code = share(cluster, due, err);
+    if (due || heard)
+        wake_engine(cluster);
+    struct core_snapshot shown;
+    core_get_snapshot(cluster->core, &shown);
+    *ret_wait_ms = shown.counts.active_runs && every_ms > BUSY_MS ? BUSY_MS : every_ms;
+    if (taken == TAKE_MAX)
+        *ret_wait_ms = 0; /* more of them may be left */
+    if (code && *ret_wait_ms > AGAIN_MS)
+        *ret_wait_ms = AGAIN_MS;
     return code;
 }
 
 static void say(struct server_cluster *cluster, int code, const struct error *err)
 {
-    bool away = code != 0 && code != ERROR_STORE_RETRY;
-    if (away && !cluster->was_away)
+    if (code && !cluster->was_away)
         log_warn("the lease cannot be renewed: %s", err->text);
-    else if (!away && cluster->was_away)
+    else if (!code && cluster->was_away)
         log_info("the lease is renewed again");
-    cluster->was_away = away;
+    cluster->was_away = code != 0;
+}
+
+struct words {
+    struct server_cluster *cluster;
+    bool asks;                          /* something other than a load was said */
+};
+
+static void on_word(void *context, const char *word)
+{
+    struct words *words = context;
+    hear(words->cluster, word);
+    words->asks = words->asks || strncmp(word, "load ", 5) != 0;
+    if (strcmp(word, "lead") == 0)
+        words->cluster->renewed_ms = 0; /* whoever comes first leads */
+}
+
+static bool is_stopping(struct server_cluster *cluster)
+{
+    uint64_t count;
+    (void)!read(cluster->kick_fd, &count, sizeof count);
+    (void)pthread_mutex_lock(&cluster->lock);
+    bool stopping = cluster->stopping;
+    (void)pthread_mutex_unlock(&cluster->lock);
+    return stopping;
 }
 
 static void *run(void *context)
 {
     struct server_cluster *cluster = context;
-    struct pollfd stop = {.fd = cluster->stop_fd, .events = POLLIN};
+    struct words words = {.cluster = cluster};
     (void)pthread_setname_np(pthread_self(), "cluster");
-    while (poll(&stop, 1, 0) == 0) {
+    while (!is_stopping(cluster)) {
         struct error err = {0};
-        int code = beat(cluster, &err);
+        int64_t wait_ms = 0;
+        int code = beat(cluster, words.asks, &wait_ms, &err);
         say(cluster, code, &err);
         if (code == ERROR_STORE_FENCED) {
             (void)pthread_mutex_lock(&cluster->lock);
@@ -323,9 +506,8 @@ static void *run(void *context)
             wake_engine(cluster);
             break;
         }
-        int64_t wait_ms = cluster->options.lease_ms / 5;
-        store_cluster_wait(cluster->link, cluster->stop_fd,
-                           code == ERROR_STORE_RETRY ? 0 : code && wait_ms > AGAIN_MS ? AGAIN_MS : wait_ms);
+        words.asks = false;
+        store_cluster_wait(cluster->link, cluster->kick_fd, wait_ms, on_word, &words);
     }
     return NULL;
 }
@@ -341,10 +523,10 @@ int server_cluster_start(struct core *core, const struct server_cluster_options 
     cluster->options = *options;
     cluster->last = &cluster->first;
     (void)pthread_mutex_init(&cluster->lock, NULL);
-    cluster->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    cluster->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     cluster->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     cluster->link = store_cluster_open(core_store(core));
-    int code = cluster->stop_fd < 0 || cluster->wake_fd < 0
+    int code = cluster->kick_fd < 0 || cluster->wake_fd < 0
                    ? error_set(err, ERROR_IO, "cannot make event descriptors: %s", strerror(errno))
                    : core_add_fd(core, cluster->wake_fd, turn, cluster, err);
     if (!code) {
@@ -366,11 +548,13 @@ int server_cluster_start(struct core *core, const struct server_cluster_options 
 
 void server_cluster_stop(struct server_cluster *cluster)
 {
-    uint64_t one = 1;
     if (!cluster)
         return;
     if (cluster->started) {
-        (void)!write(cluster->stop_fd, &one, sizeof one);
+        (void)pthread_mutex_lock(&cluster->lock);
+        cluster->stopping = true;
+        (void)pthread_mutex_unlock(&cluster->lock);
+        kick(cluster);
         (void)pthread_join(cluster->thread, NULL);
     }
     for (struct arrival *next; cluster->first; cluster->first = next) {
@@ -380,8 +564,8 @@ void server_cluster_stop(struct server_cluster *cluster)
     }
     store_cluster_close(cluster->link);
     mem_free(cluster->versions);
-    if (cluster->stop_fd >= 0)
-        (void)close(cluster->stop_fd);
+    if (cluster->kick_fd >= 0)
+        (void)close(cluster->kick_fd);
     if (cluster->wake_fd >= 0)
         (void)close(cluster->wake_fd);
     (void)pthread_mutex_destroy(&cluster->lock);

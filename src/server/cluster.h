@@ -7,6 +7,8 @@
  *         take        runs of the dead, a few at a time, as long as there are some
  *         load        them and what was given to this node; the engine adopts them
  *         asked       cancels
+ *         share       runs that have not begun go to nodes that have free slots when this one has not; all of them
+ *                     when it drains
  *         leading     schedules fire on one node; when it becomes this one, or their DAGs change, they are read anew */
 #ifndef PAWL_SERVER_CLUSTER_H
 #define PAWL_SERVER_CLUSTER_H

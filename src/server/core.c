@@ -21,6 +21,7 @@ enum {
     ENDING_MS = 5000,
     UNDURABLE_MS = 3000,    /* beyond a deadline: how long the store may still try */
     CLAIM_AHEAD = 32,       /* what may be started while a batch is held */
+    CLAIM_AHEAD_SHARED = 2, /* of a cluster's node: what is claimed no other node can begin */
     EVENTS_PER_TURN = 16,
     GATHER_US = 1000,       /* how long starts wait for others to share their commit */
     GATHER_SHARE = 3,       /* a third of the slots is enough to go */
@@ -533,7 +534,7 @@ int core_new(const struct core_options *options, struct core **ret_core, struct 
     const struct engine_options engine = {
         .seed = make_seed(),
         .epoch = core->store->epoch,
-        .claim_ahead_max = CLAIM_AHEAD,
+        .claim_ahead_max = options->store_url ? CLAIM_AHEAD_SHARED : CLAIM_AHEAD,
         .waiting_tasks_max = options->waiting_tasks_max,
         .active_runs_max = options->active_runs_max,
         .fires_schedules = options->fires_schedules,

@@ -92,6 +92,8 @@ int core_adopt(struct core *core, const struct record_run *run, const struct rec
 int core_read_source(const char *source, size_t len, const char *changes, struct dag **ret_dag, struct error *err);
 /* The DAG of a run that has something other than its version (run->changes), a reference; any thread. */
 int core_read_changed(struct store *store, const struct record_run *run, struct dag **ret_dag, struct error *err);
+/* Runs that have not begun leave this node; see engine_release_pending. */
+size_t core_release(struct core *core, size_t max, struct uuid *ret_ids);
 /* Nothing starts from that boot time on, and what runs then is killed by its workers. */
 void core_set_lease(struct core *core, int64_t lease_ms);
 /* Whether schedules fire here; also called again when the catalog was changed elsewhere. */

@@ -13,6 +13,7 @@
 #include "store/store.h"
 
 struct store_cluster;
+typedef void store_cluster_word_fn(void *context, const char *word);
 
 /* What a node tells with each renewal. */
 struct store_cluster_beat {
@@ -50,13 +51,20 @@ int store_cluster_sweep(struct store_cluster *cluster, uint32_t *ret_dead, struc
 int store_cluster_take(struct store_cluster *cluster, uint32_t max, uint32_t *ret_taken, struct error *err);
 /* Gives each run that became this node's since it opened the store, once. */
 int store_cluster_load(struct store_cluster *cluster, store_active_fn *fn, void *context, struct error *err);
+/* Gives runs of this node that have not begun to another one, or back to itself when that one is gone: each then waits
+ * for its new owner's store_cluster_load. */
+int store_cluster_give(struct store_cluster *cluster, const struct uuid *runs, size_t count, uint64_t epoch,
+                       struct error *err);
 /* Runs of this node that somebody asked another node to cancel; each is given until its cancel is recorded. */
 int store_cluster_asked(struct store_cluster *cluster, struct arena *arena, struct store_ids *ret_runs,
                         struct error *err);
 /* A number that changes when a DAG or its schedule does. */
 int store_cluster_catalog(struct store_cluster *cluster, uint64_t *ret_mark, struct error *err);
-/* Waits until another node sent a word, `fd` is readable or the time is over. */
-void store_cluster_wait(struct store_cluster *cluster, int fd, int64_t wait_ms);
+/* A word to all nodes that listen, this one too: short, nothing durable. */
+int store_cluster_say(struct store_cluster *cluster, const char *word, struct error *err);
+/* Waits until another node sent a word, `fd` is readable or the time is over. Words are given one by one. */
+void store_cluster_wait(struct store_cluster *cluster, int fd, int64_t wait_ms, store_cluster_word_fn *fn,
+                        void *context);
 
 /* Any thread: nodes that are alive, the oldest life first. */
 int store_cluster_list(struct store *store, struct arena *arena, struct store_cluster_nodes *ret_nodes,

@@ -68,7 +68,8 @@ struct store_options {
     enum store_durability durability;
     uint32_t readers_max;       /* connections for readers; 0: 4, of a database 8 */
     int64_t reserve_bytes;      /* 0: 4 MiB */
-    const char *url;            /* of the database: postgresql://...; path and reserve_bytes are then not used */
+    const char *url;            /* of the database: postgresql://...; then path is where this node's logs are: those of
+                                   ended attempts are kept in the database, so that they outlive the node; NULL: none */
     struct store_node node;     /* with url, for writing */
 };
 

@@ -129,7 +129,8 @@ def test_any_node_answers(cluster, folder):
     assert two.post(f"/api/v1/runs/{run}/cancel").code == "RUN_FINISHED"
     answer = two.get("/api/v1/cluster").json
     assert len(answer["nodes"]) == 2 and answer["leaderId"] in [node["id"] for node in answer["nodes"]]
-    assert {worker["node"] for worker in two.workers()} == {node["id"] for node in answer["nodes"]}
+    eventually(lambda: {worker["node"] for worker in two.workers()} == {node["id"] for node in nodes(two)},
+               "the workers of both")
 
 
 def test_the_database_restarts(postgres, cluster, folder):
@@ -153,3 +154,54 @@ def test_the_database_is_away_for_longer_than_a_lease(postgres, cluster, folder)
     wait_pid_gone(pid)
     postgres.start()
     check_taken_over(one, run, folder)
+
+
+def test_logs_outlive_their_node(cluster):
+    one, two = cluster(2)
+    run = one.execute("talks", "name: talks\ntasks: [{id: a, type: shell, command: 'seq 1 20000; sleep 0.3'}]")["runId"]
+    whole = one.log_of(run, "a")
+    assert whole.endswith("20000\n")
+    one.kill()
+    assert two.log_of(run, "a") == whole
+    assert two.log_of(run, "a", offset=10, limit=20) == whole[10:30]
+
+
+NAP = "name: nap\ntasks: [{id: a, type: shell, command: 'sleep 0.5'}]"
+
+
+def test_runs_go_where_slots_are_free(cluster):
+    one, two = cluster(2)
+    nap = one.create("nap", NAP)["id"]
+    runs = [one.trigger(nap) for _ in range(20)]
+    states = [ended(two, run) for run in runs]
+    assert {status["state"] for status in states} == {"succeeded"}
+    assert len({status["tasks"][0]["workerId"] for status in states}) == 2, "one worker a node: both had some"
+    assert {status["tasks"][0]["attempt"] for status in states} == {1}
+
+
+def test_a_node_that_drains_hands_over(cluster, folder):
+    one, two = cluster(2)
+    begin(one, folder)
+    nap = one.create("nap", NAP)["id"]
+    runs = [one.trigger(nap) for _ in range(10)]
+    one.signal(signal.SIGTERM)
+    eventually(lambda: two.get("/api/v1/cluster").json["leaderId"] == two.workers()[0]["node"], "another leader")
+    eventually(lambda: any(two.run(run)["state"] == "succeeded" for run in runs), "runs that had not begun, elsewhere")
+    assert lines(folder) == ["start 1"]
+    (folder / "go").touch()
+    assert one.wait() == 0
+    assert {ended(two, run)["state"] for run in runs} == {"succeeded"}
+    eventually(lambda: "second" in lines(folder), "the rest of the run, on the other node")
+    assert lines(folder) == ["start 1", "end 1", "second"]
+
+
+def test_schedules_fire_once(cluster):
+    nodes_ = cluster(3)
+    dag = nodes_[1].create("often", "name: often\nschedule: '* * * * *'\ntasks: [{id: a, type: shell, command: 'true'}]")
+    leader = eventually(lambda: nodes_[2].get("/api/v1/cluster").json["leaderId"], "a leader")
+    first = next(node for node in nodes_ if leader == node.workers()[0]["node"])
+    rest = [node for node in nodes_ if node is not first]
+    first.kill()
+    eventually(lambda: rest[0].get("/api/v1/cluster").json["leaderId"] not in (None, leader), "another leader")
+    runs = eventually(lambda: rest[1].get(f"/api/v1/dags/{dag['id']}/runs").json, "a run of the schedule")
+    assert len({run["scheduledFor"] for run in runs}) == len(runs)

@@ -149,7 +149,7 @@ int store_cluster_load(struct store_cluster *cluster, store_active_fn *fn, void 
 {
     static const char find_sql[] = "SELECT id FROM active_runs WHERE owner = $1 AND given ORDER BY id LIMIT 100";
     static const char done_sql[] = "UPDATE active_runs SET given = false WHERE owner = $1 AND id = ANY($2::uuid[])";
-    const struct store_pg *store = cluster->connection.store;
+    struct store_pg *store = cluster->connection.store;
     struct arena arena = {0};
     struct pg_values values = {.arena = &arena};
     struct buf ids = BUF_INIT;
@@ -163,6 +163,7 @@ int store_cluster_load(struct store_cluster *cluster, store_active_fn *fn, void 
     }
     store_pg_clear(store, found);
     if (!code && count) {
+        store->runs_came = true;
         store_pg_add_array(&values, &ids);
         code = store_pg_load(&cluster->connection, values.values[1], fn, context, err);
         if (!code)
@@ -208,9 +209,49 @@ int store_cluster_catalog(struct store_cluster *cluster, uint64_t *ret_mark, str
     return code;
 }
 
-void store_cluster_wait(struct store_cluster *cluster, int fd, int64_t wait_ms)
+int store_cluster_give(struct store_cluster *cluster, const struct uuid *runs, size_t count, uint64_t epoch,
+                       struct error *err)
 {
+    static const char sql[] =
+        "WITH given AS (UPDATE active_runs SET given = true, owner = coalesce((SELECT epoch FROM nodes WHERE epoch = $2"
+        " AND NOT dead AND NOT draining), owner) WHERE owner = $1 AND id = ANY($3::uuid[]) AND EXISTS (SELECT 1 "
+        "FROM nodes WHERE epoch = $1 AND NOT dead FOR SHARE) RETURNING id) "
+        "SELECT pg_notify('pawl_nodes', 'given') WHERE EXISTS (SELECT 1 FROM given)";
+    struct arena arena = {0};
+    struct pg_values values = {.arena = &arena};
+    struct buf ids = BUF_INIT;
+    int64_t rows;
+    for (size_t i = 0; i < count; i++)
+        store_pg_put_uuid(&ids, &runs[i]);
+    store_pg_add_int(&values, (int64_t)cluster->connection.store->head.epoch);
+    store_pg_add_int(&values, (int64_t)epoch);
+    store_pg_add_array(&values, &ids);
+    int code = ask(cluster, sql, &values, NULL, &rows, err);
+    buf_fini(&ids);
+    arena_fini(&arena);
+    return code;
+}
+
+int store_cluster_say(struct store_cluster *cluster, const char *word, struct error *err)
+{
+    struct arena arena = {0};
+    struct pg_values values = {.arena = &arena};
+    int64_t rows;
+    store_pg_add_text(&values, word);
+    int code = ask(cluster, "SELECT pg_notify('pawl_nodes', $1)", &values, NULL, &rows, err);
+    arena_fini(&arena);
+    return code;
+}
+
+void store_cluster_wait(struct store_cluster *cluster, int fd, int64_t wait_ms, store_cluster_word_fn *fn,
+                        void *context)
+{
+    const struct pg_library *pg = &cluster->connection.store->pg;
     store_pg_wait(&cluster->connection, fd, wait_ms);
+    for (PGnotify *word; cluster->connection.pg && (word = pg->notifies(cluster->connection.pg));) {
+        fn(context, word->extra);
+        pg->free_memory(word);
+    }
 }
 
 /* ---- any thread ---- */

@@ -95,6 +95,8 @@ static int transact(struct store_pg *store, struct batch *const *batches, size_t
 {
     int code = store_pg_run(&store->writer, PG_BEGIN, NULL, NULL, err);
     store->known_dag_id = (struct uuid){{0}};
+    if (atomic_exchange(&store->runs_came, false))
+        store_pg_forget_runs(store);
     store->commit_number++;
     if (!code) {
         store->unsettled = true;

@@ -273,12 +273,8 @@ void store_pg_wait(struct pg_connection *connection, int fd, int64_t wait_ms)
         fds[1].fd = pg->socket(connection->pg);
     if (poll(fds, 2, (int)wait_ms) <= 0 || !fds[1].revents)
         return;
-    if (!pg->consume_input(connection->pg)) {
+    if (!pg->consume_input(connection->pg))
         store_pg_disconnect(connection);
-        return;
-    }
-    for (PGnotify *word; (word = pg->notifies(connection->pg));)
-        pg->free_memory(word);
 }
 
 /* ---- the readers' pool ---- */

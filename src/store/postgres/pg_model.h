@@ -42,6 +42,7 @@ enum {
     PG_FOREVER_MS = 86400000,       /* of statements that may take as long as the store is big */
     PG_READER_WAIT_MS = 5000,       /* for a connection of the pool */
     PG_ATTEMPTS_MAX = 1024,         /* numbers of attempts are below it, as in the other back ends */
+    PG_BULK_BYTES_MAX = 16 * 1024 * 1024, /* of logs kept back in one commit */
     PG_RUNS_BLOCK = 1000            /* what the sequence run_serials grows by */
 };
 static_assert(LIMIT_RETRY_ATTEMPTS_MAX + LIMIT_LOST_RETRIES_MAX < PG_ATTEMPTS_MAX, "every attempt has a number");
@@ -113,6 +114,7 @@ struct store_pg {
     struct store head;
     struct pg_library pg;
     char *url;
+    char *dir;                              /* DATA of this node; NULL: logs are not kept */
     enum store_mode mode;
     enum store_durability durability;
     struct uuid node;
@@ -124,6 +126,7 @@ struct store_pg {
     struct pg_connection writer;
     struct map runs;                        /* id -> struct pg_run */
     struct pg_run *last_run;                /* the one asked for last; NULL */
+    atomic_bool runs_came;                  /* from other nodes: what is remembered of them is from before */
     int64_t next_run, runs_end;             /* numbers this node may give to new runs */
     uint64_t commit_number;                 /* of the last transaction begun */
     bool unsettled;                         /* nobody knows whether it was committed */

@@ -37,8 +37,9 @@ static int join(struct store_pg *store, struct error *err)
 
 /* A row that leaves work running keeps its lease, so that this node's next life finds it; any other ends now. */
 static const char leave_sql[] =
-    "UPDATE nodes SET dead = true WHERE epoch = $1 AND NOT EXISTS (SELECT 1 FROM active_runs r JOIN attempts a "
-    "ON a.run = r.run AND a.state = 'running' WHERE r.owner = $1)";
+    "WITH left_alone AS (UPDATE nodes SET dead = true WHERE epoch = $1 AND NOT EXISTS (SELECT 1 FROM active_runs r "
+    "JOIN attempts a ON a.run = r.run AND a.state = 'running' WHERE r.owner = $1) RETURNING epoch) "
+    "SELECT pg_notify('pawl_nodes', 'dead') FROM left_alone";
 
 static void leave(struct store_pg *store)
 {
@@ -66,6 +67,7 @@ static void close_store(struct store *head)
     (void)pthread_cond_destroy(&store->given_back);
     (void)pthread_mutex_destroy(&store->lock);
     mem_free(store->url);
+    mem_free(store->dir);
     mem_free(store->host);
     mem_free(store->node_url);
     mem_free(store);
@@ -115,6 +117,7 @@ static struct store_pg *make(const struct store_options *options)
     store->mode = options->mode;
     store->durability = options->durability;
     store->url = mem_strdup(options->url);
+    store->dir = mem_strdup(options->path);
     store->node = options->node.id;
     store->host = mem_strdup(options->node.host ? options->node.host : "localhost");
     store->node_url = mem_strdup(options->node.url);

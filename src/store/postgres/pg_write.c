@@ -1,9 +1,13 @@
 /* What conditional records demand, and one function per record. Each checks that the record can be true; what cannot is
  * ERROR_INTERNAL. */
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "dag/dag.h"
+#include "state/log_path.h"
 #include "store/postgres/pg_model.h"
 
 int store_pg_broken(struct error *err, const struct uuid *id, const char *what)
@@ -436,6 +440,37 @@ static void claim(struct store_pg *store, struct pg_run *run, const struct recor
     run->running++;
 }
 
+/* The attempt's log into the row: what is in a file of this node would go with it. Of a long one the beginning and the
+ * end, which says most. What cannot be read is left out: the log is no state. */
+static void put_log(struct store_pg *store, struct buf *column, const struct record_attempt *row)
+{
+    enum { HALF = LIMIT_LOG_KEPT_BYTES_MAX / 2 };
+    struct buf path = BUF_INIT, log = BUF_INIT;
+    struct stat file;
+    int fd = -1;
+    if (!row->log && store->dir && (row->log_bytes || row->state == ATTEMPT_LOST)) {
+        state_log_path(&path, store->dir, row->run_id, row->task, row->number);
+        fd = open(buf_text(&path), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    }
+    if (fd >= 0 && fstat(fd, &file) == 0 && S_ISREG(file.st_mode)) {
+        off_t size = file.st_size, skip = size > 2 * HALF ? size - 2 * HALF : 0;
+        size_t first = skip ? HALF : (size_t)size;
+        ssize_t got = pread(fd, buf_extend(&log, first), first, 0);
+        log.len = got > 0 ? (size_t)got : 0;
+        if (skip) {
+            buf_printf(&log, "\n... %lld bytes are left out here ...\n", (long long)skip);
+            size_t before = log.len;
+            got = pread(fd, buf_extend(&log, HALF), HALF, size - HALF);
+            log.len = before + (got > 0 ? (size_t)got : 0);
+        }
+    }
+    if (fd >= 0)
+        (void)close(fd);
+    store_pg_put_bytes(column, log.len ? log.bytes : row->log, log.len ? log.len : row->log_len);
+    buf_fini(&log);
+    buf_fini(&path);
+}
+
 static void put_end(struct store_pg *store, const struct pg_run *run, const struct record_attempt *row)
 {
     int at = 3;
@@ -456,7 +491,7 @@ static void put_end(struct store_pg *store, const struct pg_run *run, const stru
     store_pg_put_int(store_pg_bulk_column(store, BULK_ENDS, at++), row->cpu_us);
     store_pg_put_int(store_pg_bulk_column(store, BULK_ENDS, at++), row->max_rss_bytes);
     store_pg_put_int(store_pg_bulk_column(store, BULK_ENDS, at++), row->log_bytes);
-    store_pg_put_bytes(store_pg_bulk_column(store, BULK_ENDS, at++), row->log, row->log_len);
+    put_log(store, store_pg_bulk_column(store, BULK_ENDS, at++), row);
 }
 
 /* The end of an attempt and a claim that is taken back: only for who holds the fence. */
@@ -471,7 +506,7 @@ static int settle(struct store_pg *store, struct pg_run *run, const struct recor
     run->running--;
     if (ends) {
         put_end(store, run, row);
-        return 0;
+        return store->bulk[BULK_ENDS].columns[19].len > PG_BULK_BYTES_MAX ? store_pg_flush(store, err) : 0;
     }
     put_key(store, BULK_WITHDRAWS, run, row);
     store_pg_put_int(store_pg_bulk_column(store, BULK_WITHDRAWS, 3), (int64_t)row->fence);
