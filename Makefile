@@ -11,6 +11,7 @@
 #   make sim-plants  bugs planted into the engine one by one: does the simulation see each?
 #   make crash    kills the daemon and its workers, checks that nothing is lost or doubled
 #   make torture  the n-th call fails
+#   make tsan     the black-box suite on a build with ThreadSanitizer; what it says is in build-tsan/races.*
 #   make deb      a Debian package of the service, build-deb/pawl_*.deb
 #   make install  DESTDIR and PREFIX (/usr/local) as usual
 CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
@@ -19,7 +20,7 @@ PREFIX ?= /usr/local
 
 SIM_SECONDS ?= 600
 
-.PHONY: sim sim-plants bench-core all check check-build lint workloads demo fuzz crash torture bench deb install deps clean
+.PHONY: tsan sim sim-plants bench-core all check check-build lint workloads demo fuzz crash torture bench deb install deps clean
 
 all:
 	@cmake -S . -B build -G Ninja -DCMAKE_C_COMPILER=$(CC) -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null
@@ -88,8 +89,14 @@ deb:
 	@cd build-deb && cpack >cpack.log || { cat cpack.log >&2; exit 1; }
 	@ls build-deb/pawl_*.deb
 
+# TSAN: options of pytest, such as -k letters
+tsan: deps
+	@cmake -S . -B build-tsan -G Ninja -DCMAKE_C_COMPILER=$(CC) -DPAWL_TSAN=ON >/dev/null
+	@cmake --build build-tsan -j $(JOBS) --target pawl
+	@tools/tsan $(TSAN)
+
 install: all
 	@cmake --install build
 
 clean:
-	@rm -rf build build-check build-clang build-fuzz build-deb
+	@rm -rf build build-check build-clang build-fuzz build-tsan build-deb

@@ -167,7 +167,9 @@ static void on_worker_up(void *context, const struct pool_worker *worker)
     for (size_t i = 0; i < worker->held_count; i++)
         held[i] = worker->held[i].ended ? attempt_of_result(&worker->held[i].result)
                                         : attempt_of_start(&worker->held[i].started);
+    (void)pthread_mutex_lock(&core->lock);
     core->shown.isolation = worker->isolation;
+    (void)pthread_mutex_unlock(&core->lock);
     engine_worker_joined(core->engine, worker->id, worker->slots, held, worker->held_count, core->now);
     if (worker->draining)
         (void)engine_set_worker_draining(core->engine, worker->id, true);
@@ -242,7 +244,9 @@ static void on_adopted(void *context)
         log_info("recovered %u run%s: %u attempts go on, %u ended meanwhile, %u never started and are due again, "
                  "%u are lost", recovery.runs, recovery.runs == 1 ? "" : "s", recovery.adopted,
                  recovery.ended_meanwhile, recovery.withdrawn, recovery.lost);
+    (void)pthread_mutex_lock(&core->lock);
     core->shown.recovery = recovery;
+    (void)pthread_mutex_unlock(&core->lock);
     if (core->options.on_ready)
         core->options.on_ready(core->options.context, &recovery);
 }
