@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { world } from "./world.mjs";
 
-const { daemon, page } = await world();
+const { daemon, watched, page } = await world();
 const editor = (view) => view.getByRole("textbox", { name: "source of the DAG" });
 
 async function replace(view, text) {
@@ -47,6 +47,7 @@ test("a DAG is made, changed and saved; the change is seen first", async () => {
 });
 
 test("a version that somebody else saved is not overwritten", async () => {
+  watched.allow(/status of 412/);
   const id = await daemon.create("shared", "name: shared\ntasks: [{id: a, type: shell, command: x}]\n");
   const view = await page(`#/dag/${id}?tab=source`);
   await editor(view).click();

@@ -84,11 +84,11 @@ test("DAGs show how the last runs went, run and pause", async () => {
   const row = rows(view, "DAGs").filter({ hasText: "scheduled" });
   await row.getByRole("link", { name: "run succeeded" }).waitFor();
   await row.getByText("30 2 * * *").waitFor();
-  await row.getByRole("button", { name: "pause scheduled" }).click();
+  await row.getByRole("button", { name: "Pause scheduled" }).click();
   await row.getByText("paused", { exact: true }).waitFor();
-  await row.getByRole("button", { name: "resume scheduled" }).click();
+  await row.getByRole("button", { name: "Resume scheduled" }).click();
   await row.getByText(/^in /).waitFor();
-  await row.getByRole("button", { name: "run scheduled now" }).click();
+  await row.getByRole("button", { name: "Run now: scheduled" }).click();
   await view.waitForFunction(() => location.hash.startsWith("#/run/"));
 });
 

@@ -47,6 +47,7 @@ function Header() {
   const current = parents[page.value] ?? page.value;
   return (
     <header>
+      <button class="skip" onClick={() => document.querySelector<HTMLElement>("main")?.focus()}>to the content</button>
       <a class="brand" href={link(["runs"])} aria-label="pawl, runs">
         <svg viewBox="0 0 24 24" width="22" height="22" aria-hidden="true">
           <path d="M2.5 18.5L7 10v8.500L12 10v8.500L17 10v8.500h4.500M20.500 4.500L13 8" />
@@ -106,7 +107,7 @@ function Help() {
     ...commonKeys,
   ];
   return (
-    <aside class="help" aria-label="keys">
+    <aside class="help" aria-label="keys" tabIndex={0}>
       <dl>
         {keys.map(([strokes, says]) => (
           <div key={strokes.join(" ")}><dt>{strokes.map((stroke) => <kbd key={stroke}>{stroke}</kbd>)}</dt><dd>{says}</dd></div>
@@ -122,7 +123,6 @@ export function App() {
   }, [page.value]);
   return (
     <>
-      <a class="skip" href="#content" onClick={(e) => { e.preventDefault(); document.querySelector<HTMLElement>("main")?.focus(); }}>to the content</a>
       <Header />
       <Help />
       <Notice />

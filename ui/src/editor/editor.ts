@@ -72,6 +72,16 @@ function completion(schema: Schema | null) {
   };
 }
 
+// A browser that types over a selection keeps its looks by a style attribute, which the page's policy forbids.
+const typeOver = EditorView.domEventHandlers({
+  beforeinput: (event, view) => {
+    if (event.inputType !== "insertText" || !event.data || view.state.selection.main.empty || view.state.readOnly || view.composing) return false;
+    event.preventDefault();
+    view.dispatch(view.state.replaceSelection(event.data), { userEvent: "input.type", scrollIntoView: true });
+    return true;
+  },
+});
+
 export function open(host: HTMLElement, options: EditorOptions): Editor {
   const root = host.shadowRoot ?? host.attachShadow({ mode: "open" });
   const view = new EditorView({
@@ -80,7 +90,7 @@ export function open(host: HTMLElement, options: EditorOptions): Editor {
     state: EditorState.create({
       doc: options.text,
       extensions: [
-        problems, lineNumbers(), highlightActiveLine(), history(), highlight, theme,
+        problems, lineNumbers(), highlightActiveLine(), history(), highlight, theme, typeOver,
         autocompletion({ override: [completion(options.schema)], icons: false }),
         EditorState.readOnly.of(options.readOnly),
         EditorView.contentAttributes.of({ "aria-label": options.label, spellcheck: "false" }),

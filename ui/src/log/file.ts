@@ -4,6 +4,7 @@ import { send } from "../core/api";
 
 export const PIECE = 64 * 1024;
 const BLOCKS_MAX = 4;
+const STEP_MAX = 2;    // how many of them come at once
 const LINES_MAX = 800; // of a block
 
 export interface Line {
@@ -85,20 +86,14 @@ export class LogFile {
     const { bytes, size } = await readRange(this.path, at, PIECE);
     this.size = size;
     if (!bytes.length) return;
-    this.append(bytes.subarray(0, wholeLines(bytes, at + bytes.length >= size)), at);
-    this.numberForwards();
-    if (this.blocks.length > BLOCKS_MAX) this.blocks = this.blocks.slice(-BLOCKS_MAX);
+    const made = blocksOf(bytes.subarray(0, wholeLines(bytes, at + bytes.length >= size)), at);
+    this.add(made.slice(0, STEP_MAX)); // what was in view stays in the window
   }
 
-  // Bytes behind the last block, cut into blocks of not too many lines.
-  private append(bytes: Uint8Array, at: number): void {
-    const lines = linesOf(bytes, at);
-    const made: Block[] = [];
-    for (let i = 0; i < lines.length; i += LINES_MAX) {
-      const next = lines[i + LINES_MAX];
-      made.push({ from: lines[i]!.at, to: next ? next.at : at + bytes.length, lines: lines.slice(i, i + LINES_MAX), first: null });
-    }
-    this.blocks = [...this.blocks, ...made.slice(0, BLOCKS_MAX)];
+  private add(made: Block[]): void {
+    this.blocks = [...this.blocks, ...made];
+    this.numberForwards();
+    if (this.blocks.length > BLOCKS_MAX) this.blocks = this.blocks.slice(-BLOCKS_MAX);
   }
 
   private async before(end: number): Promise<void> {
@@ -130,15 +125,30 @@ export class LogFile {
     const at = this.to;
     const open = last && (last.lines.length >= LINES_MAX || at - last.from >= PIECE) ? undefined : last;
     this.size = Math.max(this.size, at + bytes.length);
-    if (!open) {
-      this.append(bytes, at);
+    if (open) {
+      this.blocks = this.blocks.slice(0, -1);
+      const whole = joined(open, bytes);
+      this.add(whole.lines.length > LINES_MAX ? split(whole) : [whole]);
     } else {
-      this.blocks = [...this.blocks.slice(0, -1), joined(open, bytes)];
+      this.add(blocksOf(bytes, at));
     }
-    this.numberForwards();
-    if (this.blocks.length > BLOCKS_MAX) this.blocks = this.blocks.slice(-BLOCKS_MAX);
     return true;
   }
+}
+
+// A block of too many lines, as several.
+function split(block: Block): Block[] {
+  const out: Block[] = [];
+  for (let i = 0; i < block.lines.length; i += LINES_MAX) {
+    const next = block.lines[i + LINES_MAX];
+    out.push({ from: block.lines[i]!.at, to: next ? next.at : block.to, lines: block.lines.slice(i, i + LINES_MAX), first: block.first === null ? null : block.first + i });
+  }
+  return out;
+}
+
+function blocksOf(bytes: Uint8Array, at: number): Block[] {
+  const lines = linesOf(bytes, at);
+  return lines.length ? split({ from: at, to: at + bytes.length, lines, first: null }) : [];
 }
 
 // A block and what came behind it; its last line may have been unfinished.

@@ -37,10 +37,9 @@ export class RunModel {
     this.tasks = tasks;
     this.counts = { ...head.counts };
     this.places = new Map(tasks.map((task, i) => [task.taskId, i]));
-    this.waiting.clear();
-    this.changed = tasks.map((_, i) => i);
     this.head.value = head;
-    this.turn.value++;
+    this.apply(); // what was told while this was on its way
+    this.changed = tasks.map((_, i) => i);
   }
 
   placeOf(taskId: string): number | undefined {
@@ -52,8 +51,11 @@ export class RunModel {
     return at === undefined ? undefined : this.tasks[at];
   }
 
+  // States that came and went at once are not told one by one: the end is read anew.
   hearRun(run: Run): void {
+    const ends = run.completedAt !== null && !this.head.peek()?.completedAt;
     this.head.value = { ...this.head.value, ...run };
+    if (ends) void this.load();
   }
 
   hearTask(task: Task): void {
@@ -68,6 +70,7 @@ export class RunModel {
       const at = this.places.get(next.taskId);
       if (at === undefined) continue;
       const task = this.tasks[at]!;
+      if (isOlder(next, task)) continue;
       this.counts[task.state]--;
       this.counts[next.state]++;
       this.tasks[at] = { ...task, ...next };
@@ -90,6 +93,14 @@ export class RunModel {
       cancelAnimationFrame(this.frame);
     };
   }
+}
+
+const order: Record<string, number> = { pending: 0, queued: 1, running: 2 };
+
+// Within an attempt a task only goes on; told and read states may cross on their way.
+function isOlder(one: Task, other: Task): boolean {
+  if (one.attempt !== other.attempt) return one.attempt < other.attempt;
+  return (order[one.state] ?? 3) < (order[other.state] ?? 3) && !(one.state === "pending" && one.nextAttemptAt);
 }
 
 function emptyCounts(): Counts {

@@ -73,8 +73,8 @@ function cells(dag: Dag, again: () => void) {
     dag.taskCount,
     may("operator") && (
       <span class="actions">
-        <button onClick={() => void runNow(dag)} aria-label={`run ${dag.name} now`}>Run now</button>
-        {dag.schedule && <button onClick={() => setPaused(dag, !dag.paused, again)} aria-label={`${dag.paused ? "resume" : "pause"} ${dag.name}`}>{dag.paused ? "Resume" : "Pause"}</button>}
+        <button onClick={() => void runNow(dag)} aria-label={`Run now: ${dag.name}`}>Run now</button>
+        {dag.schedule && <button onClick={() => setPaused(dag, !dag.paused, again)} aria-label={`${dag.paused ? "Resume" : "Pause"} ${dag.name}`}>{dag.paused ? "Resume" : "Pause"}</button>}
       </span>
     ),
   ];
