@@ -57,9 +57,12 @@ if(openapi_command)
         ENVIRONMENT "${PAWL_TEST_ENV}" TIMEOUT 300 SKIP_RETURN_CODE 77)
 endif()
 
-# The UI's modules come from npm on the first run.
+# The UI: its modules come from npm on the first run, its browser is Debian's.
 add_test(NAME ui.dist COMMAND ui/check WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
-set_tests_properties(ui.dist PROPERTIES ENVIRONMENT "${PAWL_TEST_ENV}" TIMEOUT 600 SKIP_RETURN_CODE 77)
+add_test(NAME ui.browser COMMAND tests/ui/run WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+set_tests_properties(ui.dist ui.browser PROPERTIES
+    ENVIRONMENT "${PAWL_TEST_ENV}" TIMEOUT 600 SKIP_RETURN_CODE 77)
+set_tests_properties(ui.browser PROPERTIES COST 900)
 
 if(EXISTS ${PROJECT_SOURCE_DIR}/tests/blackbox)
     add_test(NAME blackbox COMMAND ${PAWL_PYTHON} -m pytest -q -p no:cacheprovider tests/blackbox

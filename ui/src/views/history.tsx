@@ -67,7 +67,7 @@ function Cell({ runId, taskId, state, tries, took }: { runId: string; taskId: st
   const words = `${state}${tries > 1 ? ` after ${tries} attempts` : ""}${took !== null ? `, ${seconds(took)}` : ""}`;
   return (
     <td class={`state s-${state}`}>
-      <a href={link(["run", runId], { task: taskId })} title={words} aria-label={words}><StateMark state={state} />{tries > 1 && <sup>{tries}</sup>}</a>
+      <a href={link(["run", runId], { task: taskId })} title={words} aria-label={words} {...(tries > 1 ? { "data-tries": tries } : {})}><StateMark state={state} /></a>
     </td>
   );
 }
