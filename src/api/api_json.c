@@ -3,7 +3,9 @@
 #include "base/mem.h"
 
 /* jansson's allocator has no context: what a reading was refused is known by its thread. */
-static _Thread_local bool starved;
+/* Aligned: the linker puts a program's protected pages where its thread-local data begin, and one odd byte there made
+ * programs that could not be started. */
+static _Alignas(64) _Thread_local bool starved;
 
 static void *allocate(size_t size)
 {
