@@ -179,6 +179,12 @@ def request(method, path, port, body=b"", headers=()):
 
 # ---- graphs ----
 
+def utc_of(id_):
+    """When an id was made, to the millisecond, as queries take it."""
+    made_ms = int(id_.replace("-", "")[:12], 16)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(made_ms // 1000)) + f".{made_ms % 1000:03}Z"
+
+
 def yaml_of(name, tasks, command="/bin/true"):
     """tasks: (id, [dependencies])"""
     lines = [f"name: {name}", "tasks:"]

@@ -186,8 +186,7 @@ def history(options):
             dags = {daemon: daemon.call("GET", "/api/v1/dags?name=template")[0]["id"] for daemon in (few, many)}
             middle = {daemon: daemon.call("GET", f"/api/v1/runs?dagId={dags[daemon]}&limit=50")[-1]["runId"]
                       for daemon in (few, many)}
-            then = {daemon: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(int(middle[daemon].replace("-", "")[:12], 16) / 1e3))
-                    for daemon in (few, many)}
+            then = {daemon: harness.utc_of(middle[daemon]) for daemon in (few, many)}
             targets = {
                 "a page by `before`": lambda d: f"/api/v1/runs?before={middle[d]}&limit=20",
                 "a filter by state": lambda d: "/api/v1/runs?state=failed&limit=1",
