@@ -32,4 +32,4 @@ def test_all_letters_of_a_dag(daemon):
     assert "2 would" in pawl(daemon, "dlq", "skip", "--all", "--dag", "one", "--dry-run").stderr
     assert "2 of 2 done" in pawl(daemon, "dlq", "resolve", "--all", "--dag", "one", "--notes", "known").stderr
     answer = pawl(daemon, "dlq", "retry", "--all", "--error", groups[0]["error"], "-o", "json").stdout
-    assert json.loads(answer) == {"matched": 1, "done": 1, "skipped": 0}
+    assert json.loads(answer) == {"matched": 1, "done": 1, "skipped": 0, "more": False}
