@@ -30,7 +30,9 @@ set(CPACK_DEBIAN_PACKAGE_RELEASE 1)
 set(CPACK_DEBIAN_PACKAGE_SECTION admin)
 set(CPACK_DEBIAN_PACKAGE_PRIORITY optional)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
-set(CPACK_DEBIAN_PACKAGE_DEPENDS "adduser, init-system-helpers (>= 1.54~)")
+# libmicrohttpd and GnuTLS are opened late (src/base/late.h), so that dpkg-shlibdeps does not see them.
+set(CPACK_DEBIAN_PACKAGE_DEPENDS
+    "adduser, init-system-helpers (>= 1.54~), libmicrohttpd12 (>= 0.9.75), libgnutls30 (>= 3.7.9)")
 # Opened when they are first needed: http tasks, clusters, python tasks, schedules with a time zone.
 set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "libcurl4, python3, tzdata, ca-certificates")
 set(CPACK_DEBIAN_PACKAGE_SUGGESTS "libpq5")
