@@ -91,9 +91,9 @@ export function open(host: HTMLElement, options: EditorOptions): Editor {
       doc: options.text,
       extensions: [
         problems, lineNumbers(), highlightActiveLine(), history(), highlight, theme, typeOver,
-        autocompletion({ override: [completion(options.schema)], icons: false }),
+        autocompletion({ override: [completion(options.schema)], icons: false, interactionDelay: 0 }),
         EditorState.readOnly.of(options.readOnly),
-        EditorView.contentAttributes.of({ "aria-label": options.label, spellcheck: "false" }),
+        EditorView.contentAttributes.of({ "aria-label": options.label, spellcheck: "false", tabindex: "0" }),
         EditorView.updateListener.of((update) => { if (update.docChanged) options.changed(update.state.doc.toString()); }),
         keymap.of([...completionKeymap, ...historyKeymap, { key: "Enter", run: newLine }, { key: "Tab", run: indentMore, shift: indentLess }, ...standardKeymap]),
       ],

@@ -82,7 +82,7 @@ export function List<T>(props: ListProps<T>) {
   const grid = columns.map((column) => column.width).join(" ");
   const narrow = columns.filter((column) => !column.minor).map((column) => column.width).join(" ");
   return (
-    <div class="list" ref={view.box} onScroll={view.onScroll} role="table" aria-label={props.label} aria-rowcount={items.length + 1}
+    <div class="list" ref={view.box} onScroll={view.onScroll} role="table" aria-label={props.label} aria-rowcount={items.length + 1} {...(items.length === 0 ? { tabIndex: 0 } : {})}
       style={{ "--grid": grid, "--narrow": narrow, "--row": `${height}px` }}>
       <div class="row head" role="row">
         {columns.map((column) => (

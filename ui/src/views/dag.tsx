@@ -93,7 +93,7 @@ const columns: Column[] = [
   { name: "Run", width: "84px" },
   { name: "Version", width: "60px", minor: true },
   { name: "Progress", width: "130px", minor: true },
-  { name: "Trigger", width: "82px" },
+  { name: "Trigger", width: "82px", minor: true },
   { name: "Created", width: "92px" },
   { name: "Took", width: "84px", right: true },
   { name: "Cause", width: "minmax(60px, 2fr)", minor: true },
