@@ -6,7 +6,7 @@ import subprocess
 import threading
 
 import pytest
-from support import Client, dag, pawl_path, tasks_by_id
+from support import eventually, Client, dag, pawl_path, tasks_by_id
 
 LOUD = "i=0; while [ $i -lt 200 ]; do echo line $i of a log that is a file; i=$((i+1)); done"
 
@@ -57,12 +57,13 @@ def test_under_load_and_back(make_daemon, gate, tmp_path):
     held = daemon.start_run("held", dag({"id": "h", "command": f"echo began; {there.command()}"},
                                         {"id": "next", "command": "echo twice", "dependencies": ["h"]}))
     there.wait_arrival()
+    eventually(lambda: daemon.log_of(held, "h") == "began\n", "the log of what runs")
     pawl("token", "create", "--role", "viewer", "--name", "visitor", "--data", daemon.data)
     with Load(daemon, daemon.create("load", dag({"id": "x", "command": "echo x"}))["id"]):
         told = json.loads(pawl("backup", backup, "--data", daemon.data, "-o", "json").stdout)
     assert told["path"] == backup and told["logFiles"] >= 1
     assert_private(backup)
-    assert sorted(os.listdir(backup)) == ["backup.json", "logs", "node", "pawl.db", "tokens"]
+    assert sorted(os.listdir(backup)) == ["audit.log", "backup.json", "logs", "node", "pawl.db", "tokens"]
     there.open()
     assert daemon.wait_run(held)["state"] == "succeeded"  # the original goes on
     full = runs_of(daemon.data)
