@@ -6,7 +6,7 @@ import subprocess
 import threading
 
 import pytest
-from support import eventually, Client, dag, pawl_path, tasks_by_id
+from support import Client, dag, eventually, pawl_path, tasks_by_id
 
 LOUD = "i=0; while [ $i -lt 200 ]; do echo line $i of a log that is a file; i=$((i+1)); done"
 
