@@ -1,7 +1,7 @@
 // Every view with real data.
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
-import { mixed, rows, world } from "./world.mjs";
+import { hasCount, mixed, rows, world } from "./world.mjs";
 
 const { daemon, page } = await world();
 let failed, dagId;
@@ -22,7 +22,7 @@ test("a failure's log is two clicks away, and the cause is shown before the firs
 
 test("runs are filtered by the server, and the filter is in the address", async () => {
   const view = await page("#/runs");
-  assert.equal(await rows(view, "runs").count(), 2);
+  await hasCount(rows(view, "runs"), 2);
   await view.getByRole("button", { name: "failed" }).click();
   await view.waitForFunction(() => location.hash.includes("state=failed"));
   await view.waitForFunction(() => document.querySelectorAll("[data-row]").length === 1);
@@ -67,7 +67,7 @@ test("a task says why it was skipped, and by which attempt it failed", async () 
 test("the critical path is marked", async () => {
   const view = await page(`#/run/${failed.runId}`);
   await view.getByText(/critical path: 3 tasks/).waitFor();
-  assert.equal(await view.locator(".row.critical").count(), 3);
+  await hasCount(view.locator(".row.critical"), 3);
 });
 
 test("a run is made again from where it failed", async () => {

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, afterEach } from "node:test";
 import { Watched, launch } from "./browser.mjs";
-import { Daemon, source } from "./daemon.mjs";
+import { Daemon, PATIENCE_MS, source } from "./daemon.mjs";
 
 export async function world(options = []) {
   const daemon = await new Daemon(options).start();
@@ -88,6 +88,16 @@ tasks:
 `;
 
 export const read = (path) => readFileSync(path, "utf8");
+
+// Until so many are on the page: counted anew with each frame.
+export async function hasCount(locator, count) {
+  const deadline = Date.now() + PATIENCE_MS;
+  let found;
+  while ((found = await locator.count()) !== count) {
+    if (Date.now() > deadline) throw new Error(`${found} of ${locator}, not ${count}`);
+    await locator.page().evaluate(() => new Promise(requestAnimationFrame));
+  }
+}
 
 // The rows of a list, as text.
 export const rows = (page, label) => page.getByRole("table", { name: label }).locator("[data-row]");
