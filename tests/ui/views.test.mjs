@@ -16,6 +16,7 @@ test("a failure's log is two clicks away, and the cause is shown before the firs
   const view = await page();
   await view.getByText("task 'load' failed").first().waitFor();
   await view.getByRole("link", { name: "Failures" }).click();
+  await hasCount(rows(view, "runs"), 1);
   await rows(view, "runs").first().click();
   await view.getByRole("log").getByText("about to fail").waitFor();
 });
