@@ -38,19 +38,20 @@ static void become_user(void)
         _exit(126);
 }
 
-/* Runs one of its programs to its end; what it wrote to stdout is appended. */
-static int run(const char *const *argv, struct buf *ret_out)
+/* Runs one of its programs to its end; argv[0], its name, becomes its path, since they look for each other beside
+ * themselves. What it wrote to stdout is appended. */
+static int run(const char **argv, struct buf *ret_out)
 {
     int ends[2], status = -1;
     assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
-        char *path = mem_printf("%s/%s", server.bin, argv[0]);
+        argv[0] = mem_printf("%s/%s", server.bin, argv[0]);
         become_user();
         (void)chdir(server.dir);
         (void)dup2(ends[1], STDOUT_FILENO);
-        execv(path, (char *const *)(uintptr_t)argv);
+        execv(argv[0], (char *const *)(uintptr_t)argv);
         _exit(127);
     }
     (void)close(ends[1]);
@@ -101,7 +102,7 @@ static void make_server(void)
         assert_int_equal(chown(server.dir, server.user->pw_uid, server.user->pw_gid), 0);
     }
     char *data = mem_printf("%s/data", server.dir);
-    const char *const initdb[] = {"initdb", "-N", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-U", "pawl", "-D",
+    const char *initdb[] = {"initdb", "-N", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-U", "pawl", "-D",
                                   data, NULL};
     struct buf out = BUF_INIT;
     if (run(initdb, &out) != 0)
@@ -133,7 +134,7 @@ void postgres_start(void)
     mem_free(log);
     mem_free(data);
     /* pg_isready says when; each call is a process of its own, so this loop does not spin */
-    const char *const ready[] = {"pg_isready", "-q", "-t", "1", "-h", server.dir, NULL};
+    const char *ready[] = {"pg_isready", "-q", "-t", "1", "-h", server.dir, NULL};
     for (int tries = 0; run(ready, NULL) != 0; tries++) {
         int status;
         if (tries > 5000 || waitpid(server.pid, &status, WNOHANG) != 0)
@@ -176,10 +177,10 @@ static const char *base_of(const char *name)
 static void make_database(const char *name)
 {
     enum { KEEP = 4 };
-    const char *const create[] = {"createdb", "-h", server.dir, "-U", "pawl", name, NULL};
+    const char *create[] = {"createdb", "-h", server.dir, "-U", "pawl", name, NULL};
     assert_int_equal(run(create, NULL), 0);
     if (server.name_count == KEEP) {
-        const char *const drop[] = {"dropdb", "-f", "-h", server.dir, "-U", "pawl", server.names[0], NULL};
+        const char *drop[] = {"dropdb", "-f", "-h", server.dir, "-U", "pawl", server.names[0], NULL};
         assert_int_equal(run(drop, NULL), 0);
         mem_free(server.names[0]);
         memmove(server.names, server.names + 1, (KEEP - 1) * sizeof server.names[0]);
@@ -209,7 +210,7 @@ char *postgres_url(const char *name)
 char *postgres_sql(const char *name, const char *sql)
 {
     struct buf out = BUF_INIT;
-    const char *const psql[] = {"psql", "-h", server.dir, "-U", "pawl", "-d", base_of(name), "-XAtqc", sql, NULL};
+    const char *psql[] = {"psql", "-h", server.dir, "-U", "pawl", "-d", base_of(name), "-XAtqc", sql, NULL};
     assert_int_equal(run(psql, &out), 0);
     return buf_take(&out);
 }
