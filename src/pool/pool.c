@@ -17,7 +17,7 @@
 #include "base/mem.h"
 #include "pool/pool_model.h"
 
-enum { EVENTS_PER_TURN = 64, IDLE_EXIT_MS = 600000, ADOPT_MS = 10000 };
+enum { EVENTS_PER_TURN = 64, IDLE_EXIT_MS = 600000, ADOPT_MS = 60000 };
 
 /* ---- birth and end ---- */
 

@@ -68,7 +68,8 @@ struct pool_options {
     bool posix_spawn;                /* the worker's fallback spawn, for tests */
     int64_t grace_ms;                /* TERM to KILL; 0: LIMIT_GRACE_MS */
     int64_t idle_exit_ms;            /* a worker without a daemon; 0: ten minutes */
-    int64_t adopt_ms;                /* how long a worker found alive may take to say what it holds; 0: 10 s */
+    int64_t adopt_ms;                /* how long a worker found alive may take to say what it holds; 0: 60 s,
+                                        since a slow one is not a dead one and all that it runs would be lost */
 };
 
 /* Options are copied; callbacks too. ERROR_IO when DATA/workers cannot be made or opened. */
