@@ -5,8 +5,7 @@ include(CheckPIESupported)
 check_pie_supported(LANGUAGES C)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 
-# A field that an initialiser leaves out is zero on purpose: clang alone would speak of it in rows of tables.
-set(PAWL_WARNINGS -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wvla -Wno-missing-field-initializers -Werror)
+set(PAWL_WARNINGS -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wvla -Werror)
 
 add_library(pawl_flags INTERFACE)
 target_compile_definitions(pawl_flags INTERFACE _GNU_SOURCE PAWL_VERSION="${PROJECT_VERSION}")
