@@ -175,7 +175,9 @@ int api_start(struct api *api, struct error *err)
         http.any_host = http.any_host || strcmp(config->allowed_hosts[i], "*") == 0;
     }
     assert(!api->server);
+    api->is_tls = config->tls_cert;
     int rc = http_start(&http, &api->server, err);
+    api->config.tls_cert = api->config.tls_key = NULL;
     mem_free(hosts);
     return rc;
 }
@@ -183,6 +185,11 @@ int api_start(struct api *api, struct error *err)
 uint16_t api_port(const struct api *api)
 {
     return api->server ? http_port(api->server) : 0;
+}
+
+int api_set_tls(struct api *api, const char *cert, const char *key, struct error *err)
+{
+    return http_set_tls(api->server, cert, key, err);
 }
 
 void api_stop(struct api *api)

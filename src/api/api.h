@@ -80,7 +80,7 @@ struct api_config {
     const char *const *allowed_hosts; /* besides loopback names and listen_host; "*": any */
     size_t allowed_host_count;
     bool any_literal;               /* see http/http.h */
-    const char *tls_cert;
+    const char *tls_cert;           /* PEM, borrowed until api_start returns; NULL: plain HTTP */
     const char *tls_key;
 };
 
@@ -89,6 +89,8 @@ struct api *api_new(const struct api_config *config, const struct api_backend *b
 /* ERROR_IO. */
 int api_start(struct api *api, struct error *err);
 uint16_t api_port(const struct api *api);
+/* Another certificate for connections from now on; see http_set_tls. */
+int api_set_tls(struct api *api, const char *cert, const char *key, struct error *err);
 /* Ends streams, waits for requests in flight: commands posted are waited for, so the engine must still answer. */
 void api_stop(struct api *api);
 void api_free(struct api *api); /* after api_stop, if it was started; NULL is allowed */

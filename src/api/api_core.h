@@ -21,6 +21,7 @@ struct api {
     struct api_backend backend;
     struct http_router router;      /* values are struct api_route */
     struct http_server *server;     /* NULL until api_start */
+    bool is_tls;
     struct api_dags *dags;
     struct api_cache *cache;
     struct api_events *events;

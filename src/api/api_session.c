@@ -38,7 +38,7 @@ static void set_cookie(struct api_call *call, const char *value)
         return;
     api_auth_cookie_name(call, name);
     const char *text = arena_printf(api_arena(call), "%s=%s; HttpOnly; SameSite=Strict%s%s", name, value,
-                                    call->api->config.tls_cert ? "; Secure" : "", *value ? "" : "; Max-Age=0");
+                                    call->api->is_tls ? "; Secure" : "", *value ? "" : "; Max-Age=0");
     api_reply_header(call, "Set-Cookie", text);
 }
 

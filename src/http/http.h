@@ -65,7 +65,7 @@ struct http_config {
     bool any_literal;               /* a Host that is an IP address is none of a rebound name: accepted, and as Origin
                                      * where the Host says the same */
     const char *tls_cert;           /* PEM, the server's first; NULL: plain HTTP */
-    const char *tls_key;            /* PEM */
+    const char *tls_key;            /* PEM; both borrowed until http_start returns */
     void *context;
     /* The head is complete and valid: route it, set body_max, or reply with an error. */
     void (*on_head)(void *context, struct http_request *request);
@@ -80,6 +80,9 @@ struct http_config {
 /* Starts listening. Errors: ERROR_IO (address in use, no such address), in words. */
 int http_start(const struct http_config *config, struct http_server **ret_server, struct error *err);
 uint16_t http_port(const struct http_server *server);
+/* Connections from now on are greeted with this certificate (PEM, both copied); those that are open go on. Of a server
+ * that was started with one. One thread at a time. ERROR_VALIDATION_ERROR: it cannot be read, the former one stays. */
+int http_set_tls(struct http_server *server, const char *cert, const char *key, struct error *err);
 /* Accepts nothing new, ends streams, waits for requests in flight and frees the server. Every deferred request must
  * still be completed by its owner: this call waits for them without limit, for slow clients a few seconds. */
 void http_stop(struct http_server *server);

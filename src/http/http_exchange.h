@@ -18,6 +18,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include <gnutls/abstract.h>
 #include <microhttpd.h>
 
 #include "http/http.h"
@@ -36,6 +37,8 @@ enum {
 
 enum http_turn { TURN_SERVER, TURN_DEFERRED, TURN_SUSPENDED, TURN_COMPLETED };
 
+struct http_tls;
+
 struct http_connection {
     struct http_server *server;
     int fd;
@@ -50,6 +53,7 @@ struct http_server {
     char **hosts;
     size_t host_count;
     int listen_fd;
+    _Atomic(struct http_tls *) tls;  /* what handshakes use from now on, older ones behind it; NULL: plain HTTP */
     uint16_t port;
     bool checks_layout;             /* see http_access.c */
     uint64_t id_seed;
@@ -116,6 +120,12 @@ enum MHD_Result http_reply_send(struct http_exchange *exchange);
 struct MHD_Response *http_stream_response(struct http_stream *stream);
 void http_stream_abandon(struct http_stream *stream); /* a reply that was never sent; NULL is allowed */
 void http_stream_wake_all(struct http_server *server);
+
+/* http_tls.c: a gnutls_certificate_retrieve_function2; and the end of all certificates */
+int http_tls_choose(gnutls_session_t session, const gnutls_datum_t *authorities, int authority_count,
+                    const gnutls_pk_algorithm_t *algorithms, int algorithm_count, gnutls_pcert_st **ret_chain,
+                    unsigned *ret_count, gnutls_privkey_t *ret_key);
+void http_tls_fini(struct http_server *server);
 
 /* http_sweep.c: time limits */
 void http_sweep_on_connection(void *cls, struct MHD_Connection *connection, void **socket_context,

@@ -136,8 +136,7 @@ static struct MHD_Daemon *start_library(struct http_server *server)
         {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)http_access_on_uri, server},
         {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)http_access_on_done, server},
         {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)http_sweep_on_connection, server},
-        {config->tls_cert ? MHD_OPTION_HTTPS_MEM_CERT : MHD_OPTION_END, 0, (void *)(uintptr_t)config->tls_cert},
-        {MHD_OPTION_HTTPS_MEM_KEY, 0, (void *)(uintptr_t)config->tls_key},
+        {config->tls_cert ? MHD_OPTION_HTTPS_CERT_CALLBACK : MHD_OPTION_END, 0, (void *)(uintptr_t)http_tls_choose},
         {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)tls_priorities},
         {MHD_OPTION_END, 0, NULL},
     };
@@ -153,6 +152,7 @@ static void free_server(struct http_server *server)
     for (size_t i = 0; i < server->host_count; i++)
         mem_free(server->hosts[i]);
     mem_free(server->hosts);
+    http_tls_fini(server);
     pthread_cond_destroy(&server->changed);
     pthread_mutex_destroy(&server->lock);
     mem_free(server);
@@ -184,6 +184,11 @@ int http_start(const struct http_config *config, struct http_server **ret_server
     if (rc)
         return rc;
     struct http_server *server = new_server(config);
+    if (config->tls_cert && (rc = http_set_tls(server, config->tls_cert, config->tls_key, err))) {
+        (void)close(fd);
+        free_server(server);
+        return rc;
+    }
     server->listen_fd = fd;
     server->port = bound_port(fd);
     /* Signals are the main thread's business. */
@@ -193,6 +198,7 @@ int http_start(const struct http_config *config, struct http_server **ret_server
     server->daemon = start_library(server);
     int failed = server->daemon ? pthread_create(&server->sweeper, NULL, http_sweep_run, server) : 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    server->config.tls_cert = server->config.tls_key = NULL;
     if (server->daemon && !failed) {
         *ret_server = server;
         return 0;

@@ -141,6 +141,26 @@ int server_listen_check(const struct server_options *options, struct server_list
     return rc;
 }
 
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+int server_listen_renew(const struct server_options *options, const struct server_listen *listen,
+                        struct server_listen *ret_fresh, bool *ret_changed, struct error *err)
+{
+    struct server_listen fresh = {.is_loopback = listen->is_loopback, .token_required = listen->token_required};
+    int rc = read_tls(options, &fresh, err);
+    if (!rc && !fresh.tls_cert != !listen->tls_cert)
+        rc = error_set(err, ERROR_VALIDATION_ERROR, "TLS on or off takes a restart");
+    *ret_changed = !rc && !(same_text(fresh.tls_cert, listen->tls_cert) && same_text(fresh.tls_key, listen->tls_key));
+    if (*ret_changed)
+        *ret_fresh = fresh;
+    else
+        server_listen_fini(&fresh);
+    return rc;
+}
+
 void server_listen_fini(struct server_listen *listen)
 {
     if (listen->tls_key)

@@ -168,6 +168,29 @@ static void on_ready(void *context, const struct engine_recovery *recovery)
     server_notify("READY=1");
 }
 
+/* A certificate that cannot be used leaves the former one in its place. */
+static void renew_certificate(struct daemon *daemon, const struct server_options *fresh)
+{
+    struct error err = {0};
+    struct server_listen listen = {0};
+    bool changed = false;
+    int rc = server_listen_renew(fresh, &daemon->listen, &listen, &changed, &err);
+    if (!rc && changed)
+        rc = api_set_tls(daemon->api, listen.tls_cert, listen.tls_key, &err);
+    if (rc)
+        log_error("the certificate stays as it was: %s", err.text);
+    if (rc || !changed) {
+        server_listen_fini(&listen);
+        return;
+    }
+    server_listen_fini(&daemon->listen);
+    daemon->listen = listen;
+    memcpy(daemon->address.pin, daemon->listen.pin, sizeof daemon->address.pin);
+    log_info("new connections are greeted with another certificate, SHA-256 %s", daemon->address.pin);
+    if (daemon->said && server_address_write(daemon->dir.path, &daemon->address, &err) != 0)
+        log_error("commands on this machine will not know the new certificate: %s", err.text);
+}
+
 /* A mistake in the file changes nothing. */
 static void reload(struct daemon *daemon)
 {
@@ -186,6 +209,7 @@ static void reload(struct daemon *daemon)
     core_set_limits(daemon->core, &limits);
     daemon->secrets.items = fresh.secrets;
     daemon->secrets.count = fresh.secret_count;
+    renew_certificate(daemon, &fresh);
     log_info("the settings were read again");
 }
 

@@ -70,8 +70,9 @@ struct server_options {
     const char *tls_cert;           /* PEM files; NULL: plain HTTP */
     const char *tls_key;
     bool die_with_parent;           /* end, tasks too, when the process that started us ends */
-    /* SIGHUP: reads the settings again. Of what it gives keep_*, waiting_tasks_max, active_runs_max, drain_ms and
-     * secrets are used from then on; texts live until server_run returns. NULL: SIGHUP ends the daemon as SIGTERM. */
+    /* SIGHUP: reads the settings again. Of what it gives keep_*, waiting_tasks_max, active_runs_max, drain_ms,
+     * secrets and the certificate's files are used from then on; texts live until server_run returns. NULL: SIGHUP ends
+     * the daemon as SIGTERM. */
     int (*reload)(void *context, struct server_options *ret_options, struct error *err);
     void *reload_context;
 };

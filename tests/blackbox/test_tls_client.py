@@ -1,13 +1,16 @@
 """Commands speak TLS: with whom the system, a CA file or the data directory vouches for, and with nobody else."""
+import hashlib
+import http.client
 import json
 import os
+import signal
 import socket
 import ssl
 import subprocess
 import threading
 
 import pytest
-from support import PATIENCE, dag, pawl_path
+from support import PATIENCE, dag, eventually, pawl_path
 
 
 def make_certificate(folder, name, subject_names, issuer=None):
@@ -214,3 +217,93 @@ def test_a_token_sent_in_the_clear_is_said(make_daemon, tmp_path):
     said = pawl("runs", "list", "--server", f"http://{address}:{one.port}", env={"PAWL_TOKEN": token}).stderr
     assert "unencrypted" in said and token not in said
     assert pawl("runs", "list", "--server", f"http://127.0.0.1:{one.port}", env={"PAWL_TOKEN": token}).stderr == ""
+
+
+def greeting(port):
+    """The SHA-256 of the certificate that a new connection is greeted with."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    with socket.create_connection(("127.0.0.1", port)) as plain, context.wrap_socket(plain) as peer:
+        return hashlib.sha256(peer.getpeercert(binary_form=True)).hexdigest()
+
+
+def place(source, target, mode=0o600):
+    with open(source, "rb") as file:
+        content = file.read()
+    with open(f"{target}.new", "wb") as file:
+        file.write(content)
+    os.chmod(f"{target}.new", mode)
+    os.rename(f"{target}.new", target)
+
+
+def test_a_renewed_certificate_is_taken_by_a_signal(secure, authority, tmp_path):
+    cert, key = str(tmp_path / "server.pem"), str(tmp_path / "server.key")
+    fresh = make_certificate(tmp_path, "fresh", "DNS:localhost,IP:127.0.0.1", authority)
+    first = greeting(secure.port)
+    token = token_of(secure)
+    open_before = http.client.HTTPSConnection("127.0.0.1", secure.port, timeout=PATIENCE,
+                                              context=ssl.create_default_context(cafile=authority[0]))
+    events = http.client.HTTPSConnection("127.0.0.1", secure.port, timeout=PATIENCE,
+                                         context=ssl.create_default_context(cafile=authority[0]))
+
+    def ask(connection, path):
+        connection.request("GET", path, headers={"Authorization": f"Bearer {token}"})
+        return connection.getresponse()
+
+    def hup(word, times):
+        secure.signal(signal.SIGHUP)
+        eventually(lambda: secure.log().count(word) == times, f"'{word}' in the log, {times} times")
+
+    assert ask(open_before, "/api/v1/workers").read()
+    stream = ask(events, "/api/v1/events")
+    assert stream.status == 200
+    address = os.path.join(secure.data, "address")
+
+    # half of a renewal: the new certificate lies there, its key does not yet
+    place(fresh[0], cert, 0o644)
+    hup("the certificate stays as it was", 1)
+    assert greeting(secure.port) == first and first in open(address, encoding="utf-8").read()
+    place(fresh[1], key)
+    hup("greeted with another certificate", 1)
+    second = greeting(secure.port)
+    assert second != first and second in secure.log()
+    text = open(address, encoding="utf-8").read()
+    assert f"pin={second}\n" in text and first not in text and os.stat(address).st_mode & 0o777 == 0o600
+    pawl("runs", "list", "--data", secure.data)
+    pawl("runs", "list", env={"PAWL_SERVER": f"https://localhost:{secure.port}", "PAWL_CA_FILE": authority[0],
+                              "PAWL_TOKEN": token})
+
+    # what was open goes on, on both connections
+    sock = open_before.sock
+    assert ask(open_before, "/api/v1/workers").read() and open_before.sock is sock
+    (tmp_path / "d.yaml").write_text(dag({"id": "a", "command": "true"}, name="later"))
+    pawl("dags", "apply", str(tmp_path / "d.yaml"), "--data", secure.data)
+    pawl("trigger", "later", "--wait", "--data", secure.data)
+    assert any(b"succeeded" in stream.readline() for _ in range(200))
+
+    # nothing new: nothing is said; what cannot be used changes nothing
+    hup("the settings were read again", 3)
+    assert secure.log().count("greeted with another certificate") == 1
+    for times, (source, target, mode) in enumerate(((authority[1], key, 0o600), (fresh[1], key, 0o644)), 2):
+        place(source, target, mode)
+        hup("the certificate stays as it was", times)
+        assert greeting(secure.port) == second
+    os.remove(key)
+    hup("the certificate stays as it was", 4)
+    assert greeting(secure.port) == second
+    pawl("runs", "list", "--data", secure.data)
+    open_before.close()
+    events.close()
+
+
+def test_tls_does_not_come_or_go_by_a_signal(make_daemon, tmp_path):
+    cert, key = make_certificate(tmp_path, "server", "DNS:localhost")
+    path = tmp_path / "config"
+    path.write_text("")
+    one = make_daemon()
+    one.start("--config", str(path))
+    path.write_text(f"tls-cert = {cert}\ntls-key = {key}\n")
+    one.signal(signal.SIGHUP)
+    eventually(lambda: "TLS on or off takes a restart" in one.log(), "a word about TLS")
+    assert one.get("/api/v1/workers").status == 200
