@@ -57,6 +57,8 @@ struct api_backend {
     void (*get_status)(void *context, struct api_status *ret_status); /* NULL: not running */
     /* What the store's writer has done. NULL: there is none. */
     void (*get_commits)(void *context, struct store_thread_stats *ret_stats);
+    /* Whether DAGs may name this user (dag_read_options). NULL: any. */
+    bool (*may_run_as)(void *context, const char *user, char *text, size_t size);
 };
 
 /* Borrowed for the life of the api, texts too. */

@@ -41,6 +41,8 @@ static int read_yaml(const struct api_call *call, const char *name, struct dag_p
         .name = name,
         .tasks_max = call->is_local ? LIMIT_DAG_LOCAL_TASKS_MAX : LIMIT_DAG_TASKS_MAX,
         .bytes_max = call->is_local ? (size_t)LIMIT_DAG_LOCAL_BYTES_MAX : (size_t)LIMIT_DAG_BYTES_MAX,
+        .may_run_as = call->api->backend.may_run_as,
+        .context = call->api->backend.context,
     };
     return dag_read(yaml->text, yaml->len, &options, problems, ret_dag);
 }

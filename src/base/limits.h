@@ -50,6 +50,8 @@ enum {
     LIMIT_ERROR_TEXT_BYTES_MAX = 1000,               /* the error text kept with an attempt */
     LIMIT_SECRET_BYTES_MIN = 4,                      /* a shorter value cannot be hidden in a log */
     LIMIT_SECRET_BYTES_MAX = 64 * 1024,
+    LIMIT_USER_NAME_BYTES_MAX = 256,
+    LIMIT_USER_GROUPS_MAX = 4096,                    /* supplementary groups of a user that tasks run as */
 
     /* workers */
     LIMIT_WORKERS_MAX = 1024,

@@ -59,6 +59,14 @@ const struct cli_option cli_options[CLI_OPTION_COUNT] = {
     [CLI_HTTP_NETWORKS] = {.name = "http-allow-network", .kind = CLI_NETWORK, .value = "NETWORK", .preset = "",
                            .list = true,
                            .summary = "with http-deny-private: these too, such as 10.1.0.0/16 or fd00::1"},
+    [CLI_RUN_AS] = {.name = "run-as", .kind = CLI_TEXT, .value = "USER", .preset = "",
+                    .summary = "user that shell and python tasks run as unless their DAG names one; without it the "
+                               "daemon's own"},
+    [CLI_RUN_AS_ALLOWED] = {.name = "run-as-allowed", .kind = CLI_TEXT, .value = "USER", .preset = "", .list = true,
+                            .summary = "user that DAGs may name (runAs)"},
+    [CLI_RUN_AS_WORK] = {.name = "run-as-work", .kind = CLI_PATH, .value = "DIR", .preset = "",
+                         .summary = "relative paths of tasks of another user start at DIR/USER; without it at the "
+                                    "user's home"},
     [CLI_ALLOWED_HOSTS] = {.name = "allowed-host", .kind = CLI_TEXT, .value = "HOST", .preset = "", .list = true,
                            .summary = "name under which a proxy or a browser may reach the daemon; * is any"},
     [CLI_REQUIRE_TOKEN] = {.name = "require-token", .kind = CLI_FLAG, .preset = "false",

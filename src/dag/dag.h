@@ -95,6 +95,7 @@ struct dag {
     int64_t timeout_ms;             /* of a run; 0: none */
     struct dag_vars env;
     struct dag_words secrets;
+    const char *run_as;             /* user of its shell and python tasks; NULL: the daemon's choice */
     enum dag_placement placement;
     const struct dag_task *tasks;
     uint32_t task_count;
@@ -125,6 +126,9 @@ struct dag_read_options {
     const char *changes;                /* fields of tasks that a run has otherwise, by task id, as JSON or YAML
                                            (dag_change.c); NULL: none. Problems in them have places of their own */
     size_t changes_len;
+    /* Whether tasks may run as this user: writes into `text` why not and returns false. NULL: nobody is asked. */
+    bool (*may_run_as)(void *context, const char *user, char *text, size_t size);
+    void *context;
 };
 
 /* Reads and checks. Returns 0 and a reference in *ret_dag, ERROR_PARSE_ERROR (YAML, fields, types),

@@ -24,6 +24,7 @@ enum dag_field_kind {
     DAG_FIELD_ENV,          /* names of variables to single values, as written -> struct dag_vars */
     DAG_FIELD_HEADERS,      /* names of HTTP headers to single values, as written -> struct dag_vars */
     DAG_FIELD_NAMES,        /* a list of names of variables, each once -> struct dag_words */
+    DAG_FIELD_USER,         /* a name of a user, who is asked for -> const char * */
     DAG_FIELD_METHOD,       /* an HTTP method -> const char *, upper case */
     DAG_FIELD_URL,          /* http:// or https://, or a reference in front -> const char * */
     DAG_FIELD_BODY,         /* anything: struct dag_http.body, .body_len, .body_is_json */

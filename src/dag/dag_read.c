@@ -95,6 +95,18 @@ static void settle_tasks(struct dag_reader *r)
     }
 }
 
+/* The interpreter that is kept is the worker's own user's. */
+static void warn_warm(struct dag_reader *r)
+{
+    for (size_t i = 0; i < r->task_count && r->owned->dag.run_as; i++) {
+        const struct dag_task *task = &r->owned->tasks[i];
+        if (task->warm)
+            dag_report_graph(r, DAG_SEVERITY_WARNING, r->notes[i].place, 1, NULL, NULL,
+                             "Task '%s' is not started warm: with 'runAs' each starts an interpreter of its own",
+                             task->id ? task->id : "");
+    }
+}
+
 /* A task's variables and the DAG's together have a limit. */
 static void check_env_counts(struct dag_reader *r)
 {
@@ -191,6 +203,7 @@ int dag_read(const char *bytes, size_t len, const struct dag_read_options *optio
     if (options->changes)
         dag_change_tasks(&r);
     settle_tasks(&r);
+    warn_warm(&r);
     check_env_counts(&r);
     dag_check_refs(&r);
     (void)dag_graph_build(&r);

@@ -103,6 +103,23 @@ static bool read_id(const struct reading *v)
     return true;
 }
 
+/* Who may be named is no question of the file's form. */
+static bool read_user(const struct reading *v)
+{
+    const struct dag_read_options *options = v->r->options;
+    char why[LIMIT_ERROR_TEXT_BYTES_MAX];
+    if (!read_string(v))
+        return false;
+    *(const char **)v->into = keep(v, v->real->text, v->real->len);
+    if (strlen(v->real->text) != v->real->len || dag_text_bad_character(v->real->text, v->real->len)
+        || strpbrk(v->real->text, "/: "))
+        return FAIL(v, NULL, "'%s' is not the name of a user", v->field->key);
+    if (options->may_run_as && !options->may_run_as(options->context, v->real->text, why, sizeof why))
+        dag_report_graph(v->r, DAG_SEVERITY_ERROR, (struct dag_place){v->at->line, v->at->column}, v->at->length,
+                         v->field->key, NULL, "%s", why);
+    return true;
+}
+
 static void join_names(const struct dag_field *field, char *buf, size_t size)
 {
     size_t len = 0;
@@ -562,6 +579,7 @@ bool dag_read_value(struct dag_reader *r, const struct dag_field *field, const s
     case DAG_FIELD_ENV:
     case DAG_FIELD_HEADERS: return read_vars(&v);
     case DAG_FIELD_NAMES: return read_names(&v);
+    case DAG_FIELD_USER: return read_user(&v);
     case DAG_FIELD_METHOD: return read_method(&v);
     case DAG_FIELD_URL: return read_url(&v);
     case DAG_FIELD_BODY: return read_body(&v);

@@ -17,6 +17,7 @@
 #define UNITS "(ms|s|m|h|d)"
 
 static const char id_pattern[] = "^(?!\\.{1,2}" END ")[^" BAD "]+" END;
+static const char user_pattern[] = "^[^/: " BAD "]+" END;
 static const char name_pattern[] = "^[^" BAD "]*" END;
 static const char duration_pattern[] = "^(0*[1-9][0-9]*" UNITS "|none)" END;
 static const char delay_pattern[] = "^[0-9]+" UNITS END;
@@ -210,6 +211,7 @@ static void put_value(struct json *json, const struct dag_field *field)
     case DAG_FIELD_BOOL: put_type(json, "boolean", nullable); return;
     case DAG_FIELD_WORDS: put_list(json, NULL, false, nullable); return;
     case DAG_FIELD_COMMAND: put_command(json, field); return;
+    case DAG_FIELD_USER: put_string(json, field, user_pattern, nullable); return;
     case DAG_FIELD_SCRIPT:
     case DAG_FIELD_TIMEZONE: put_string(json, field, NULL, nullable); return;
     case DAG_FIELD_CRON: put_string(json, field, NULL, nullable); return;

@@ -25,6 +25,7 @@ struct pool_jobs {
     bool http_deny_private;
     struct buf http_networks;
     uint32_t http_network_count;
+    struct pool_users *users;
     struct pool_env process;
     struct buf env, argv, headers, body, url, workdir, venv, log_path;
 };
@@ -35,6 +36,7 @@ struct pool_run_jobs {
     struct uuid run_id;
     struct origin *origin;
     struct pool_run_env env;
+    const char *base_dir;       /* of the job being made */
 };
 
 /* ---- once per daemon ---- */
@@ -47,6 +49,7 @@ int pool_jobs_new(const struct pool_jobs_options *options, struct pool_jobs **re
     jobs->log_bytes_max = options->log_bytes_max ? options->log_bytes_max : LIMIT_LOG_BYTES_DEFAULT;
     jobs->inherit_env = options->inherit_env;
     jobs->http_deny_private = options->http_deny_private;
+    jobs->users = options->users;
     for (uint32_t i = 0; i < options->http_network_count; i++)
         worker_list_add(&jobs->http_networks, &jobs->http_network_count, options->http_networks[i],
                         strlen(options->http_networks[i]));
@@ -170,7 +173,7 @@ static int build_python(struct pool_run_jobs *run, const struct dag_task *task, 
     job->kind = JOB_PYTHON;
     job->warm = task->warm;
     if (task->virtual_env) {
-        resolve(&jobs->venv, jobs->base_dir, task->virtual_env);
+        resolve(&jobs->venv, run->base_dir, task->virtual_env);
         buf_add_text(&jobs->argv, buf_text(&jobs->venv));
         buf_add_text(&jobs->argv, "/bin/python");
     } else {
@@ -206,9 +209,15 @@ static int build_process(struct pool_run_jobs *run, const struct dag_task *task,
                          struct error *err)
 {
     struct pool_jobs *jobs = run->jobs;
-    int code = 0;
+    int code = pool_users_find(jobs->users, run->dag->run_as, &run->env.user, err);
+    if (code)
+        return code;
+    run->base_dir = run->env.user ? run->env.user->base_dir : jobs->base_dir;
+    job->workdir = run->base_dir;
+    if (run->env.user)
+        job->user = run->env.user->ids;
     if (task->workdir) {
-        resolve(&jobs->workdir, jobs->base_dir, task->workdir);
+        resolve(&jobs->workdir, run->base_dir, task->workdir);
         job->workdir = buf_text(&jobs->workdir);
     }
     if (task->type == DAG_TASK_PYTHON) {

@@ -10,6 +10,7 @@
 #include "base/uuid.h"
 #include "dag/dag.h"
 #include "dag/dag_expand.h"
+#include "pool/pool_users.h"
 #include "state/origin.h"
 #include "worker/job.h"
 
@@ -24,6 +25,7 @@ struct pool_jobs_options {
     bool http_deny_private;     /* http tasks: see job.deny_private */
     const char *const *http_networks;
     uint32_t http_network_count;
+    struct pool_users *users;   /* as whom tasks run; borrowed; NULL: as who we are */
 };
 
 /* What tasks are told of their run. */

@@ -1,5 +1,5 @@
-/* Layers, a later one over an earlier: the process's, secrets, the DAG's, what python adds, the task's, pawl's
- * own. Secrets stand below the DAG's variables because ${env.NAME} finds them in this order too.
+/* Layers, a later one over an earlier: the process's, another user's own, secrets, the DAG's, what python adds, the
+ * task's, pawl's own. Secrets stand below the DAG's variables because ${env.NAME} finds them in this order too.
  *
  * The DAG's and the task's cannot be called PAWL_something (src/dag refuses it); the process's can.
  *
@@ -262,6 +262,22 @@ static int add_expanded(struct layer *layer, const struct dag_task *task, const 
     return add(layer, var->name, buf_text(value), value->len);
 }
 
+/* What says who one is. The daemon's folder for temporary files may be its own. */
+static int add_user(struct layer *layer)
+{
+    const struct pool_user *user = layer->env->user;
+    const char *const vars[][2] = {
+        {"HOME", user->home}, {"USER", user->name}, {"LOGNAME", user->name}, {"SHELL", user->shell}};
+    struct pool_env_var *folder = find(&layer->env->fixed, "TMPDIR", LEN("TMPDIR"));
+    if (folder && !pool_run_env_user_sets(layer->env, layer->task, "TMPDIR"))
+        folder->replaced_in = layer->env->builds;
+    int code = 0;
+    for (size_t i = 0; i < COUNT_OF(vars) && !code; i++)
+        if (!pool_run_env_user_sets(layer->env, layer->task, vars[i][0]))
+            code = add_text(layer, vars[i][0], vars[i][1]);
+    return code;
+}
+
 static int add_secrets(struct layer *layer)
 {
     const struct dag *dag = layer->env->dag;
@@ -344,7 +360,7 @@ int pool_run_env_build(struct pool_run_env *env, const struct dag_task *task, ui
                        const char *virtual_env, struct buf *out, uint32_t *ret_count, struct error *err)
 {
     bool python = task->type == DAG_TASK_PYTHON;
-    if (!python && !task->env.count && !env->late_count && !env->dag->secrets.count) {
+    if (!python && !env->user && !task->env.count && !env->late_count && !env->dag->secrets.count) {
         buf_add(out, env->fixed.list.bytes, env->fixed.list.len);
         *ret_count = (uint32_t)env->fixed.count + append_own(task, number, fence, out);
         return 0;
@@ -352,7 +368,9 @@ int pool_run_env_build(struct pool_run_env *env, const struct dag_task *task, ui
     struct layer layer = {.env = env, .task = task, .err = err};
     env->builds++;
     buf_clear(&env->over);
-    int code = add_secrets(&layer);
+    int code = env->user ? add_user(&layer) : 0;
+    if (!code)
+        code = add_secrets(&layer);
     if (!code)
         code = add_dag_late(&layer);
     if (!code && python)

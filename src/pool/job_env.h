@@ -15,6 +15,7 @@
 #include "dag/dag.h"
 #include "dag/dag_expand.h"
 #include "pool/job_build.h"
+#include "pool/pool_users.h"
 
 /* Linux takes no longer string into an execve (MAX_ARG_STRLEN with 4 KiB pages), its NUL not counted. */
 enum { POOL_STRING_BYTES_MAX = 128 * 1024 - 1 };
@@ -57,6 +58,7 @@ struct pool_run_env {
     struct pool_env fixed;              /* the process's, the DAG's that need no secret, PAWL_RUN_ID and such */
     uint32_t *late;                     /* indexes of the DAG's variables that are made for each task anew */
     uint32_t late_count;
+    const struct pool_user *user;       /* whose HOME and name the attempt gets; NULL: the process's */
     uint64_t builds;
     bool asked_secret;                  /* set by the source below */
     struct buf secret_values;           /* of the attempt being made, each with its NUL; the DAG's order */

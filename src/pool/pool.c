@@ -339,7 +339,7 @@ int pool_send_start(struct pool *pool, struct uuid worker_id, const struct job *
     struct pool_link *link = find_up(pool, worker_id);
     if (!link)
         return error_set(err, ERROR_WORKER_NOT_FOUND, "the worker is gone");
-    if ((job->secrets.count || job->deny_private) && link->hello.level < PROTOCOL_LEVEL)
+    if (link->hello.level < (job->user.other ? 2u : job->secrets.count || job->deny_private ? 1u : 0u))
         return error_set(err, ERROR_IO, "the worker is of an earlier version, which cannot keep this task's rules");
     int code = worker_message_write_start(&link->out, job, err);
     if (!code)

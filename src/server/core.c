@@ -488,6 +488,7 @@ static int open_pool(struct core *core, struct error *err)
         .http_deny_private = options->http_deny_private,
         .http_networks = options->http_networks,
         .http_network_count = options->http_network_count,
+        .users = options->users,
     };
     int code = pool_jobs_new(&jobs, &core->jobs, err);
     return code ? code : pool_new(&pool, &callbacks, &core->pool, err);

@@ -36,6 +36,7 @@ struct core_options {
     bool http_deny_private;         /* pool/job_build.h */
     const char *const *http_networks;
     uint32_t http_network_count;
+    struct pool_users *users;       /* as whom tasks run; borrowed; NULL: as who we are */
     uint64_t files_max;             /* open files that workers and tasks may have; 0: as this process */
     bool fires_schedules;           /* `pawl run` leaves schedules alone; a cluster's node too, until it leads */
     const char *store_url;          /* of PostgreSQL; NULL: SQLite in data_dir */

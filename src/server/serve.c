@@ -28,6 +28,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "pool/pool_users.h"
 #include "server/address.h"
 #include "server/cluster.h"
 #include "server/core.h"
@@ -49,6 +50,7 @@ struct daemon {
     struct api_config api_config;
     struct api_backend api_backend;
     struct server_secrets secrets;
+    struct pool_users *users;
     struct server_listen listen;
     struct auth_gate *gate;
     struct auth_audit *audit;
@@ -124,6 +126,16 @@ static void get_status(void *context, struct api_status *ret_status)
         .turn_age_ms = busy_ms,
         .turn_us_max = shown.turn_us_max,
     };
+}
+
+static bool may_run_as(void *context, const char *user, char *text, size_t size)
+{
+    struct daemon *daemon = context;
+    struct error err;
+    if (pool_users_check(daemon->users, user, &err) == 0)
+        return true;
+    (void)snprintf(text, size, "%s", err.text);
+    return false;
 }
 
 static void get_commits(void *context, struct store_thread_stats *ret_stats)
@@ -301,6 +313,7 @@ static int start_core(struct daemon *daemon, struct error *err)
         .http_deny_private = options->http_deny_private,
         .http_networks = options->http_networks,
         .http_network_count = options->http_network_count,
+        .users = daemon->users,
         .files_max = daemon->files_max,
         .die_with_parent = options->die_with_parent,
         .fires_schedules = !options->store_url, /* of a cluster's nodes one does: server/cluster.h */
@@ -352,6 +365,7 @@ static int start_api(struct daemon *daemon, struct error *err)
         .get_workers = get_workers,
         .get_status = get_status,
         .get_commits = get_commits,
+        .may_run_as = may_run_as,
     };
     daemon->api_config.node_id = daemon->node_id;
     daemon->api = api_new(&daemon->api_config, &daemon->api_backend);
@@ -427,6 +441,18 @@ static int live_again(struct daemon *daemon, struct error *err)
     return code;
 }
 
+static int make_users(struct daemon *daemon, struct error *err)
+{
+    const struct server_options *options = daemon->options;
+    const struct pool_users_options users = {
+        .by_default = options->run_as,
+        .allowed = options->run_as_allowed,
+        .allowed_count = options->run_as_allowed_count,
+        .work_dir = options->run_as_work,
+    };
+    return pool_users_new(&users, &daemon->users, err);
+}
+
 static int live(struct daemon *daemon, struct error *err)
 {
     const struct server_options *options = daemon->options;
@@ -437,6 +463,8 @@ static int live(struct daemon *daemon, struct error *err)
     daemon->files_max = (uint64_t)raise_files(options->connections_max);
     if (!code)
         code = server_listen_check(options, &daemon->listen, err);
+    if (!code)
+        code = make_users(daemon, err);
     if (!code)
         code = take_signals(daemon, err);
     if (!code)
@@ -465,6 +493,7 @@ int server_run(const struct server_options *options, struct error *err)
         server_address_remove(daemon.dir.path);
     end_life(&daemon);
     server_listen_fini(&daemon.listen);
+    pool_users_free(daemon.users);
     server_secrets_clear(&daemon.secrets);
     if (daemon.signal_fd >= 0)
         (void)close(daemon.signal_fd);

@@ -60,6 +60,10 @@ struct server_options {
     bool http_deny_private;         /* http tasks connect to public addresses only, and */
     const char *const *http_networks; /* to those of these networks: "10.0.0.0/8" */
     uint32_t http_network_count;
+    const char *run_as;             /* user of tasks whose DAG names none; NULL: the daemon's */
+    const char *const *run_as_allowed; /* users that DAGs may name */
+    uint32_t run_as_allowed_count;
+    const char *run_as_work;        /* where their relative paths start, in a folder for each; NULL: at home */
     const char *const *allowed_hosts; /* Host values accepted besides loopback names and listen_host; "*": any */
     uint32_t allowed_host_count;
     const struct server_secret *secrets;

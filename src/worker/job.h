@@ -33,6 +33,14 @@ struct job_list {
     uint32_t count;
 };
 
+/* Another user than the worker's, complete: nothing is looked up by the worker. */
+struct job_user {
+    bool other;                /* false: the worker's own, and the rest says nothing */
+    uint32_t uid, gid;
+    const char *groups;        /* supplementary ones, uint32_t each, not aligned */
+    uint32_t group_count;
+};
+
 struct job {
     struct job_key key;
     enum job_kind kind;
@@ -42,6 +50,7 @@ struct job {
     struct job_list secrets;   /* values that must not be seen in log and error */
     /* processes */
     const char *workdir;       /* absolute */
+    struct job_user user;      /* as whom they run */
     struct job_list env;       /* NAME=value, complete, each name once */
     const char *command;       /* COMMAND */
     struct job_list argv;      /* ARGV: program, arguments. PYTHON: interpreter, script (unless code), arguments */

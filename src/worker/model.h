@@ -76,6 +76,7 @@ struct worker_attempt {
     /* processes */
     struct worker_plan plan;
     char *code_path;                  /* a file that is removed at the end; NULL: none */
+    struct worker_spawn_user user;    /* of the job, when it names one */
     int32_t pid;                      /* 0: none, or reaped */
     struct worker_watch pipe;         /* its output; fd -1: none, or its end was seen */
     bool young;                       /* its output is not watched yet: most tasks are over before it has to be */

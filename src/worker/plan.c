@@ -151,25 +151,40 @@ static bool is_program(const char *workdir, const char *path)
     return S_ISREG(st.st_mode) && faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0;
 }
 
-/* As execvp looks, in the task's PATH. NULL with errno. */
-static const char *find_program(struct arena *arena, const struct job *job, const char *name, const char *paths)
+/* As execvp looks, in the task's PATH. What another user may execute is not known here: *ret_further is what else there
+ * is. NULL with errno. */
+static const char *find_program(struct arena *arena, const struct job *job, const char *name, const char *paths,
+                                const char ***ret_further)
 {
-    if (strchr(name, '/'))
-        return is_program(job->workdir, name) ? name : NULL;
+    const char *found = NULL, **further = NULL;
+    size_t count = 0;
+    if (strchr(name, '/')) /* another user may get where we do not */
+        return is_program(job->workdir, name) || (job->user.other && errno == EACCES) ? name : NULL;
     int best = ENOENT;
+    if (job->user.other)
+        further = arena_array(arena, strlen(paths) + 1, sizeof *further);
     for (const char *at = paths; *name; at++) {
         size_t len = strcspn(at, ":");
         const char *path = arena_printf(arena, "%.*s%s%s", (int)len, at, len ? "/" : "./", name);
-        if (is_program(job->workdir, path))
-            return path;
-        if (errno == EACCES)
+        if (is_program(job->workdir, path)) {
+            if (!job->user.other)
+                return path;
+            if (found)
+                further[count++] = path;
+            else
+                found = path;
+        } else if (errno == EACCES) {
             best = EACCES;
+        }
         at += len;
         if (!*at)
             break;
     }
+    if (further)
+        further[count] = NULL;
+    *ret_further = further;
     errno = best;
-    return NULL;
+    return found;
 }
 
 static char **list_pointers(struct arena *arena, const struct job_list *list, size_t extra, char ***ret_end)
@@ -240,11 +255,12 @@ static bool plan_direct(struct arena *arena, const struct job *job, struct worke
     if (!words || !paths || strchr(words[0], '=') || is_one_of(words[0], shell_words, COUNT_OF(shell_words))
         || !passes_shell_unchanged(job))
         return false;
-    const char *program = find_program(arena, job, words[0], paths);
+    const char **further = NULL, *program = find_program(arena, job, words[0], paths, &further);
     if (!program)
         return false;
     *plan = (struct worker_plan){
         .program = program,
+        .further = further,
         .name = words[0],
         .argv = words,
         .envp = list_pointers(arena, &job->env, 1, NULL),
@@ -307,7 +323,7 @@ int worker_plan_make(struct arena *arena, const struct job *job, const char *cod
     plan.envp = list_pointers(arena, &job->env, 0, NULL);
     plan.name = plan.argv[0];
     const char *paths = variable(job, "PATH");
-    plan.program = find_program(arena, job, plan.name, paths ? paths : DEFAULT_PATH);
+    plan.program = find_program(arena, job, plan.name, paths ? paths : DEFAULT_PATH, &plan.further);
     if (!plan.program) {
         int saved = errno;
         if (access(job->workdir, X_OK) != 0)

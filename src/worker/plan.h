@@ -12,6 +12,8 @@
 
 struct worker_plan {
     const char *program;   /* absolute, or relative to the workdir */
+    const char **further;  /* of another user: what else is called so in its PATH, should program not be its to execute;
+                              ends with NULL; NULL: nothing */
     const char *name;      /* as the user wrote it */
     char **argv;
     char **envp;

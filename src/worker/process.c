@@ -190,6 +190,7 @@ static void explain(struct worker_attempt *attempt, enum worker_spawn_step step,
         [SPAWN_STEP_START] = "no process: ",
         [SPAWN_STEP_SESSION] = "no session: ",
         [SPAWN_STEP_OUTPUT] = "no output: ",
+        [SPAWN_STEP_USER] = "",
         [SPAWN_STEP_WORKDIR] = "",
         [SPAWN_STEP_EXEC] = "",
     };
@@ -198,6 +199,9 @@ static void explain(struct worker_attempt *attempt, enum worker_spawn_step step,
     if (step == SPAWN_STEP_WORKDIR)
         worker_attempt_fail(attempt, FAILURE_EXEC, "cannot start '%s' in workdir '%s': %s", name,
                             attempt->job.workdir, strerror(error));
+    else if (step == SPAWN_STEP_USER)
+        worker_attempt_fail(attempt, FAILURE_EXEC, "cannot start '%s': the worker cannot become user %u: %s", name,
+                            attempt->user.uid, strerror(error));
     else if (step == SPAWN_STEP_EXEC && error == ENOENT)
         /* The program was found just before. */
         worker_attempt_fail(attempt, FAILURE_EXEC, "cannot start '%s': its interpreter: %s", name, strerror(error));
@@ -210,10 +214,12 @@ static int32_t spawn(struct worker *worker, struct worker_attempt *attempt, int 
 {
     const struct worker_spawn_request request = {
         .program = attempt->plan.program,
+        .further = attempt->plan.further,
         .argv = attempt->plan.argv,
         .envp = attempt->plan.envp,
         .workdir = attempt->job.workdir,
         .out_fd = out_fd,
+        .user = attempt->job.user.other ? &attempt->user : NULL,
         .cgroup_fd = has_leaf(worker) ? attempt->slot->leaf.fd : -1,
     };
     if (worker->posix_spawn)
@@ -262,6 +268,8 @@ static bool launch(struct worker *worker, struct worker_attempt *attempt)
         return false;
     }
     (void)fcntl(ends[0], F_SETFL, O_NONBLOCK);
+    if (attempt->job.user.other)
+        (void)fchmod(ends[1], 0622); /* /dev/stderr is opened anew by who writes there; only its own processes see it */
     write_record(worker, attempt);
     struct worker_spawn_failure failure;
     int32_t pid = spawn(worker, attempt, ends[1], &failure);
@@ -281,10 +289,27 @@ static bool launch(struct worker *worker, struct worker_attempt *attempt)
     return true;
 }
 
+static void prepare_user(struct worker_attempt *attempt)
+{
+    const struct job_user *user = &attempt->job.user;
+    uint32_t *groups = arena_array(&attempt->arena, user->group_count + 1u, sizeof *groups);
+    if (user->group_count)
+        memcpy(groups, user->groups, user->group_count * sizeof *groups);
+    attempt->user = (struct worker_spawn_user){user->uid, user->gid, groups, user->group_count};
+}
+
 static bool prepare(struct worker *worker, struct worker_attempt *attempt)
 {
     struct error err = {0};
     struct worker_leaf *leaf = &attempt->slot->leaf;
+    if (attempt->job.user.other)
+        prepare_user(attempt);
+    if (worker_plan_needs_file(&attempt->job) && attempt->job.user.other) {
+        /* It would have to lie where that user can read it, and nobody else may change it. */
+        worker_attempt_fail(attempt, FAILURE_EXEC, "code of more than 64 KiB cannot be passed to another user's "
+                            "python: put it into a script");
+        return false;
+    }
     if (worker_plan_needs_file(&attempt->job) && !write_code(worker, attempt))
         return false;
     if (worker_plan_make(&attempt->arena, &attempt->job, attempt->code_path, &worker->place, &attempt->plan,
@@ -313,7 +338,7 @@ void worker_process_start(struct worker *worker, struct worker_attempt *attempt)
 {
     if (!prepare(worker, attempt))
         finish(worker, attempt);
-    else if (!worker_warm_start(worker, attempt))
+    else if (attempt->job.user.other || !worker_warm_start(worker, attempt))
         worker_process_start_cold(worker, attempt);
 }
 
@@ -495,6 +520,7 @@ static void on_exit_of(struct worker *worker, struct worker_attempt *attempt, co
                        const struct rusage *usage)
 {
     attempt->pid = 0;
+    worker_spawn_settle(&attempt->slot->area);
     if (attempt->slot->area.failure.step != SPAWN_STEP_NONE) {
         on_not_started(worker, attempt);
         return;

@@ -2,7 +2,9 @@
  * children until nothing changes. Signals go through a pidfd whose process is compared once more by its start time, so
  * that a pid that was given out again meanwhile is not hit.
  *
- * Whatever began before the oldest mark is never looked at, nor are other users' processes. */
+ * Whatever began before the oldest mark is never looked at, nor are other users' processes by one who could not
+ * signal them. The environments of those are readable to root and with CAP_SYS_PTRACE only; sessions and parents are
+ * to all. */
 #include "worker/procs.h"
 
 #include <dirent.h>
@@ -17,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/capability.h"
 #include "base/mem.h"
 #include "base/str.h"
 
@@ -76,12 +79,12 @@ static uint64_t ticks_of(int64_t boot_ms)
     return (uint64_t)boot_ms * (uint64_t)sysconf(_SC_CLK_TCK) / 1000;
 }
 
-static bool same_user(int32_t pid)
+static bool in_reach(int32_t pid)
 {
     char path[PATH_TEXT_MAX];
     struct stat st;
     (void)snprintf(path, sizeof path, "/proc/%d", pid);
-    return geteuid() == 0 || (stat(path, &st) == 0 && st.st_uid == geteuid());
+    return stat(path, &st) == 0 && st.st_uid == geteuid();
 }
 
 static int read_table(struct table *table, uint64_t since_ticks, struct error *err)
@@ -89,13 +92,14 @@ static int read_table(struct table *table, uint64_t since_ticks, struct error *e
     DIR *folder = opendir("/proc");
     if (!folder)
         return error_set(err, ERROR_IO, "cannot read /proc: %s", strerror(errno));
+    bool all_in_reach = geteuid() == 0 || capability_has(CAPABILITY_KILL);
     struct dirent *item;
     while ((item = readdir(folder))) {
         int64_t pid;
         struct entry entry = {0};
         if (!str_parse_int(item->d_name, 1, INT32_MAX, &pid) || !worker_proc_read((int32_t)pid, &entry.proc))
             continue;
-        if (entry.proc.dead || entry.proc.start_ticks < since_ticks || !same_user((int32_t)pid))
+        if (entry.proc.dead || entry.proc.start_ticks < since_ticks || !(all_in_reach || in_reach((int32_t)pid)))
             continue;
         table->entries = mem_grow(table->entries, &table->cap, table->count + 1, sizeof *table->entries);
         table->entries[table->count++] = entry;

@@ -91,6 +91,12 @@ static void put_job(struct buf *out, const struct job *job)
     put_u32(out, job->deny_private);
     put_list(out, &job->networks);
     put_u32(out, job->warm);
+    put_u32(out, job->user.other);
+    if (!job->user.other)
+        return;
+    put_u32(out, job->user.uid);
+    put_u32(out, job->user.gid);
+    put_bytes(out, job->user.groups, job->user.group_count * sizeof(uint32_t));
 }
 
 static void put_result(struct buf *out, const struct job_result *result)
@@ -145,6 +151,7 @@ static size_t job_size(const struct job *job)
 {
     const char *const texts[] = {job->log_path, job->workdir, job->command, job->method, job->url};
     size_t size = PROTOCOL_HEAD_BYTES + 256 + job->code_len + job->body_len;
+    size += job->user.group_count * sizeof(uint32_t);
     size += job->env.len + job->argv.len + job->headers.len + job->secrets.len + job->networks.len;
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         size += texts[i] ? strlen(texts[i]) : 0;
@@ -364,6 +371,22 @@ static void check_job(struct cursor *in, const struct job *job)
         fail(in, "the interpreter or the script is missing");
 }
 
+static void get_user(struct cursor *in, struct job_user *user)
+{
+    size_t len;
+    user->other = get_enum(in, 2);
+    if (!user->other)
+        return;
+    user->uid = get_u32(in);
+    user->gid = get_u32(in);
+    user->groups = get_bytes(in, &len);
+    user->group_count = (uint32_t)(len / sizeof(uint32_t));
+    if (user->uid == UINT32_MAX || user->gid == UINT32_MAX)
+        fail(in, "a user means no change"); /* to setresuid(2) */
+    if (len % sizeof(uint32_t) || len > LIMIT_USER_GROUPS_MAX * sizeof(uint32_t))
+        fail(in, "the groups of a user are none");
+}
+
 static void get_job(struct cursor *in, struct job *job)
 {
     get_key(in, &job->key);
@@ -385,6 +408,8 @@ static void get_job(struct cursor *in, struct job *job)
     job->deny_private = get_enum(in, 2);
     job->networks = get_list(in);
     job->warm = in->left > 0 && get_u32(in) != 0; /* of a daemon that knows it */
+    if (in->left > 0)
+        get_user(in, &job->user); /* the same */
     check_job(in, job);
 }
 

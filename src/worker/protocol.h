@@ -28,7 +28,7 @@
 #include "worker/job.h"
 
 /* PROTOCOL_LEVEL grows when a worker learns what a job may not do without: a worker of a lower one gets no such job. */
-enum { PROTOCOL_VERSION = 1, PROTOCOL_LEVEL = 1, PROTOCOL_HEAD_BYTES = 8 };
+enum { PROTOCOL_VERSION = 1, PROTOCOL_LEVEL = 2, PROTOCOL_HEAD_BYTES = 8 };
 
 enum message_type {
     MESSAGE_NONE,
@@ -60,7 +60,7 @@ struct message_hello {
     int32_t pid;
     uint32_t slots;
     enum isolation isolation;
-    uint32_t level;              /* 1: it hides secrets and refuses addresses */
+    uint32_t level;              /* 1: it hides secrets and refuses addresses; 2: it changes users */
 };
 
 struct message_started {

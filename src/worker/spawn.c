@@ -2,7 +2,11 @@
  * executes its program. So nothing is copied and nothing waits, and:
  *  - the child has our thread's errno, so it calls the kernel by itself and touches no libc;
  *  - a step that fails is written into the slot's area, which we read after the reap;
- *  - no signal handler exists here (worker_main resets them all), so none can run in it. */
+ *  - no signal handler exists here (worker_main resets them all), so none can run in it.
+ *
+ * A child that becomes another user does not share our memory: the kernel makes memory undumpable when one of those in
+ * it changes its ids, and until it executes its program that user could be let at what all the others' secrets are in.
+ * It gets a copy, as by fork, which costs a few hundred microseconds and is gone with the exec. */
 #include "worker/spawn.h"
 
 #include <assert.h>
@@ -13,6 +17,7 @@
 #include <spawn.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -25,6 +30,8 @@ enum { STACK_BYTES = 32 * 1024, EXIT_NOT_STARTED = 127 };
 void worker_spawn_fini(struct worker_spawn_area *area)
 {
     mem_free(area->stack);
+    if (area->told)
+        (void)munmap((void *)(uintptr_t)area->told, sizeof *area->told);
     *area = (struct worker_spawn_area){0};
 }
 
@@ -103,10 +110,34 @@ static long call_clone(struct clone_request *request, void (*entry)(void *), voi
 
 static CHILD_CODE _Noreturn void give_up(struct worker_spawn_area *area, enum worker_spawn_step step, long result)
 {
-    area->failure.step = step;
-    area->failure.error = (int)-result;
+    volatile struct worker_spawn_failure *failure = area->is_copy ? area->told : &area->failure;
+    failure->step = step;
+    failure->error = (int)-result;
     for (;;)
         (void)call_kernel(SYS_exit_group, EXIT_NOT_STARTED, 0, 0, 0);
+}
+
+/* Groups before ids, which may not be changed any more afterwards. What is ours and not the ids': capabilities (those
+ * of a daemon that is not root stay with it over setresuid) and the session's keys. */
+static CHILD_CODE long become(const struct worker_spawn_user *user)
+{
+    const struct {
+        uint32_t version;
+        int32_t pid;
+    } self = {0x20080522 /* _LINUX_CAPABILITY_VERSION_3 */, 0};
+    const uint32_t none[6] = {0};
+    enum { JOIN_SESSION_KEYRING = 1 };
+    long result = call_kernel(SYS_setgroups, user->group_count, (long)user->groups, 0, 0);
+    if (result == 0)
+        result = call_kernel(SYS_setresgid, user->gid, user->gid, user->gid, 0);
+    if (result == 0)
+        result = call_kernel(SYS_setresuid, user->uid, user->uid, user->uid, 0);
+    if (result == 0 && user->uid != 0)
+        result = call_kernel(SYS_capset, (long)&self, (long)none, 0, 0);
+    if (result)
+        return result;
+    result = call_kernel(SYS_keyctl, JOIN_SESSION_KEYRING, 0, 0, 0);
+    return result == -ENOSYS || result == -EPERM || result > 0 ? 0 : result; /* there are none, or nobody may */
 }
 
 static CHILD_CODE void child_main(void *context)
@@ -119,6 +150,9 @@ static CHILD_CODE void child_main(void *context)
     long result = call_kernel(SYS_setsid, 0, 0, 0, 0);
     if (result < 0)
         give_up(area, SPAWN_STEP_SESSION, result);
+    if (request->user && (result = become(request->user)) < 0)
+        give_up(area, SPAWN_STEP_USER, result);
+    /* A change of ids has cleared it, so it comes after. */
     (void)call_kernel(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0);
     /* It may have died before it could be told. */
     if (call_kernel(SYS_getppid, 0, 0, 0, 0) != area->parent)
@@ -134,7 +168,22 @@ static CHILD_CODE void child_main(void *context)
         give_up(area, SPAWN_STEP_WORKDIR, result);
     (void)call_kernel(SYS_rt_sigprocmask, SIG_SETMASK, (long)&no_signals, 0, sizeof no_signals);
     result = call_kernel(SYS_execve, (long)request->program, (long)request->argv, (long)request->envp, 0);
+    for (const char *const *next = request->further; result == -EACCES && next && *next; next++) {
+        long other = call_kernel(SYS_execve, (long)*next, (long)request->argv, (long)request->envp, 0);
+        result = other == -ENOENT || other == -ENOTDIR ? result : other;
+    }
     give_up(area, SPAWN_STEP_EXEC, result);
+}
+
+static bool make_page(struct worker_spawn_area *area)
+{
+    if (!area->told) {
+        void *page = mmap(NULL, sizeof *area->told, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        area->told = page == MAP_FAILED ? NULL : page;
+    }
+    if (area->told)
+        area->told->step = SPAWN_STEP_NONE;
+    return area->told;
 }
 
 int32_t worker_spawn(struct worker_spawn_area *area, const struct worker_spawn_request *request,
@@ -148,8 +197,13 @@ int32_t worker_spawn(struct worker_spawn_area *area, const struct worker_spawn_r
     area->request = *request;
     area->failure.step = SPAWN_STEP_NONE;
     area->failure.error = 0;
+    area->is_copy = request->user;
+    if (area->is_copy && !make_page(area)) {
+        *ret_failure = (struct worker_spawn_failure){SPAWN_STEP_START, errno};
+        return -1;
+    }
     struct clone_request clone = {
-        .flags = REQUEST_CLONE_VM,
+        .flags = area->is_copy ? 0 : REQUEST_CLONE_VM,
         .exit_signal = SIGCHLD,
         .stack = (uint64_t)(uintptr_t)area->stack,
         .stack_size = STACK_BYTES,
@@ -177,6 +231,15 @@ int32_t worker_spawn(struct worker_spawn_area *area, const struct worker_spawn_r
 }
 
 #endif
+
+void worker_spawn_settle(struct worker_spawn_area *area)
+{
+    if (!area->is_copy)
+        return;
+    area->failure.error = area->told->error;
+    area->failure.step = area->told->step;
+    area->is_copy = false;
+}
 
 int worker_spawn_probe(int cgroup_fd)
 {
@@ -222,6 +285,10 @@ int32_t worker_spawn_posix(struct worker_spawn_area *area, const struct worker_s
                            struct worker_spawn_failure *ret_failure)
 {
     area->failure.step = SPAWN_STEP_NONE;
+    if (request->user) {
+        *ret_failure = (struct worker_spawn_failure){SPAWN_STEP_USER, ENOSYS};
+        return -1;
+    }
     /* Opened here, so that its failure is told from that of the program. */
     int workdir_fd = open(request->workdir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (workdir_fd < 0) {

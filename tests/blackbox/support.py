@@ -228,6 +228,8 @@ class Daemon:
         self.data = os.path.join(self.folder, "data")
         self.options = list(options)
         self.env = dict(os.environ, **(env or {}))
+        self.wrap = []              # a program that becomes the daemon
+        self.program = pawl_path()
         self.process = None
         self.port = None
         self.starts = 0
@@ -252,7 +254,7 @@ class Daemon:
         self.starts += 1
         with open(self.log_path, "wb") as stderr:
             self.process = subprocess.Popen(
-                [pawl_path(), "serve", "--data", self.data, "--listen", "127.0.0.1:0", *self.options, *options],
+                [*self.wrap, self.program, "serve", "--data", self.data, "--listen", "127.0.0.1:0", *self.options, *options],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, env=self.env, cwd=self.folder)
         return self
 
@@ -311,7 +313,8 @@ class Daemon:
             if status:
                 findings.append(f"serve ended with {status}")
         if os.path.isdir(self.data):
-            stop = subprocess.run([pawl_path(), "stop", "--kill", "--data", self.data], capture_output=True,
+            stop = subprocess.run([*self.wrap, self.program, "stop", "--kill", "--data", self.data],
+                                  capture_output=True,
                                   stdin=subprocess.DEVNULL, timeout=PATIENCE, env=self.env, check=False)
             if stop.returncode:
                 findings.append(f"stop --kill: {stop.returncode} {stop.stderr.decode()}")

@@ -37,6 +37,7 @@ static const char contract[] =
     "timeout: 2h\n"
     "env: {REGION: eu}\n"
     "secrets: [TOKEN]\n"
+    "runAs: etl\n"
     "placement: node\n"
     "defaults: {timeout: 10m, retry: {maxAttempts: 2}}\n"
     "tasks:\n"
@@ -80,6 +81,7 @@ static void test_contract(void **state)
     assert_string_equal(dag->env.items[0].value, "eu");
     assert_int_equal(dag->secrets.count, 1);
     assert_string_equal(dag->secrets.items[0], "TOKEN");
+    assert_string_equal(dag->run_as, "etl");
     assert_int_equal(dag->placement, DAG_PLACEMENT_NODE);
     assert_int_equal(dag->task_count, 3);
     const struct dag_task *task = &dag->tasks[0];
@@ -88,7 +90,7 @@ static void test_contract(void **state)
     assert_string_equal(task->workdir, "jobs");
     assert_string_equal(task->env.items[0].name, "LEVEL");
     assert_int_equal(task->timeout_ms, 5 * 60 * 1000);
-    assert_int_equal(task->line, 10);
+    assert_int_equal(task->line, 11);
     assert_retry(&task->retry, 2, DAG_BACKOFF_EXPONENTIAL, 1000, 300000, 2.0, 0.1);
     task = &dag->tasks[1];
     assert_string_equal(task->name, "transform");

@@ -193,6 +193,36 @@ static void test_bad_heads_are_refused(void **state)
     buf_fini(&bytes);
 }
 
+static void test_a_user_comes_back(void **state)
+{
+    (void)state;
+    struct buf bytes = BUF_INIT;
+    struct message got;
+    const uint32_t groups[] = {7, 100000, 0};
+    for (uint32_t count = 0; count <= 3; count++) {
+        struct message message = {.type = MESSAGE_START, .start = job};
+        message.start.user = (struct job_user){true, 65534, 12, (const char *)groups, count};
+        read_back(&message, &bytes, &got);
+        const struct job_user *user = &got.start.user;
+        assert_true(user->other);
+        assert_int_equal(user->uid, 65534);
+        assert_int_equal(user->gid, 12);
+        assert_int_equal(user->group_count, count);
+        if (count)
+            assert_memory_equal(user->groups, groups, count * sizeof *groups);
+    }
+    /* -1 is no user for setresuid(2): it would leave the worker's. */
+    const struct job_user none[] = {{true, UINT32_MAX, 1, NULL, 0}, {true, 1, UINT32_MAX, NULL, 0}};
+    for (size_t i = 0; i < 2; i++) {
+        struct message message = {.type = MESSAGE_START, .start = job};
+        message.start.user = none[i];
+        buf_clear(&bytes);
+        worker_message_write(&bytes, &message);
+        assert_int_equal(worker_message_read(bytes.bytes, bytes.len, &got, NULL), -1);
+    }
+    buf_fini(&bytes);
+}
+
 /* A message cut anywhere, with a length that says so: never accepted, never read beyond (ASan watches). */
 static void test_short_messages_are_refused(void **state)
 {
@@ -206,10 +236,12 @@ static void test_short_messages_are_refused(void **state)
         uint32_t length = (uint32_t)len - 4;
         memcpy(copy, &length, 4);
         struct message got;
-        /* What a daemon sends that does not know `warm`, the last field. */
-        bool older = len == bytes.len - sizeof(uint32_t);
+        /* What daemons send that do not know the last fields: `warm`, then `user`. */
+        size_t missing = bytes.len - len;
+        bool older = missing == sizeof(uint32_t) || missing == 2 * sizeof(uint32_t);
         assert_int_equal(worker_message_read(copy, len, &got, NULL), older ? (ssize_t)len : -1);
-        assert_true(!older || !got.start.warm);
+        assert_true(!older || got.start.warm == (missing == sizeof(uint32_t)));
+        assert_true(!older || !got.start.user.other);
         free(copy);
     }
     buf_fini(&bytes);
@@ -309,6 +341,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_start_comes_back_whole),
+        cmocka_unit_test(test_a_user_comes_back),
         cmocka_unit_test(test_the_others_come_back_whole),
         cmocka_unit_test(test_later_versions_are_read),
         cmocka_unit_test(test_bad_heads_are_refused),
