@@ -1,8 +1,9 @@
-/* pawl backup, pawl restore. */
+/* pawl backup, pawl restore, pawl migrate. */
 #include <poll.h>
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/str.h"
 #include "cli/commands.h"
 #include "server/server.h"
 
@@ -76,4 +77,38 @@ int cli_backup(struct cli *cli, struct error *err)
 int cli_restore(struct cli *cli, struct error *err)
 {
     return watched_call(cli, true, err);
+}
+
+static void show_moved(struct cli *cli, const char *place, const struct server_moved *moved, size_t count)
+{
+    struct json json;
+    if (cli_wants_json(cli)) {
+        json_init(&json, &cli->out);
+        json_begin_object(&json);
+        json_key(&json, "moved");
+        json_begin_object(&json);
+        for (size_t i = 0; i < count; i++)
+            json_kv_int(&json, moved[i].what, (int64_t)moved[i].rows);
+        json_end_object(&json);
+        json_end_object(&json);
+        buf_add_char(&cli->out, '\n');
+        return;
+    }
+    for (size_t i = 0; i < count; i++)
+        buf_printf(&cli->out, "%12llu %s\n", (unsigned long long)moved[i].rows, moved[i].what);
+    cli_say(cli, "everything is in %s, compared and sound; the source is as it was",
+            str_starts_with(place, "sqlite://") ? place : "the database");
+}
+
+int cli_migrate(struct cli *cli, struct error *err)
+{
+    struct watched watched = {.cli = cli};
+    const struct server_backup_watch watch = {tell, &watched};
+    struct server_moved moved[SERVER_MOVED_MAX];
+    size_t count;
+    cli_catch_signals(cli);
+    int rc = server_migrate(cli_operand(cli, 0), cli_operand(cli, 1), &watch, moved, &count, err);
+    if (rc == 0)
+        show_moved(cli, cli_operand(cli, 1), moved, count);
+    return rc;
 }

@@ -127,7 +127,8 @@ struct cli_option {
 };
 
 enum cli_operand_kind { CLI_OPERAND_FILE, CLI_OPERAND_DAG, CLI_OPERAND_RUN, CLI_OPERAND_TASK, CLI_OPERAND_WORKER,
-                        CLI_OPERAND_LETTER, CLI_OPERAND_TOKEN, CLI_OPERAND_COMMAND, CLI_OPERAND_SHELL };
+                        CLI_OPERAND_LETTER, CLI_OPERAND_TOKEN, CLI_OPERAND_COMMAND, CLI_OPERAND_SHELL,
+                        CLI_OPERAND_PLACE };
 
 struct cli_operand {
     const char *name;               /* as help shows it: "FILE"; NULL ends the list */

@@ -42,6 +42,7 @@ int cli_token_revoke(struct cli *cli, struct error *err);
 int cli_doctor(struct cli *cli, struct error *err);
 int cli_backup(struct cli *cli, struct error *err);
 int cli_restore(struct cli *cli, struct error *err);
+int cli_migrate(struct cli *cli, struct error *err);
 int cli_fsck(struct cli *cli, struct error *err);
 int cli_openapi(struct cli *cli, struct error *err);
 int cli_schema(struct cli *cli, struct error *err);

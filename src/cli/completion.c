@@ -55,6 +55,7 @@ static const char *kind_of(enum cli_operand_kind kind)
     case CLI_OPERAND_TOKEN:
     case CLI_OPERAND_COMMAND:
     case CLI_OPERAND_SHELL:
+    case CLI_OPERAND_PLACE:
         break;
     }
     return NULL;

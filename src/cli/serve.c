@@ -177,17 +177,20 @@ int cli_stop(struct cli *cli, struct error *err)
 
 int cli_fsck(struct cli *cli, struct error *err)
 {
-    const char *data = cli_text(cli, CLI_DATA);
+    const char *data = cli_text(cli, CLI_DATA), *store = cli_text(cli, CLI_STORE);
+    bool is_shared = strcmp(store, "sqlite") != 0;
+    const char *what = is_shared ? "the database" : data;
     uint32_t count = 0;
-    if (access(data, F_OK) != 0)
+    if (!is_shared && access(data, F_OK) != 0)
         return error_set(err, ERROR_NOT_FOUND, "%s: %s", data, strerror(errno));
-    int rc = server_fsck(data, &cli->out, &count, err);
+    int rc = is_shared ? server_fsck_database(store, &cli->out, &count, err)
+                       : server_fsck(data, &cli->out, &count, err);
     if (rc)
         return rc;
     cli->exit_status = count > 0;
     if (count == 0)
-        cli_say(cli, "%s is sound", data);
+        cli_say(cli, "%s is sound", what);
     else
-        cli_say(cli, "%u finding%s in %s", count, count == 1 ? "" : "s", data);
+        cli_say(cli, "%u finding%s in %s", count, count == 1 ? "" : "s", what);
     return 0;
 }

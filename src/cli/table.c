@@ -302,11 +302,13 @@ const struct cli_command cli_commands[] = {
      .examples = {{"token revoke ci", "by name, or by the id that 'pawl token list' shows"}},
      .run = cli_token_revoke},
     {.name = "fsck",
-     .summary = "check the store of a stopped daemon",
+     .summary = "check the store of a stopped daemon, or one that nodes share",
      .text = "Checks the file and what its records must agree on, changes nothing, and prints what it finds, one a "
-             "line. Exit status 1 when it finds something, 5 while a daemon uses the directory.",
-     .options = OPTIONS(CLI_DATA, CLI_CONFIG),
-     .examples = {{"fsck --data /srv/pawl", "after a crash of the machine"}},
+             "line. Exit status 1 when it finds something, 5 while a daemon uses the directory. With --store "
+             "postgresql://... the records of the database, beside the nodes on it.",
+     .options = OPTIONS(CLI_DATA, CLI_STORE, CLI_CONFIG),
+     .examples = {{"fsck --data /srv/pawl", "after a crash of the machine"},
+                  {"fsck --store postgresql://pawl@db.example.org/pawl", "of a cluster"}},
      .run = cli_fsck},
     {.name = "backup",
      .summary = "copy the data directory, beside a running daemon",
@@ -327,6 +329,22 @@ const struct cli_command cli_commands[] = {
      .options = OPTIONS(CLI_OUTPUT, CLI_DATA, CLI_CONFIG),
      .examples = {{"restore /backup/pawl-2026-11-29 --data /srv/pawl", "then 'pawl serve --data /srv/pawl'"}},
      .run = cli_restore},
+    {.name = "migrate",
+     .summary = "move a whole store between SQLite and PostgreSQL",
+     .text = "FROM and TO are sqlite://DIR, the store of the data directory DIR, or postgresql://USER@HOST/DATABASE. "
+             "Moves DAGs with all versions, runs, attempts, logs, dead letters, instants of schedules and idempotency "
+             "keys; then compares both and checks the target as 'pawl fsck' does. FROM stays as it is. TO must be "
+             "empty; when the move is cut short it is empty again.\n\n"
+             "Nobody may use either of them: the command is refused while a daemon runs on DIR or a node lives on the "
+             "database, and while attempts are running. Runs that wait are moved and go on there.\n\n"
+             "Of a log of more than 1 MiB the beginning and the end are moved. Tokens and the audit log are files of a "
+             "data directory and stay there. A password of the database is better kept in ~/.pgpass than in the "
+             "command.",
+     .operands = {{.name = "FROM", .kind = CLI_OPERAND_PLACE}, {.name = "TO", .kind = CLI_OPERAND_PLACE}},
+     .options = OPTIONS(CLI_OUTPUT, CLI_CONFIG),
+     .examples = {{"migrate sqlite:///srv/pawl postgresql://pawl@db.example.org/pawl", "from one machine to many"},
+                  {"migrate postgresql://pawl@db.example.org/pawl sqlite:///srv/new", "and back"}},
+     .run = cli_migrate},
     {.name = "doctor",
      .summary = "check machine and settings",
      .text = "Looks at the machine, the settings, the data directory and the store as a daemon of this user would find "

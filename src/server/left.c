@@ -114,3 +114,14 @@ int server_fsck(const char *data_dir, struct buf *ret_findings, uint32_t *ret_co
     store_dir_close(&dir);
     return code;
 }
+
+int server_fsck_database(const char *url, struct buf *ret_findings, uint32_t *ret_count, struct error *err)
+{
+    struct store *store = NULL;
+    const struct store_options options = {.url = url, .mode = STORE_READ, .readers_max = 1};
+    int code = store_open_postgres(&options, &store, err);
+    if (!code)
+        code = store_check(store, STORE_CHECK_FULL, ret_findings, ret_count, err);
+    store_close(store);
+    return code;
+}

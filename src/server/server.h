@@ -145,6 +145,9 @@ int server_kill_left(const char *data_dir, uint32_t *ret_workers, struct error *
  * appended one a line. Returns 0 when it could be checked; ERROR_STORE_LOCKED when a daemon runs. */
 int server_fsck(const char *data_dir, struct buf *ret_findings, uint32_t *ret_count, struct error *err);
 
+/* The same of a database that nodes share, beside them. */
+int server_fsck_database(const char *url, struct buf *ret_findings, uint32_t *ret_count, struct error *err);
+
 /* Who watches a backup or a restore. NULL, or tell NULL: nobody. */
 struct server_backup_watch {
     bool (*tell)(void *context, const char *what, uint64_t done); /* false ends it: ERROR_INTERRUPTED */
@@ -167,6 +170,20 @@ int server_backup(const char *data_dir, const char *path, const struct server_ba
  * missed. ERROR_STORE_LOCKED; ERROR_USAGE: data_dir has a store, or path is no whole backup. */
 int server_restore(const char *path, const char *data_dir, const struct server_backup_watch *watch,
                    struct server_backup_stats *ret_stats, struct error *err);
+
+enum { SERVER_MOVED_MAX = 16 };
+struct server_moved {
+    const char *what;               /* "DAGs", "attempts", ...; a literal */
+    uint64_t rows;
+};
+/* Moves a whole store from one place to an empty other one, compares both, and checks the target as fsck does. Places
+ * are sqlite://DIR (an absolute directory, or one relative to here) and postgresql://...; the source stays as it is.
+ * Tokens and the audit log are files of a data directory, no part of a store. *ret_count: entries of ret_moved.
+ * ERROR_USAGE: a place is none, or the target holds something; ERROR_STORE_LOCKED: a daemon or node uses one of them;
+ * ERROR_RUN_ACTIVE: attempts are running; ERROR_INTERRUPTED. After each the target is as it was, unless the words say
+ * that everything was moved and the comparison failed. */
+int server_migrate(const char *from, const char *to, const struct server_backup_watch *watch,
+                   struct server_moved ret_moved[SERVER_MOVED_MAX], size_t *ret_count, struct error *err);
 
 enum server_offline_scope {
     SERVER_OFFLINE_ALL,         /* the daemon's store and those of `pawl run` */

@@ -229,6 +229,29 @@ struct store_retention {
     int64_t bytes_max;          /* the store's rows and the log files together */
 };
 
+/* ---- all rows, whatever the back end: store_rows.h says more ---- */
+
+/* A row names only what stands in a table before its own. */
+enum store_table {
+    STORE_TABLE_EPOCH, STORE_TABLE_DAGS, STORE_TABLE_VERSIONS, STORE_TABLE_ACTIVE_RUNS, STORE_TABLE_RUNS,
+    STORE_TABLE_ATTEMPTS, STORE_TABLE_LETTERS, STORE_TABLE_KEYS, STORE_TABLE_FIRES,
+    STORE_TABLE_COUNT
+};
+
+struct store_value {
+    bool is_null;
+    int64_t number;                     /* STORE_INT, STORE_BOOL */
+    const char *bytes;                  /* any other; valid during the call. Of an id 16 */
+    size_t len;
+};
+
+typedef int store_row_fn(void *context, enum store_table table, const struct store_value *values, struct error *err);
+
+/* Where fill gets its rows: calls put for each; a code of put ends it. */
+struct store_feed {
+    int (*give)(struct store_feed *feed, store_row_fn *put, void *context, struct error *err);
+};
+
 /* How a copy is watched. */
 struct store_copying {
     bool (*tell)(void *context); /* called now and then; false ends the copy. NULL: nobody watches */
@@ -249,7 +272,6 @@ struct store_keep {
 };
 
 struct store;
-
 /* Errors of all slots besides those named: ERROR_STORE_FAILED. Every slot may block on the disk. */
 struct store_ops {
     const char *kind;
@@ -302,6 +324,10 @@ struct store_ops {
      * the writer goes on meanwhile. ERROR_STORE_FULL: no room there; ERROR_INTERRUPTED: tell said so; ERROR_IO. None
      * of them harms the store. NULL: this back end is copied by tools of its own. */
     int (*copy)(struct store *store, const char *path, const struct store_copying *copying, struct error *err);
+    /* Gives every row of one moment (store_rows.h). NULL, as fill: this back end is not moved. */
+    int (*dump)(struct store *store, store_row_fn *fn, void *context, struct error *err);
+    /* Takes what the feed gives, in one transaction. ERROR_USAGE: something is here already. */
+    int (*fill)(struct store *store, struct store_feed *feed, struct error *err);
     int (*status)(struct store *store, struct store_status *ret_status, struct error *err);
     /* The cheapest read there is; its time is the store's latency. */
     int (*ping)(struct store *store, struct error *err);

@@ -7,6 +7,7 @@
  *     pg_migrate.c     the tables, by numbered steps      pg_bulk.c        records that come in thousands
  *     pg_open.c        opening, joining, the pool         pg_write.c       one function per record
  *     pg_commit.c      the transaction and verdicts       pg_cluster.c     leases, runs that change hands (cluster.h)
+ *     pg_rows.c        all rows out and in
  *
  * Joining. Whoever opens the store for writing is a node: it gets the next epoch and a row in `nodes` with a lease by
  * the database's clock, and takes over what an earlier life of the same node still owns. A row that was declared dead
@@ -226,6 +227,11 @@ void store_pg_drop_bulk(struct store_pg *store);
 struct buf *store_pg_bulk_column(struct store_pg *store, enum pg_bulk bulk, int column);
 bool store_pg_bulk_is_empty(const struct store_pg *store, enum pg_bulk bulk);
 int store_pg_broken(struct error *err, const struct uuid *id, const char *what);
+
+/* ---- pg_rows.c ---- */
+
+int store_pg_dump(struct store *head, store_row_fn *fn, void *context, struct error *err);
+int store_pg_fill(struct store *head, struct store_feed *feed, struct error *err);
 
 /* ---- readers ---- */
 

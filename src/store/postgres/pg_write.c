@@ -1,14 +1,11 @@
 /* What conditional records demand, and one function per record. Each checks that the record can be true; what cannot is
  * ERROR_INTERNAL. */
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/mem.h"
 #include "dag/dag.h"
-#include "state/log_path.h"
 #include "store/postgres/pg_model.h"
+#include "store/store_rows.h"
 
 int store_pg_broken(struct error *err, const struct uuid *id, const char *what)
 {
@@ -440,35 +437,14 @@ static void claim(struct store_pg *store, struct pg_run *run, const struct recor
     run->running++;
 }
 
-/* The attempt's log into the row: what is in a file of this node would go with it. Of a long one the beginning and the
- * end, which says most. What cannot be read is left out: the log is no state. */
+/* The attempt's log into the row: what is in a file of this node would go with it. */
 static void put_log(struct store_pg *store, struct buf *column, const struct record_attempt *row)
 {
-    enum { HALF = LIMIT_LOG_KEPT_BYTES_MAX / 2 };
-    struct buf path = BUF_INIT, log = BUF_INIT;
-    struct stat file;
-    int fd = -1;
-    if (!row->log && store->dir && (row->log_bytes || row->state == ATTEMPT_LOST)) {
-        state_log_path(&path, store->dir, row->run_id, row->task, row->number);
-        fd = open(buf_text(&path), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    }
-    if (fd >= 0 && fstat(fd, &file) == 0 && S_ISREG(file.st_mode)) {
-        off_t size = file.st_size, skip = size > 2 * HALF ? size - 2 * HALF : 0;
-        size_t first = skip ? HALF : (size_t)size;
-        ssize_t got = pread(fd, buf_extend(&log, first), first, 0);
-        log.len = got > 0 ? (size_t)got : 0;
-        if (skip) {
-            buf_printf(&log, "\n... %lld bytes are left out here ...\n", (long long)skip);
-            size_t before = log.len;
-            got = pread(fd, buf_extend(&log, HALF), HALF, size - HALF);
-            log.len = before + (got > 0 ? (size_t)got : 0);
-        }
-    }
-    if (fd >= 0)
-        (void)close(fd);
+    struct buf log = BUF_INIT;
+    if (!row->log && store->dir && (row->log_bytes || row->state == ATTEMPT_LOST))
+        store_read_log(store->dir, row->run_id, row->task, row->number, &log);
     store_pg_put_bytes(column, log.len ? log.bytes : row->log, log.len ? log.len : row->log_len);
     buf_fini(&log);
-    buf_fini(&path);
 }
 
 static void put_end(struct store_pg *store, const struct pg_run *run, const struct record_attempt *row)

@@ -5,7 +5,7 @@
  *     sqlite_statement.c  SQL, values in and out, errors       sqlite_load.c      unfinished runs for recovery
  *     sqlite_commit.c     the transaction and verdicts         sqlite_check.c     what fsck looks at
  *     sqlite_write.c      one function per record              sqlite_maintain.c  checkpoint, room, expired keys
- *     sqlite_copy.c       a copy for a backup
+ *     sqlite_copy.c       a copy for a backup                  sqlite_rows.c      all rows out and in
  *     sqlite_fire.c       schedules' instants, both ways       sqlite_retain.c    old runs, their rows, their records
  *
  * Keys. A run gets a range of attempt keys when it is born: `base`, then SQLITE_ATTEMPTS_MAX for each task. The key of
@@ -197,6 +197,8 @@ int store_sqlite_write_meta(struct store_sqlite *store, struct error *err);
 /* Writes one record that nothing refused. verdict: NULL outside groups. */
 int store_sqlite_write(struct store_sqlite *store, const struct record *record, struct verdict *verdict,
                        struct error *err);
+/* Of the version row inserted last. */
+int store_sqlite_write_source(struct store_sqlite *store, const char *source, size_t source_len, struct error *err);
 void store_sqlite_forget_runs(struct store_sqlite *store);
 
 struct sqlite_dag {
@@ -239,6 +241,11 @@ int store_sqlite_taken(struct store *head, const struct uuid *done, size_t done_
 /* ---- sqlite_copy.c ---- */
 
 int store_sqlite_copy(struct store *head, const char *path, const struct store_copying *copying, struct error *err);
+
+/* ---- sqlite_rows.c ---- */
+
+int store_sqlite_dump(struct store *head, store_row_fn *fn, void *context, struct error *err);
+int store_sqlite_fill(struct store *head, struct store_feed *feed, struct error *err);
 
 /* ---- readers ---- */
 

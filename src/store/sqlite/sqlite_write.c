@@ -48,16 +48,16 @@ int store_sqlite_find_dag(struct store_sqlite *store, const struct uuid *id, str
     return code;
 }
 
-static int write_source(struct store_sqlite *store, const struct record_dag *row, struct error *err)
+int store_sqlite_write_source(struct store_sqlite *store, const char *source, size_t source_len, struct error *err)
 {
     int64_t part = sqlite3_last_insert_rowid(store->writer.db) * SQLITE_SOURCE_PARTS_MAX;
     sqlite3_stmt *insert = store_sqlite_prepare(&store->writer, SQL_SOURCE_INSERT, err);
     int code = insert ? 0 : ERROR_STORE_FAILED;
-    for (size_t done = 0; done < row->source_len && !code; part++) {
-        size_t left = row->source_len - done;
+    for (size_t done = 0; done < source_len && !code; part++) {
+        size_t left = source_len - done;
         size_t len = left < SQLITE_SOURCE_PART_BYTES ? left : SQLITE_SOURCE_PART_BYTES;
         store_sqlite_bind_int(insert, 1, part);
-        (void)sqlite3_bind_blob(insert, 2, row->source + done, (int)len, SQLITE_STATIC);
+        (void)sqlite3_bind_blob(insert, 2, source + done, (int)len, SQLITE_STATIC);
         code = store_sqlite_run(&store->writer, insert, err);
         done += len;
     }
@@ -76,7 +76,7 @@ static int write_version(struct store_sqlite *store, int64_t dag, uint32_t versi
     store_sqlite_bind_int(insert, 4, row->time_ms);
     store_sqlite_bind_int(insert, 5, (int64_t)row->source_len);
     int code = store_sqlite_run(&store->writer, insert, err);
-    return code ? code : write_source(store, row, err);
+    return code ? code : store_sqlite_write_source(store, row->source, row->source_len, err);
 }
 
 static int create_dag(struct store_sqlite *store, const struct record_dag *row, struct error *err)
