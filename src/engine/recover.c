@@ -26,14 +26,18 @@ static void count_attempt(struct try *try, const struct record_attempt *row)
     try->lost += row->state == ATTEMPT_LOST;
 }
 
-/* What is left of the wait; never more than the whole of it, though the wall clock was set back. */
+/* What is left of the wait; never more than the whole of it, though the wall clock was set back, or is that of another
+ * node than the one that wrote the row. */
 static int64_t retry_wait(const struct engine_run *run, const struct record_attempt *last, struct engine_now now)
 {
     const struct dag_retry *retry = &run->dag->tasks[last->task].retry;
     int64_t most = retry->initial_delay_ms > retry->max_delay_ms ? retry->initial_delay_ms : retry->max_delay_ms;
     most += (int64_t)((double)most * retry->jitter) + 1;
+    int64_t whole = last->retry_ms - last->ended_ms; /* both by the clock of who wrote them */
     int64_t wait = last->retry_ms - now.wall_ms;
-    return wait < 0 ? 0 : wait < most ? wait : most;
+    most = whole < most ? whole : most;
+    wait = wait < most ? wait : most;
+    return wait < 0 ? 0 : wait;
 }
 
 /* The task as its last attempt left it. */
