@@ -420,25 +420,34 @@ static void end_life(struct daemon *daemon)
     daemon->cluster = NULL;
     daemon->core = NULL;
     daemon->gate = NULL;
+    daemon->audit = NULL;
 }
 
-/* Between two lives: false when a signal ends the wait for good. */
-static bool wait_for_store(struct daemon *daemon)
+/* Between two lives. A word to stop ends the wait, and the daemon: it runs nothing. */
+static void wait_for_store(struct daemon *daemon)
 {
-    struct pollfd signal = {.fd = daemon->signal_fd, .events = POLLIN};
-    return poll(&signal, 1, REJOIN_MS) == 0;
+    struct pollfd waiting = {.fd = daemon->signal_fd, .events = POLLIN};
+    struct signalfd_siginfo signal;
+    (void)poll(&waiting, 1, REJOIN_MS);
+    while (read(daemon->signal_fd, &signal, sizeof signal) == (ssize_t)sizeof signal)
+        daemon->ending = daemon->ending || signal.ssi_signo != SIGHUP;
 }
 
-/* A node that the others declared dead has killed what it ran and begins a new life: what it had is theirs now. */
+/* A node that the others declared dead has killed what it ran and begins a new life: what it had is theirs now. When
+ * it was about to stop, that is all. */
 static int live_again(struct daemon *daemon, struct error *err)
 {
-    int code;
-    do {
+    for (;;) {
         end_life(daemon);
+        if (daemon->ending)
+            return 0;
         log_info("joining the cluster anew");
-        code = live_once(daemon, err);
-    } while (code == ERROR_STORE_FENCED || (code == ERROR_STORE_AWAY && wait_for_store(daemon)));
-    return code;
+        int code = live_once(daemon, err);
+        if (code == ERROR_STORE_AWAY)
+            wait_for_store(daemon);
+        else if (code != ERROR_STORE_FENCED)
+            return code;
+    }
 }
 
 static int make_users(struct daemon *daemon, struct error *err)
