@@ -143,6 +143,8 @@ int store_pg_connect(struct pg_connection *connection, struct error *err)
     if (connection->pg && store->pg.status(connection->pg) == CONNECTION_OK)
         return 0;
     store_pg_disconnect(connection);
+    if (connection == &store->writer)
+        store->next_run = store->runs_end = 0; /* a server that crashed may give the same numbers again */
     int code = connect_until(connection, clock_boot_ms() + PG_CONNECT_MS, err);
     if (code)
         return code;

@@ -128,7 +128,7 @@ struct store_pg {
     struct map runs;                        /* id -> struct pg_run */
     struct pg_run *last_run;                /* the one asked for last; NULL */
     atomic_bool runs_came;                  /* from other nodes: what is remembered of them is from before */
-    int64_t next_run, runs_end;             /* numbers this node may give to new runs */
+    int64_t next_run, runs_end;             /* numbers this node may give to new runs, on this connection */
     uint64_t commit_number;                 /* of the last transaction begun */
     bool unsettled;                         /* nobody knows whether it was committed */
     uint64_t unsettled_batch;               /* the last batch in it */
