@@ -10,6 +10,7 @@
 #   make sim      the simulation, SIM_SECONDS (600); goes on at the seed where it stopped
 #   make sim-plants  bugs planted into the engine one by one: does the simulation see each?
 #   make crash    kills the daemon and its workers, checks that nothing is lost or doubled
+#   make cluster  nodes that share PostgreSQL are killed, paused and cut off, and so is PostgreSQL
 #   make torture  the n-th call fails
 #   make tsan     the black-box suite on a build with ThreadSanitizer; what it says is in build-tsan/races.*
 #   make deb      a Debian package of the service, build-deb/pawl_*.deb
@@ -20,7 +21,7 @@ PREFIX ?= /usr/local
 
 SIM_SECONDS ?= 600
 
-.PHONY: tsan sim sim-plants bench-core all check check-build lint workloads demo fuzz crash torture bench deb install deps clean
+.PHONY: tsan sim sim-plants bench-core all check check-build lint workloads demo fuzz crash cluster torture bench deb install deps clean
 
 all:
 	@cmake -S . -B build -G Ninja -DCMAKE_C_COMPILER=$(CC) -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null
@@ -75,9 +76,12 @@ bench-core:
 	@cmake --build build -j $(JOBS) --target bench_core
 	@build/bench/core
 
-# CRASH, TORTURE: options of tests/crash/campaign.py and tests/crash/torture.py
+# CRASH, CLUSTER, TORTURE: options of tests/crash/campaign.py, tests/cluster/campaign.py and tests/crash/torture.py
 crash: all
 	@PAWL=build/pawl tests/crash/campaign.py $(CRASH)
+
+cluster: deps all
+	@PAWL=build/pawl /usr/bin/python3 tests/cluster/campaign.py $(CLUSTER)
 
 torture: all
 	@PAWL=build/pawl tests/crash/torture.py $(TORTURE)

@@ -1,0 +1,224 @@
+"""Nodes on a PostgreSQL that is slow, full, busy elsewhere or away at the worst moment, and nodes whose clocks differ.
+What tests/cluster/campaign.py found stands here as the one case of it."""
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from postgres import Postgres
+from support import eventually, source_root, wait_pid_gone
+from test_cluster import LEASE_S, begin, check_taken_over, ended, is_ready, lines, nodes
+
+CLUSTER = Path(source_root()) / "tests" / "cluster"
+sys.path.insert(0, str(CLUSTER))
+from wire import Arm, Wire  # noqa: E402
+
+OPTIONS = ("--lease", f"{LEASE_S}s", "--workers", "1")
+CHAIN = """
+name: chain
+tasks:
+  - {id: a, type: shell, command: "true"}
+  - {id: b, type: shell, command: "true", dependencies: [a]}
+  - {id: c, type: shell, command: "true", dependencies: [b]}
+"""
+
+
+@pytest.fixture(scope="module")
+def postgres():
+    server = Postgres()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def wire():
+    made = Wire()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path
+
+
+def through(wire, postgres, url, name):
+    """A way to the database that the test can break: (link, URL)."""
+    link = wire.link("127.0.0.1", os.path.join(postgres.folder, ".s.PGSQL.5432"), name)
+    name = url.split("/")[3].split("?")[0]
+    return link, f"postgresql://pawl@127.0.0.1:{link.port}/{name}?sslmode=disable&gssencmode=disable"
+
+
+@contextlib.contextmanager
+def session(postgres, url, statement):
+    """Somebody else's transaction, open as long as the block."""
+    with subprocess.Popen([os.path.join(postgres.bin, "psql"), "-XAtq", url], user=postgres.user, cwd=postgres.folder,
+                          extra_groups=[] if postgres.user else None, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          text=True) as psql:
+        psql.stdin.write(f"BEGIN; {statement}; SELECT 'there';\n")
+        psql.stdin.flush()
+        while psql.stdout.readline().strip() != "there":
+            pass
+        yield
+        psql.stdin.write("COMMIT;\n")
+        psql.stdin.close()
+        psql.wait()
+
+
+def test_told_to_stop_while_it_was_declared_dead(postgres, make_daemon, folder):
+    url = postgres.database()
+    one, two = [make_daemon("--store", url, *OPTIONS).start() for _ in range(2)]
+    run = begin(one, folder)
+    one.signal(signal.SIGSTOP)
+    check_taken_over(two, run, folder)
+    one.signal(signal.SIGTERM)
+    one.signal(signal.SIGCONT)
+    assert one.wait() == 0
+    eventually(lambda: len(nodes(two)) == 1, "one node")
+
+
+def test_the_database_is_away_when_a_node_joins_anew(postgres, wire, make_daemon, folder):
+    url = postgres.database()
+    link, broken_url = through(wire, postgres, url, 1)
+    one, two = make_daemon("--store", broken_url, *OPTIONS).start(), make_daemon("--store", url, *OPTIONS).start()
+    run = begin(one, folder)
+    one.signal(signal.SIGSTOP)
+    check_taken_over(two, run, folder)
+    there = link.socket_path
+
+    def away(_):
+        link.socket_path = there + ".not"
+    link.arms.append(Arm("join", 1, False, away))
+    one.signal(signal.SIGCONT)
+    eventually(lambda: link.refused > 2, "it tries again")
+    link.socket_path = there
+    eventually(lambda: is_ready(one), "the node serves again")
+    assert one.execute("chain", CHAIN)["state"] == "succeeded"
+
+
+def test_a_stop_while_the_database_is_away(postgres, wire, make_daemon, folder):
+    url = postgres.database()
+    link, broken_url = through(wire, postgres, url, 1)
+    one, two = make_daemon("--store", broken_url, *OPTIONS).start(), make_daemon("--store", url, *OPTIONS).start()
+    run = begin(one, folder)
+    one.signal(signal.SIGSTOP)
+    check_taken_over(two, run, folder)
+
+    def away(_):
+        link.socket_path += ".not"
+    link.arms.append(Arm("join", 1, False, away))
+    one.signal(signal.SIGCONT)
+    eventually(lambda: link.refused, "it cannot join")
+    one.signal(signal.SIGHUP)
+    eventually(lambda: link.refused > 3, "it tries again")
+    one.signal(signal.SIGTERM)
+    assert one.wait() == 0
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_an_acknowledgement_is_lost(postgres, wire, make_daemon, after):
+    """The connection breaks before the server commits, and after it did: the run is there once."""
+    url = postgres.database()
+    link, broken_url = through(wire, postgres, url, 1)
+    one, two = make_daemon("--store", broken_url, *OPTIONS).start(), make_daemon("--store", url, *OPTIONS).start()
+    dag = one.create("chain", CHAIN)["id"]
+    met = []
+    link.arms.append(Arm("commit", 1, after, met.append))
+    run = one.trigger(dag, **{"Idempotency-Key": "once"})
+    assert met and two.trigger(dag, **{"Idempotency-Key": "once"}) == run
+    assert ended(two, run)["state"] == "succeeded"
+    assert [row["runId"] for row in two.get(f"/api/v1/dags/{dag}/runs").json] == [run]
+
+
+def test_a_slow_database(postgres, wire, make_daemon):
+    link, url = through(wire, postgres, postgres.database(), 1)
+    (one,) = [make_daemon("--store", url, *OPTIONS).start()]
+    link.slow(0.05)
+    status = one.execute("chain", CHAIN)
+    assert status["state"] == "succeeded" and {task["attempt"] for task in status["tasks"]} == {1}
+
+
+def test_no_connection_is_left(postgres, make_daemon, folder):
+    """As with max_connections, but for one role, so that the test can still look."""
+    url = postgres.database()
+    postgres.sql(url, "CREATE ROLE frugal LOGIN")
+    name = url.split("/")[3].split("?")[0]
+    postgres.sql(url, f"GRANT CREATE ON DATABASE {name} TO frugal")
+    one = make_daemon("--store", url.replace("pawl@", "frugal@"), *OPTIONS).start()
+    run = begin(one, folder)
+    postgres.sql(url, "ALTER ROLE frugal CONNECTION LIMIT 0")
+    postgres.sql(url, "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'frugal'")
+    answer = one.get("/api/v1/runs", status=503)
+    assert answer.code == "STORE_AWAY" and "retry-after" in answer.headers
+    postgres.sql(url, "ALTER ROLE frugal CONNECTION LIMIT -1")
+    eventually(lambda: is_ready(one), "the node is ready")
+    (folder / "go").touch()
+    assert ended(one, run)["state"] == "succeeded"
+    assert not (folder / "violation").exists()
+    postgres.sql(url, "ALTER ROLE frugal CONNECTION LIMIT 3")   # one for the lease, one to write, one to read
+    postgres.sql(url, "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'frugal'")
+    eventually(lambda: one.send("GET", "/api/v1/runs").status == 200, "it lives with three")
+    dag = eventually(lambda: (lambda answer: answer.status == 201 and answer.json["id"])(
+        one.post("/api/v1/dags", {"name": "chain", "yaml": CHAIN})), "a new DAG")
+    assert ended(one, one.trigger(dag))["state"] == "succeeded"
+
+
+def test_transactions_of_others(postgres, make_daemon, folder):
+    """One that only reads, for as long as it likes, changes nothing. One that keeps a table locked holds everything up,
+    and no longer than that."""
+    url = postgres.database()
+    one, two = [make_daemon("--store", url, *OPTIONS).start() for _ in range(2)]
+    dag = one.create("chain", CHAIN)["id"]
+    with session(postgres, url, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pawl.runs"):
+        runs = [node.trigger(dag) for node in (one, two) for _ in range(10)]
+        assert {ended(one, run)["state"] for run in runs} == {"succeeded"}
+    run = begin(one, folder)
+    with session(postgres, url, "LOCK TABLE pawl.attempts IN EXCLUSIVE MODE"):
+        (folder / "go").touch()
+        eventually(lambda: "end 1" in lines(folder), "the first task's end")
+        assert two.run(run)["state"] == "running"
+    assert ended(two, run)["state"] == "succeeded"
+    assert lines(folder) == ["start 1", "end 1", "second"]
+
+
+RETRIES = """
+name: retries
+tasks:
+  - id: a
+    type: shell
+    command: |
+      echo $$ >> {folder}/tries
+      while ! [ -e {folder}/go ]; do sleep 0.1; done
+      test $(wc -l < {folder}/tries) -ge 3
+    retry: {{maxAttempts: 5, initialDelay: 500ms, backoffMultiplier: 1, maxDelay: 1h}}
+"""
+
+
+def test_clocks_are_minutes_apart(postgres, make_daemon, tmp_path):
+    """Neither leases nor waits for a retry know of it."""
+    library = tmp_path / "clock.so"
+    subprocess.run(["cc", "-D_GNU_SOURCE", "-shared", "-fPIC", "-o", library, CLUSTER / "clock.c", "-ldl"], check=True)
+    boot_ms, wall_ms = time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000000, time.time_ns() // 1000000
+    url = postgres.database()
+    ahead, behind = [make_daemon("--store", url, *OPTIONS, env={
+        "LD_PRELOAD": str(library), "PAWL_CLOCK": f"1:{boot_ms}:{wall_ms + minutes * 60000}",
+        "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}).start()
+                     for minutes in (20, -20)]
+    assert eventually(lambda: len(nodes(behind)) == 2, "two nodes that are alive to each other")
+    run = ahead.start_run("retries", RETRIES.format(folder=tmp_path))
+    eventually(lambda: (tmp_path / "tries").exists(), "the first try")
+    (tmp_path / "go").touch()
+    eventually(lambda: behind.run(run)["tasks"][0]["attempt"] >= 2 or behind.run(run)["tasks"][0]["nextAttemptAt"],
+               "a try that failed")
+    pids = ahead.worker_pids()
+    ahead.kill()
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        wait_pid_gone(pid)
+    status = ended(behind, run)
+    assert status["state"] == "succeeded" and status["completedAt"] >= status["startedAt"]
