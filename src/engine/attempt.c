@@ -220,6 +220,8 @@ void engine_attempt_end(struct engine *engine, struct engine_run *run, struct tr
         end = &as_lost;
     }
     struct uuid worker = try->worker == NO_WORKER ? try->claimed_by : engine->workers[try->worker].id;
+    if (!uuid_is_zero(end->worker))
+        worker = end->worker;
     int64_t delay_ms;
     enum task_state next = decide(engine, run, try, end, &delay_ms);
     int64_t retry_ms = next == TASK_PENDING ? now.wall_ms + delay_ms : 0;
@@ -253,8 +255,8 @@ void engine_attempt_lost(struct engine *engine, struct engine_run *run, struct t
     engine_attempt_end(engine, run, try, &end, now);
 }
 
-/* The try an event speaks of, or NULL when it is stale: another number or fence, an ended task, an unknown run. */
-static struct try *find(struct engine *engine, const struct engine_attempt *attempt, struct engine_run **ret_run)
+struct try *engine_attempt_find(struct engine *engine, const struct engine_attempt *attempt,
+                                struct engine_run **ret_run)
 {
     struct engine_run *run = engine_find_run(engine, attempt->run_id);
     *ret_run = run;
@@ -283,7 +285,7 @@ void engine_attempt_started(struct engine *engine, struct uuid worker, const str
                             struct engine_now now)
 {
     struct engine_run *run;
-    struct try *try = find(engine, attempt, &run);
+    struct try *try = engine_attempt_find(engine, attempt, &run);
     if (!try)
         return;
     int64_t started = attempt->started_ms ? attempt->started_ms : now.wall_ms;
@@ -293,7 +295,7 @@ void engine_attempt_started(struct engine *engine, struct uuid worker, const str
     row->task = try->task;
     row->number = try->number;
     row->fence = try->fence;
-    row->worker = worker;
+    row->worker = uuid_is_zero(attempt->worker) ? worker : attempt->worker;
     row->claimed_ms = try->claimed_ms;
     row->started_ms = try->started_ms;
     row->exit_code = -1;
@@ -303,7 +305,7 @@ void engine_attempt_ended(struct engine *engine, struct uuid worker, const struc
                           struct engine_now now)
 {
     struct engine_run *run;
-    struct try *try = find(engine, attempt, &run);
+    struct try *try = engine_attempt_find(engine, attempt, &run);
     if (try) {
         engine_attempt_end(engine, run, try, attempt, now);
         engine_run_finish_if_done(engine, run, now);
@@ -313,11 +315,11 @@ void engine_attempt_ended(struct engine *engine, struct uuid worker, const struc
     engine_effect(engine, &ack, engine_batch_now(engine));
 }
 
-/* A worker came with what it holds: bind what is ours, end what has ended, stop what nobody knows. */
-static void meet(struct engine *engine, uint32_t index, const struct engine_attempt *held, struct engine_now now)
+void engine_attempt_meet(struct engine *engine, uint32_t index, const struct engine_attempt *held,
+                         struct engine_now now)
 {
     struct engine_run *run;
-    struct try *try = find(engine, held, &run);
+    struct try *try = engine_attempt_find(engine, held, &run);
     struct uuid worker = engine->workers[index].id;
     if (try && try->worker == NO_WORKER) {
         try->worker = index;
@@ -350,8 +352,7 @@ static bool is_held(const struct engine_attempt *held, size_t count, const struc
     return false;
 }
 
-/* A claim that no worker saw: the task is ready again, or ends with its run. */
-static void take_back(struct engine *engine, struct engine_run *run, uint32_t task)
+void engine_attempt_take_back(struct engine *engine, struct engine_run *run, uint32_t task)
 {
     if (run->canceling) {
         engine_attempt_cancel_claim(engine, run, task);
@@ -371,12 +372,12 @@ static void withdraw_unseen(struct engine *engine, uint32_t index, const struct 
             if (try->task == NO_TASK || try->worker != index || is_held(held, count, run, try))
                 continue;
             uint32_t task = try->task;
-            take_back(engine, run, task);
+            engine_attempt_take_back(engine, run, task);
         }
     }
 }
 
-static uint32_t find_worker(const struct engine *engine, struct uuid id)
+uint32_t engine_worker_find(const struct engine *engine, struct uuid id)
 {
     for (size_t i = 0; i < engine->worker_count; i++)
         if (engine->workers[i].up && uuid_equal(engine->workers[i].id, id))
@@ -384,9 +385,11 @@ static uint32_t find_worker(const struct engine *engine, struct uuid id)
     return NO_WORKER;
 }
 
-static uint32_t add_worker(struct engine *engine, struct uuid id)
+uint32_t engine_worker_get(struct engine *engine, struct uuid id)
 {
-    uint32_t index = 0;
+    uint32_t known = engine_worker_find(engine, id), index = 0;
+    if (known != NO_WORKER)
+        return known;
     while (index < engine->worker_count && (engine->workers[index].up || engine->workers[index].running))
         index++;
     engine->workers = mem_grow(engine->workers, &engine->worker_cap, index + 1, sizeof *engine->workers);
@@ -419,7 +422,7 @@ static void take_back_unsent(struct engine *engine, struct uuid worker)
         struct engine_run *run = engine_find_run(engine, effect->run_id);
         struct try *try = run ? engine_try(run, effect->task) : NULL;
         if (try && try->fence == effect->fence)
-            take_back(engine, run, effect->task);
+            engine_attempt_take_back(engine, run, effect->task);
     }
     engine->held_count = kept;
 }
@@ -427,22 +430,24 @@ static void take_back_unsent(struct engine *engine, struct uuid worker)
 void engine_worker_joined(struct engine *engine, struct uuid worker, uint32_t slots, const struct engine_attempt *held,
                           size_t held_count, struct engine_now now)
 {
-    uint32_t index = find_worker(engine, worker);
+    uint32_t index = engine_worker_find(engine, worker);
     if (index == NO_WORKER) {
-        index = add_worker(engine, worker);
+        index = engine_worker_get(engine, worker);
     } else {
         take_back_unsent(engine, worker);
         withdraw_unseen(engine, index, held, held_count);
+        engine_guests_unseen(engine, index, held, held_count);
     }
     engine->workers[index].slots = slots;
     for (size_t i = 0; i < held_count; i++)
-        meet(engine, index, &held[i], now);
+        if (!engine_guest_meet(engine, index, &held[i]))
+            engine_attempt_meet(engine, index, &held[i], now);
     finish_all_done(engine, now);
 }
 
 void engine_worker_lost(struct engine *engine, struct uuid worker, struct engine_now now)
 {
-    uint32_t index = find_worker(engine, worker);
+    uint32_t index = engine_worker_find(engine, worker);
     if (index == NO_WORKER)
         return;
     take_back_unsent(engine, worker);
@@ -450,6 +455,7 @@ void engine_worker_lost(struct engine *engine, struct uuid worker, struct engine
         for (size_t i = 0; i < run->try_count; i++)
             if (run->tries[i].task != NO_TASK && run->tries[i].worker == index)
                 engine_attempt_lost(engine, run, &run->tries[i], "the worker died; the outcome is unknown", now);
+    engine_guests_lost(engine, index);
     engine->workers[index].up = false;
     engine->urgent = true;
     finish_all_done(engine, now);
@@ -460,7 +466,12 @@ void engine_adopt_run(struct engine *engine, struct uuid run_id, struct engine_n
     struct engine_run *run = engine_find_run(engine, run_id);
     for (size_t i = 0; run && i < run->try_count; i++) {
         struct try *try = &run->tries[i];
-        if (try->task != NO_TASK && run->tasks[try->task] == TASK_RUNNING && try->worker == NO_WORKER)
+        if (try->task == NO_TASK || run->tasks[try->task] != TASK_RUNNING || try->worker != NO_WORKER)
+            continue;
+        uint32_t task = try->task;
+        if (engine_is_node(try->claimed_by, NULL))
+            engine_attempt_take_back(engine, run, task); /* no node had taken it */
+        else
             engine_attempt_lost(engine, run, try, "its node is gone; the outcome is unknown", now);
     }
     engine->urgent = true;
@@ -478,17 +489,19 @@ void engine_reconcile(struct engine *engine, bool worker_died, struct engine_now
                 continue;
             uint32_t task = try->task;
             bool unseen = uuid_is_zero(try->claimed_by) ? !worker_died
-                                                        : find_worker(engine, try->claimed_by) != NO_WORKER;
+                          : engine_is_node(try->claimed_by, NULL) ||
+                                engine_worker_find(engine, try->claimed_by) != NO_WORKER;
             if (try->worker != NO_WORKER) {
                 ret->adopted++;
             } else if (unseen) {
                 ret->withdrawn++;
-                take_back(engine, run, task);
+                engine_attempt_take_back(engine, run, task);
             } else {
                 ret->lost++;
                 engine_attempt_lost(engine, run, try, "its worker is gone; the outcome is unknown", now);
             }
         }
     }
+    engine_guests_lost(engine, NO_WORKER);
     finish_all_done(engine, now);
 }

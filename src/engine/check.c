@@ -85,6 +85,13 @@ void engine_check(const struct engine *engine)
     }
     for (size_t i = 0; i < engine->command_count; i++)
         left += engine->commands[i].birth ? engine->commands[i].birth->left : 0;
+    uint32_t shared = 0;
+    for (size_t i = 0; i < engine->order_count; i++)
+        shared += engine->order[i]->dag->placement == DAG_PLACEMENT_ANY;
+    assert(shared == engine->order_any);
+    for (size_t i = 0; i < engine->guest_count; i++)
+        if (engine->guests[i].worker != NO_WORKER)
+            running[engine->guests[i].worker]++;
     check_schedules(engine);
     assert(left == engine->waiting_tasks);
     assert(ready == engine->ready_tasks);

@@ -11,11 +11,10 @@
 
 static bool takes_work(const struct worker *worker)
 {
-    return worker->up && !worker->draining;
+    return worker->up && !worker->draining && !worker->elsewhere;
 }
 
-/* The least loaded worker with a free slot. */
-static uint32_t free_worker(const struct engine *engine)
+uint32_t engine_worker_free(const struct engine *engine)
 {
     uint32_t best = NO_WORKER;
     for (uint32_t i = 0; i < engine->worker_count; i++) {
@@ -86,15 +85,15 @@ static void start(struct engine *engine, struct engine_run *run, struct try *try
     engine_effect(engine, &effect, batch);
 }
 
-static bool start_ahead(struct engine *engine, uint32_t index)
+/* The place in the order of what is claimed ahead. */
+static bool start_ahead(struct engine *engine, uint32_t place, uint32_t index)
 {
-    if (!engine->ahead_count)
+    if (place >= engine->ahead_count)
         return false;
-    struct engine_run *run = engine->ahead[0].run;
-    uint32_t task = engine->ahead[0].task;
-    uint64_t batch = engine->ahead[0].batch;
-    memmove(engine->ahead, engine->ahead + 1, --engine->ahead_count * sizeof *engine->ahead);
-    start(engine, run, engine_try(run, task), index, batch);
+    const struct ahead ahead = engine->ahead[place];
+    engine->ahead_count--;
+    memmove(engine->ahead + place, engine->ahead + place + 1, (engine->ahead_count - place) * sizeof ahead);
+    start(engine, ahead.run, engine_try(ahead.run, ahead.task), index, ahead.batch);
     return true;
 }
 
@@ -126,17 +125,37 @@ static void claim_ahead(struct engine *engine, struct engine_now now)
     }
 }
 
+/* What no own slot is free for. */
+static void start_elsewhere(struct engine *engine, struct engine_now now)
+{
+    struct engine_run *run;
+    uint32_t index, task;
+    for (uint32_t place = 0; place < engine->ahead_count;) {
+        if (engine->ahead[place].run->dag->placement != DAG_PLACEMENT_ANY)
+            place++;
+        else if ((index = engine_node_free(engine)) == NO_WORKER || !start_ahead(engine, place, index))
+            return;
+    }
+    while (engine->order_any && (index = engine_node_free(engine)) != NO_WORKER &&
+           engine_ready_pop_any(engine, &run, &task)) {
+        start_run(engine, run, now);
+        struct try *try = claim(engine, run, task, engine->workers[index].id, now);
+        start(engine, run, try, index, engine_batch_now(engine));
+    }
+}
+
 void engine_dispatch(struct engine *engine, struct engine_now now)
 {
     if (engine->draining || engine->holding)
         return;
     uint32_t index;
     bool any_worker = false;
-    while ((index = free_worker(engine)) != NO_WORKER) {
+    while ((index = engine_worker_free(engine)) != NO_WORKER) {
         any_worker = true;
-        if (!start_ahead(engine, index) && !start_ready(engine, index, now))
+        if (!start_ahead(engine, 0, index) && !start_ready(engine, index, now))
             return;
     }
+    start_elsewhere(engine, now);
     if (any_worker || engine->running_attempts)
         claim_ahead(engine, now);
 }
@@ -164,7 +183,7 @@ bool engine_set_worker_draining(struct engine *engine, struct uuid id, bool drai
 {
     for (size_t i = 0; i < engine->worker_count; i++) {
         struct worker *worker = &engine->workers[i];
-        if (worker->up && uuid_equal(worker->id, id)) {
+        if (worker->up && !worker->elsewhere && uuid_equal(worker->id, id)) {
             worker->draining = draining;
             return true;
         }
@@ -224,7 +243,7 @@ size_t engine_workers(const struct engine *engine, struct engine_worker_view *vi
     size_t count = 0;
     for (size_t i = 0; i < engine->worker_count && count < max; i++) {
         const struct worker *worker = &engine->workers[i];
-        if (worker->up)
+        if (worker->up && !worker->elsewhere)
             views[count++] = (struct engine_worker_view){worker->id, state_of(worker), worker->slots,
                                                          worker->running, 0};
     }

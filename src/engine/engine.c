@@ -48,6 +48,7 @@ void engine_free(struct engine *engine)
     mem_free(engine->order);
     mem_free(engine->ahead);
     mem_free(engine->workers);
+    mem_free(engine->guests);
     mem_free(engine->timers);
     mem_free(engine->commands);
     mem_free(engine->held);
@@ -188,6 +189,6 @@ struct engine_counts engine_counts(const struct engine *engine)
         .active_runs = engine->births + (uint32_t)engine->runs.count,
     };
     for (size_t i = 0; i < engine->worker_count; i++)
-        counts.workers += engine->workers[i].up;
+        counts.workers += engine->workers[i].up && !engine->workers[i].elsewhere;
     return counts;
 }

@@ -68,12 +68,15 @@ struct engine_attempt {
     int64_t log_bytes;
     const char *log;            /* copied; the whole log when it is in no file; NULL */
     size_t log_len;
+    struct uuid worker;         /* that runs it, when another node says so for it; zero: the one that says so */
 };
 
 enum effect_kind {
     EFFECT_START,               /* worker, run_id, task, number, fence, dag, origin */
     EFFECT_STOP,                /* worker, run_id, task, number, fence */
-    EFFECT_ACK                  /* worker, run_id, task, number, fence: the end is durable, the worker may forget it */
+    EFFECT_ACK,                 /* worker, run_id, task, number, fence: the end is durable, the worker may forget it */
+    EFFECT_GUEST_LOST,          /* the same: a guest whose worker is gone */
+    EFFECT_GUEST_REFUSED        /* the same: a guest that no worker has seen */
 };
 
 struct effect {
@@ -137,7 +140,8 @@ struct engine_recovery {
  * worker of the last daemon is gone without a word, so a claim without a worker may have run there. */
 void engine_reconcile(struct engine *engine, bool worker_died, struct engine_now now, struct engine_recovery *ret);
 
-/* After engine_restore_run, at any later time: a run that another node drove. Its attempts that ran there are lost. */
+/* After engine_restore_run, at any later time: a run that another node drove. Its attempts that ran there are lost;
+ * those that a third one runs join first (engine_node_joined). */
 void engine_adopt_run(struct engine *engine, struct uuid run_id, struct engine_now now);
 
 /* Up to max runs that have not begun leave the engine, the newest first, without a record: another node will drive
@@ -151,6 +155,31 @@ void engine_worker_lost(struct engine *engine, struct uuid worker, struct engine
 /* A draining worker gets nothing new. false when there is no such worker. */
 bool engine_set_worker_draining(struct engine *engine, struct uuid worker, bool draining);
 size_t engine_workers(const struct engine *engine, struct engine_worker_view *views, size_t max);
+
+/* Attempts that other nodes run for this one; see offer.c. Such a node is a worker whose id is made of its life. */
+struct uuid engine_node_worker(uint64_t epoch);
+bool engine_is_node(struct uuid worker, uint64_t *ret_epoch); /* ret_epoch may be NULL */
+/* How many more it may get. */
+void engine_set_node(struct engine *engine, uint64_t epoch, uint32_t free_slots);
+/* It holds these attempts of our runs, or has ended them; before engine_reconcile or engine_adopt_run. */
+void engine_node_joined(struct engine *engine, uint64_t epoch, const struct engine_attempt *held, size_t held_count,
+                        struct engine_now now);
+/* It has not begun the attempt and will not: another slot is looked for. */
+void engine_offer_refused(struct engine *engine, const struct engine_attempt *attempt, struct engine_now now);
+
+/* Guests: attempts of runs that other nodes drive; see guest.c. Of `key` only the key counts. */
+/* Before workers join: one that this node's life before had taken. */
+void engine_guest_restore(struct engine *engine, const struct engine_attempt *key);
+/* start: run_id, task, number, fence, dag_id, scheduled_ms, dag, origin (both borrowed). false: no slot is free. A
+ * known one is left alone. */
+bool engine_guest_start(struct engine *engine, const struct effect *start);
+void engine_guest_stop(struct engine *engine, const struct engine_attempt *key);
+bool engine_guest_is(const struct engine *engine, const struct engine_attempt *key);
+bool engine_guest_of(const struct engine *engine, struct uuid run_id); /* there is one of this run */
+/* Its slot is free. false: it is no guest, or had ended before. */
+bool engine_guest_ended(struct engine *engine, const struct engine_attempt *end);
+/* Its owner knows, or wants to hear no more: it is forgotten. */
+void engine_guest_done(struct engine *engine, const struct engine_attempt *key);
 
 /* Events */
 void engine_command(struct engine *engine, struct command *command, struct engine_now now); /* takes it */

@@ -64,6 +64,18 @@ struct worker {
     uint32_t running;
     bool up;
     bool draining;
+    bool elsewhere;             /* another node, which has workers of its own */
+};
+
+/* An attempt of another node's run that takes a slot here. */
+struct guest {
+    struct uuid run_id;
+    uint32_t task;
+    uint32_t number;
+    uint64_t fence;
+    uint32_t worker;            /* index in engine.workers; NO_WORKER: it takes no slot */
+    bool stopping;
+    bool ended;                 /* its owner does not know yet */
 };
 
 struct timer {
@@ -165,6 +177,7 @@ struct engine {
 
     struct engine_run **order;  /* heap of runs with ready tasks, least served first */
     size_t order_count, order_cap;
+    uint32_t order_any;         /* runs in it that need not stay on one node */
     uint64_t served_now;        /* virtual time of the last run served */
 
     struct ahead *ahead; /* claimed without a slot, oldest first */
@@ -172,6 +185,8 @@ struct engine {
 
     struct worker *workers;
     size_t worker_count, worker_cap;
+    struct guest *guests;
+    size_t guest_count, guest_cap;
 
     struct map schedules;       /* by the DAG's id */
     struct schedule *first_schedule, *last_schedule;
@@ -200,6 +215,8 @@ void engine_move_run(struct engine_run *run, enum run_state to);
 void engine_ready_push(struct engine *engine, struct engine_run *run, uint32_t task);
 bool engine_ready_peek(const struct engine *engine, struct engine_run **ret_run, uint32_t *ret_task);
 bool engine_ready_pop(struct engine *engine, struct engine_run **ret_run, uint32_t *ret_task);
+/* The best task of a run that need not stay on one node. */
+bool engine_ready_pop_any(struct engine *engine, struct engine_run **ret_run, uint32_t *ret_task);
 void engine_ready_clear(struct engine *engine, struct engine_run *run);
 void engine_timer_add(struct engine *engine, struct timer timer);
 bool engine_timer_pop(struct engine *engine, int64_t boot_ms, struct timer *ret_timer);
@@ -231,6 +248,28 @@ void engine_attempt_end(struct engine *engine, struct engine_run *run, struct tr
 void engine_attempt_lost(struct engine *engine, struct engine_run *run, struct try *try, const char *why,
                          struct engine_now now);
 void engine_attempt_stop(struct engine *engine, struct engine_run *run, struct try *try);
+/* The try an event speaks of, or NULL when it is stale: another number or fence, an ended task, an unknown run. */
+struct try *engine_attempt_find(struct engine *engine, const struct engine_attempt *attempt,
+                                struct engine_run **ret_run);
+/* A worker came with what it holds: bind what is ours, end what has ended, stop what nobody knows. */
+void engine_attempt_meet(struct engine *engine, uint32_t index, const struct engine_attempt *held,
+                         struct engine_now now);
+/* A claim that no worker saw: the task is ready again, or ends with its run. */
+void engine_attempt_take_back(struct engine *engine, struct engine_run *run, uint32_t task);
+uint32_t engine_worker_find(const struct engine *engine, struct uuid id); /* NO_WORKER: there is none */
+uint32_t engine_worker_get(struct engine *engine, struct uuid id);        /* added when there is none */
+
+/* dispatch.c: the least loaded own worker with a free slot, or NO_WORKER */
+uint32_t engine_worker_free(const struct engine *engine);
+
+/* offer.c */
+uint32_t engine_node_free(const struct engine *engine);
+
+/* guest.c */
+/* false: it is none. */
+bool engine_guest_meet(struct engine *engine, uint32_t index, const struct engine_attempt *held);
+void engine_guests_unseen(struct engine *engine, uint32_t index, const struct engine_attempt *held, size_t count);
+void engine_guests_lost(struct engine *engine, uint32_t index);
 
 /* schedule.c: what is known of each schedule */
 struct schedule *engine_find_schedule(const struct engine *engine, struct uuid dag_id); /* NULL */

@@ -53,6 +53,7 @@ static void order_add(struct engine *engine, struct engine_run *run)
         run->served = engine->served_now;
     engine->order = mem_grow(engine->order, &engine->order_cap, engine->order_count + 1, sizeof(struct engine_run *));
     engine->order[engine->order_count++] = run;
+    engine->order_any += run->dag->placement == DAG_PLACEMENT_ANY;
     order_up(engine, engine->order_count - 1);
 }
 
@@ -61,6 +62,7 @@ static void order_remove(struct engine *engine, struct engine_run *run)
     size_t i = run->place - 1;
     struct engine_run *last = engine->order[--engine->order_count];
     run->place = 0;
+    engine->order_any -= run->dag->placement == DAG_PLACEMENT_ANY;
     if (last == run)
         return;
     order_put(engine, i, last);
@@ -104,6 +106,19 @@ static uint32_t heap_take(struct engine_run *run)
     return task;
 }
 
+/* The run's best task is taken out. */
+static uint32_t serve(struct engine *engine, struct engine_run *run)
+{
+    uint32_t task = heap_take(run);
+    engine->ready_tasks--;
+    run->served++;
+    if (run->ready_count)
+        order_down(engine, run->place - 1);
+    else
+        order_remove(engine, run);
+    return task;
+}
+
 bool engine_ready_peek(const struct engine *engine, struct engine_run **ret_run, uint32_t *ret_task)
 {
     if (!engine->order_count)
@@ -117,15 +132,24 @@ bool engine_ready_pop(struct engine *engine, struct engine_run **ret_run, uint32
 {
     if (!engine->order_count)
         return false;
-    struct engine_run *run = engine->order[0];
-    *ret_run = run;
-    *ret_task = heap_take(run);
-    engine->ready_tasks--;
-    engine->served_now = run->served++;
-    if (run->ready_count)
-        order_down(engine, 0);
-    else
-        order_remove(engine, run);
+    engine->served_now = engine->order[0]->served;
+    *ret_run = engine->order[0];
+    *ret_task = serve(engine, engine->order[0]);
+    return true;
+}
+
+bool engine_ready_pop_any(struct engine *engine, struct engine_run **ret_run, uint32_t *ret_task)
+{
+    struct engine_run *best = NULL;
+    for (size_t i = 0; i < engine->order_count && engine->order_any; i++) {
+        struct engine_run *run = engine->order[i];
+        if (run->dag->placement == DAG_PLACEMENT_ANY && (!best || served_less(run, best)))
+            best = run;
+    }
+    if (!best)
+        return false;
+    *ret_run = best;
+    *ret_task = serve(engine, best);
     return true;
 }
 
