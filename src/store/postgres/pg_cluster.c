@@ -7,11 +7,6 @@
 #include "base/mem.h"
 #include "store/postgres/pg_model.h"
 
-struct store_cluster {
-    struct pg_connection connection;
-    bool listens;               /* on this connection */
-};
-
 struct store_cluster *store_cluster_open(struct store *store)
 {
     struct store_cluster *cluster = mem_new(struct store_cluster);
@@ -40,9 +35,8 @@ static int ready(struct store_cluster *cluster, struct error *err)
     return code;
 }
 
-/* One statement whose parameters are the own epoch and what `values` has; *ret_count: rows found or changed. */
-static int ask(struct store_cluster *cluster, const char *sql, struct pg_values *values, PGresult **ret_result,
-               int64_t *ret_count, struct error *err)
+int store_pg_ask(struct store_cluster *cluster, const char *sql, struct pg_values *values, PGresult **ret_result,
+                 int64_t *ret_count, struct error *err)
 {
     PGresult *result = NULL;
     int code = ready(cluster, err);
@@ -76,11 +70,11 @@ static int lead(struct store_cluster *cluster, bool draining, bool *ret_leads, s
     struct pg_values values = {.arena = &arena};
     int64_t count = 0;
     store_pg_add_int(&values, (int64_t)cluster->connection.store->head.epoch);
-    int code = ask(cluster, draining ? unlead_sql : leads_sql, &values, NULL, &count, err);
+    int code = store_pg_ask(cluster, draining ? unlead_sql : leads_sql, &values, NULL, &count, err);
     if (draining)
         count = 0;
     else if (!code && !count)
-        code = ask(cluster, lead_sql, &values, NULL, &count, err);
+        code = store_pg_ask(cluster, lead_sql, &values, NULL, &count, err);
     *ret_leads = count > 0;
     arena_fini(&arena);
     return code;
@@ -102,7 +96,7 @@ int store_cluster_renew(struct store_cluster *cluster, const struct store_cluste
     store_pg_add_int(&values, beat->active_runs);
     store_pg_add_int(&values, (int64_t)beat->ready);
     store_pg_add_bool(&values, beat->draining);
-    int code = ask(cluster, renew_sql, &values, NULL, &count, err);
+    int code = store_pg_ask(cluster, renew_sql, &values, NULL, &count, err);
     arena_fini(&arena);
     if (!code && count != 1)
         code = error_set(err, ERROR_STORE_FENCED, "this node was declared dead: its lease had run out");
@@ -119,7 +113,7 @@ int store_cluster_sweep(struct store_cluster *cluster, uint32_t *ret_dead, struc
     struct arena arena = {0};
     struct pg_values values = {.arena = &arena};
     int64_t count;
-    int code = ask(cluster, sql, &values, NULL, &count, err);
+    int code = store_pg_ask(cluster, sql, &values, NULL, &count, err);
     arena_fini(&arena);
     *ret_dead = (uint32_t)count;
     return code;
@@ -139,7 +133,7 @@ int store_cluster_take(struct store_cluster *cluster, uint32_t max, uint32_t *re
     int64_t count;
     store_pg_add_int(&values, (int64_t)cluster->connection.store->head.epoch);
     store_pg_add_int(&values, max);
-    int code = ask(cluster, sql, &values, NULL, &count, err);
+    int code = store_pg_ask(cluster, sql, &values, NULL, &count, err);
     arena_fini(&arena);
     *ret_taken = (uint32_t)count;
     return code;
@@ -156,7 +150,7 @@ int store_cluster_load(struct store_cluster *cluster, store_active_fn *fn, void 
     PGresult *found;
     int64_t count;
     store_pg_add_int(&values, (int64_t)store->head.epoch);
-    int code = ask(cluster, find_sql, &values, &found, &count, err);
+    int code = store_pg_ask(cluster, find_sql, &values, &found, &count, err);
     for (int i = 0; i < count; i++) {
         struct uuid id = store_pg_uuid(store, found, i, 0);
         store_pg_put_uuid(&ids, &id);
@@ -167,7 +161,7 @@ int store_cluster_load(struct store_cluster *cluster, store_active_fn *fn, void 
         store_pg_add_array(&values, &ids);
         code = store_pg_load(&cluster->connection, values.values[1], fn, context, err);
         if (!code)
-            code = ask(cluster, done_sql, &values, NULL, &count, err);
+            code = store_pg_ask(cluster, done_sql, &values, NULL, &count, err);
     }
     buf_fini(&ids);
     arena_fini(&arena);
@@ -184,7 +178,7 @@ int store_cluster_asked(struct store_cluster *cluster, struct arena *arena, stru
     PGresult *found;
     int64_t count;
     store_pg_add_int(&values, (int64_t)store->head.epoch);
-    int code = ask(cluster, sql, &values, &found, &count, err);
+    int code = store_pg_ask(cluster, sql, &values, &found, &count, err);
     *ret_runs = (struct store_ids){arena_array(arena, (size_t)count, sizeof(struct uuid)), (size_t)count};
     for (int i = 0; i < count; i++)
         ret_runs->items[i] = store_pg_uuid(store, found, i, 0);
@@ -201,7 +195,7 @@ int store_cluster_catalog(struct store_cluster *cluster, uint64_t *ret_mark, str
     struct pg_values values = {.arena = &arena};
     PGresult *found;
     int64_t count;
-    int code = ask(cluster, sql, &values, &found, &count, err);
+    int code = store_pg_ask(cluster, sql, &values, &found, &count, err);
     if (!code)
         *ret_mark = (uint64_t)store_pg_int(cluster->connection.store, found, 0, 0);
     store_pg_clear(cluster->connection.store, found);
@@ -226,7 +220,7 @@ int store_cluster_give(struct store_cluster *cluster, const struct uuid *runs, s
     store_pg_add_int(&values, (int64_t)cluster->connection.store->head.epoch);
     store_pg_add_int(&values, (int64_t)epoch);
     store_pg_add_array(&values, &ids);
-    int code = ask(cluster, sql, &values, NULL, &rows, err);
+    int code = store_pg_ask(cluster, sql, &values, NULL, &rows, err);
     buf_fini(&ids);
     arena_fini(&arena);
     return code;
@@ -238,19 +232,29 @@ int store_cluster_say(struct store_cluster *cluster, const char *word, struct er
     struct pg_values values = {.arena = &arena};
     int64_t rows;
     store_pg_add_text(&values, word);
-    int code = ask(cluster, "SELECT pg_notify('pawl_nodes', $1)", &values, NULL, &rows, err);
+    int code = store_pg_ask(cluster, "SELECT pg_notify('pawl_nodes', $1)", &values, NULL, &rows, err);
     arena_fini(&arena);
     return code;
+}
+
+static bool give_words(struct store_cluster *cluster, store_cluster_word_fn *fn, void *context)
+{
+    const struct pg_library *pg = &cluster->connection.store->pg;
+    bool any = false;
+    for (PGnotify *word; cluster->connection.pg && (word = pg->notifies(cluster->connection.pg)); any = true) {
+        fn(context, word->extra);
+        pg->free_memory(word);
+    }
+    return any;
 }
 
 void store_cluster_wait(struct store_cluster *cluster, int fd, int64_t wait_ms, store_cluster_word_fn *fn,
                         void *context)
 {
-    const struct pg_library *pg = &cluster->connection.store->pg;
-    store_pg_wait(&cluster->connection, fd, wait_ms);
-    for (PGnotify *word; cluster->connection.pg && (word = pg->notifies(cluster->connection.pg));) {
-        fn(context, word->extra);
-        pg->free_memory(word);
+    /* words may have come with answers: then nothing is waited for */
+    if (!give_words(cluster, fn, context)) {
+        store_pg_wait(&cluster->connection, fd, wait_ms);
+        (void)give_words(cluster, fn, context);
     }
 }
 

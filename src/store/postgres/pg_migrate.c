@@ -179,6 +179,30 @@ static const struct {
     {3, "ALTER TABLE active_runs ADD COLUMN changes text; ALTER TABLE runs ADD COLUMN changes text;"},
     /* 4: the trace that a run is part of */
     {3, "ALTER TABLE active_runs ADD COLUMN trace text; ALTER TABLE runs ADD COLUMN trace text;"},
+    /* 5: attempts that nodes run for each other; who does not know of them would call them lost and begin them again */
+    {5,
+     "CREATE TABLE offers ("
+     " fence bigint PRIMARY KEY,"
+     " run_id uuid NOT NULL,"
+     " run bigint NOT NULL,"
+     " task integer NOT NULL,"
+     " number integer NOT NULL,"
+     " node bigint NOT NULL," /* the life it is for */
+     " state text NOT NULL,"
+     " stop boolean NOT NULL DEFAULT false,"
+     " worker uuid,"
+     " started_ms bigint NOT NULL DEFAULT 0,"
+     " outcome text,"
+     " retryable boolean NOT NULL DEFAULT false,"
+     " error_type text,"
+     " error text,"
+     " exit_code integer NOT NULL DEFAULT -1,"
+     " signal integer NOT NULL DEFAULT 0,"
+     " http_status integer NOT NULL DEFAULT 0,"
+     " ended_ms bigint NOT NULL DEFAULT 0,"
+     " cpu_us bigint NOT NULL DEFAULT 0,"
+     " max_rss_bytes bigint NOT NULL DEFAULT 0,"
+     " log_bytes bigint NOT NULL DEFAULT 0) WITH (fillfactor = 40);"},
 };
 
 enum { STEP_COUNT = sizeof steps / sizeof steps[0], LOCK_KEY = 0x7061776c /* "pawl" */ };

@@ -7,7 +7,7 @@
  *     pg_migrate.c     the tables, by numbered steps      pg_bulk.c        records that come in thousands
  *     pg_open.c        opening, joining, the pool         pg_write.c       one function per record
  *     pg_commit.c      the transaction and verdicts       pg_cluster.c     leases, runs that change hands (cluster.h)
- *     pg_rows.c        all rows out and in
+ *     pg_rows.c        all rows out and in                pg_offers.c      attempts that others run (offers.h)
  *
  * Joining. Whoever opens the store for writing is a node: it gets the next epoch and a row in `nodes` with a lease by
  * the database's clock, and takes over what an earlier life of the same node still owns. A row that was declared dead
@@ -151,6 +151,12 @@ struct store_pg {
     char why[1000];
 };
 
+/* A node's connection for what concerns the others; one thread. */
+struct store_cluster {
+    struct pg_connection connection;
+    bool listens;                           /* on this connection */
+};
+
 /* ---- pg_connection.c ---- */
 
 /* Connects when it is not. ERROR_STORE_AWAY, ERROR_STORE_FAILED (what waiting does not mend). */
@@ -232,6 +238,13 @@ int store_pg_broken(struct error *err, const struct uuid *id, const char *what);
 
 int store_pg_dump(struct store *head, store_row_fn *fn, void *context, struct error *err);
 int store_pg_fill(struct store *head, struct store_feed *feed, struct error *err);
+
+/* One more element of a column: the attempt's log, or what this node's file has of it. */
+void store_pg_put_log(struct store_pg *store, struct buf *column, const struct record_attempt *row);
+
+/* pg_cluster.c: one statement; *ret_count: rows found or changed. ret_result may be NULL. */
+int store_pg_ask(struct store_cluster *cluster, const char *sql, struct pg_values *values, PGresult **ret_result,
+                 int64_t *ret_count, struct error *err);
 
 /* ---- readers ---- */
 

@@ -8,11 +8,14 @@
 #include "store/postgres/pg_model.h"
 
 /* One transaction: this life's row, and what earlier lives of the same node still own becomes its. Their rows are dead
- * from then on, whatever their leases say: the data directory's lock says that they are over. */
+ * from then on, whatever their leases say: the data directory's lock says that they are over. What the last of them ran
+ * for other nodes goes on, unless others had declared it dead. */
 static const char join_sql[] =
     "WITH before AS (UPDATE nodes SET dead = true WHERE node = $1 AND NOT dead RETURNING epoch), "
     "mine AS (INSERT INTO nodes (epoch, node, host, url, version, lease_until) SELECT nextval('epochs'), $1, $2, $3, "
     "$4, clock_timestamp() + $5::bigint * interval '1 millisecond' RETURNING epoch), "
+    "guests AS (UPDATE offers SET node = (SELECT epoch FROM mine) WHERE node IN (SELECT epoch FROM before) "
+    "AND state = 'taken' RETURNING fence), "
     "taken AS (UPDATE active_runs SET owner = (SELECT epoch FROM mine), given = false "
     "WHERE owner IN (SELECT epoch FROM nodes WHERE node = $1) RETURNING id) "
     "SELECT epoch, (SELECT count(*) FROM taken) FROM mine";
@@ -38,7 +41,9 @@ static int join(struct store_pg *store, struct error *err)
 /* A row that leaves work running keeps its lease, so that this node's next life finds it; any other ends now. */
 static const char leave_sql[] =
     "WITH left_alone AS (UPDATE nodes SET dead = true WHERE epoch = $1 AND NOT EXISTS (SELECT 1 FROM active_runs r "
-    "JOIN attempts a ON a.run = r.run AND a.state = 'running' WHERE r.owner = $1) RETURNING epoch) "
+    "JOIN attempts a ON a.run = r.run AND a.state = 'running' WHERE r.owner = $1 AND NOT EXISTS (SELECT 1 FROM "
+    "offers o WHERE o.fence = a.fence AND o.node <> $1)) AND NOT EXISTS (SELECT 1 FROM offers o WHERE o.node = $1 "
+    "AND o.state = 'taken') RETURNING epoch) "
     "SELECT pg_notify('pawl_nodes', 'dead') FROM left_alone";
 
 static void leave(struct store_pg *store)

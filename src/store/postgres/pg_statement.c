@@ -86,12 +86,13 @@ const char *const store_pg_sql[PG_STATEMENT_COUNT] = {
         "started_ms = n.started_ms, ended_ms = n.ended_ms, retry_ms = n.retry_ms, task_state = n.task_state, "
         "error_type = n.error_type, error = n.error, exit_code = n.exit_code, signal = n.signal, "
         "http_status = n.http_status, cpu_us = n.cpu_us, max_rss_bytes = n.max_rss_bytes, log_bytes = n.log_bytes, "
-        "log = n.log FROM unnest($1::bigint[], $2::int[], $3::int[], $4::bigint[], $5::text[], $6::uuid[], "
-        "$7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::text[], $12::text[], $13::text[], $14::int[], "
-        "$15::int[], $16::int[], $17::bigint[], $18::bigint[], $19::bigint[], $20::bytea[]) AS n (run, task, number, "
-        "fence, state, worker, claimed_ms, started_ms, ended_ms, retry_ms, task_state, error_type, error, exit_code, "
-        "signal, http_status, cpu_us, max_rss_bytes, log_bytes, log) WHERE a.run = n.run AND a.task = n.task "
-        "AND a.number = n.number AND a.fence = n.fence AND a.state = 'running'",
+        "log = coalesce(n.log, a.log) FROM unnest($1::bigint[], $2::int[], $3::int[], $4::bigint[], $5::text[], "
+        "$6::uuid[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::text[], $12::text[], "
+        "$13::text[], $14::int[], $15::int[], $16::int[], $17::bigint[], $18::bigint[], $19::bigint[], "
+        "$20::bytea[]) AS n (run, task, number, fence, state, worker, claimed_ms, started_ms, ended_ms, "
+        "retry_ms, task_state, error_type, error, exit_code, signal, http_status, cpu_us, max_rss_bytes, "
+        "log_bytes, log) WHERE a.run = n.run AND a.task = n.task AND a.number = n.number "
+        "AND a.fence = n.fence AND a.state = 'running'",
     [PG_ATTEMPTS_WITHDRAW] =
         "DELETE FROM attempts a USING unnest($1::bigint[], $2::int[], $3::int[], $4::bigint[]) AS n (run, task, "
         "number, fence) WHERE a.run = n.run AND a.task = n.task AND a.number = n.number AND a.fence = n.fence "

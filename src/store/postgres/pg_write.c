@@ -438,7 +438,7 @@ static void claim(struct store_pg *store, struct pg_run *run, const struct recor
 }
 
 /* The attempt's log into the row: what is in a file of this node would go with it. */
-static void put_log(struct store_pg *store, struct buf *column, const struct record_attempt *row)
+void store_pg_put_log(struct store_pg *store, struct buf *column, const struct record_attempt *row)
 {
     struct buf log = BUF_INIT;
     if (!row->log && store->dir && (row->log_bytes || row->state == ATTEMPT_LOST))
@@ -467,7 +467,7 @@ static void put_end(struct store_pg *store, const struct pg_run *run, const stru
     store_pg_put_int(store_pg_bulk_column(store, BULK_ENDS, at++), row->cpu_us);
     store_pg_put_int(store_pg_bulk_column(store, BULK_ENDS, at++), row->max_rss_bytes);
     store_pg_put_int(store_pg_bulk_column(store, BULK_ENDS, at++), row->log_bytes);
-    put_log(store, store_pg_bulk_column(store, BULK_ENDS, at++), row);
+    store_pg_put_log(store, store_pg_bulk_column(store, BULK_ENDS, at++), row);
 }
 
 /* The end of an attempt and a claim that is taken back: only for who holds the fence. */
