@@ -1,5 +1,4 @@
-/* See cluster.h. The thread owns the connection; the engine's thread owns everything else. Between them stands one lock
- * and an eventfd that wakes the engine's loop. */
+/* See cluster.h. */
 #include "server/cluster.h"
 
 #include <errno.h>
@@ -15,88 +14,31 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "dag/dag.h"
-#include "store/cluster.h"
+#include "server/cluster_model.h"
 
-enum { TAKE_MAX = 20, AGAIN_MS = 200, BUSY_MS = 200, SHARE_MAX = 64, NODES_MAX = 256 };
-
-/* What a node said of itself last: a word that every node hears, since a row that changes so often would be many. */
-struct load {
-    uint64_t epoch;
-    int64_t free;                       /* slots that nothing runs in and nothing waits for */
-    int64_t heard_ms;                   /* boot time */
-};
-
-/* A run that became this node's, on its way to the engine. */
-struct arrival {
-    struct arrival *next;
-    struct arena arena;
-    struct record_run run;              /* .dag: a reference */
-    const struct record_attempt *attempts;
-    size_t attempt_count;
-};
-
-struct known_version {
-    struct uuid dag_id;
-    uint32_t number;
-    struct dag *dag;
-};
-
-struct server_cluster {
-    struct core *core;
-    struct server_cluster_options options;
-    struct store_cluster *link;
-    pthread_t thread;
-    bool started;
-    int kick_fd;                        /* eventfd: the thread looks what there is */
-    int wake_fd;                        /* eventfd: the engine's thread has something to take */
-
-    /* the thread's own */
-    struct known_version *versions;     /* DAGs of the load under way */
-    size_t version_count, version_cap;
-    bool was_leading;
-    uint64_t catalog;                   /* as it was when schedules were last read */
-    bool was_away;
-    int64_t renewed_ms;                 /* boot time of the last renewal */
-    struct load loads[NODES_MAX];
-    size_t load_count;
-    int64_t said_free;                  /* what was said of this one */
-    bool said_draining;
-    struct uuid giving[SHARE_MAX];      /* runs that left the engine and go to giving_to */
-    size_t giving_count;
-    uint64_t giving_to;
-
-    pthread_mutex_t lock;               /* of what follows */
-    struct arrival *first, **last;
-    int64_t lease_ms;                   /* boot time */
-    bool leads;
-    bool lead_changed;                  /* schedules are to be read, or forgotten */
-    struct error fenced;                /* code 0: not so */
-    size_t wanted;                      /* runs that another node could begin at once */
-    struct uuid released[SHARE_MAX];    /* that the engine let go of */
-    size_t released_count;
-    bool stopping;
-};
+enum { TAKE_MAX = 20, AGAIN_MS = 200, BUSY_MS = 200 };
 
 /* ---- the engine's thread ---- */
 
-static void free_arrival(struct arrival *arrival)
+static void free_arrival(struct cluster_arrival *arrival)
 {
     arena_fini(&arrival->arena);
     mem_free(arrival);
 }
 
-static void kick(struct server_cluster *cluster)
+void server_cluster_kick(struct server_cluster *cluster)
 {
     uint64_t one = 1;
     (void)!write(cluster->kick_fd, &one, sizeof one);
 }
 
-static void adopt(struct server_cluster *cluster, struct arrival *arrival)
+static void adopt(struct server_cluster *cluster, struct cluster_arrival *arrival)
 {
     struct error err = {0};
     char id[UUID_TEXT_LEN + 1];
     uuid_format(arrival->run.id, id);
-    if (core_adopt(cluster->core, &arrival->run, arrival->attempts, arrival->attempt_count, &err) != 0)
+    if (core_adopt(cluster->core, &arrival->run, arrival->attempts, arrival->attempt_count, &arrival->offers,
+                   &err) != 0)
         log_with(LOG_ERROR, log_fields("runId", id), "a run cannot be taken over: %s", err.text);
     else
         log_with(LOG_INFO, log_fields("runId", id), "taken over from another node");
@@ -110,20 +52,25 @@ static void turn(void *context)
     struct error err = {0};
     (void)!read(cluster->wake_fd, &count, sizeof count);
     (void)pthread_mutex_lock(&cluster->lock);
-    struct arrival *arrivals = cluster->first;
+    struct error fenced = cluster->fenced;
+    struct cluster_arrival *arrivals = cluster->first;
     cluster->first = NULL;
     cluster->last = &cluster->first;
+    struct cluster_hearing *news = fenced.code ? NULL : cluster->hearing;
+    if (news) {
+        cluster->hearing = NULL;
+        cluster->hearing_last = &cluster->hearing;
+    }
     bool leads = cluster->leads, changed = cluster->lead_changed;
     cluster->lead_changed = false;
     int64_t lease_ms = cluster->lease_ms;
-    struct error fenced = cluster->fenced;
     if (cluster->wanted && !fenced.code && !cluster->released_count)
         cluster->released_count = core_release(cluster->core, cluster->wanted, cluster->released);
     bool released = cluster->released_count > 0;
     cluster->wanted = 0;
     (void)pthread_mutex_unlock(&cluster->lock);
     if (released)
-        kick(cluster);
+        server_cluster_kick(cluster);
     if (fenced.code) {
         core_fence(cluster->core, &fenced);
     } else {
@@ -135,7 +82,7 @@ static void turn(void *context)
             (void)pthread_mutex_unlock(&cluster->lock);
         }
     }
-    for (struct arrival *next; arrivals; arrivals = next) {
+    for (struct cluster_arrival *next; arrivals; arrivals = next) {
         next = arrivals->next;
         if (fenced.code) {
             dag_unref(arrivals->run.dag);
@@ -144,11 +91,13 @@ static void turn(void *context)
             adopt(cluster, arrivals);
         }
     }
+    if (!fenced.code)
+        server_cluster_hear(cluster, news);
 }
 
 /* ---- the thread ---- */
 
-static void wake_engine(struct server_cluster *cluster)
+void server_cluster_wake_engine(struct server_cluster *cluster)
 {
     uint64_t one = 1;
     (void)!write(cluster->wake_fd, &one, sizeof one);
@@ -158,7 +107,7 @@ static int find_version(struct server_cluster *cluster, const struct store_activ
                         struct error *err)
 {
     for (size_t i = 0; i < cluster->version_count; i++) {
-        const struct known_version *known = &cluster->versions[i];
+        const struct cluster_version *known = &cluster->versions[i];
         if (known->number == active->run.dag_version && uuid_equal(known->dag_id, active->run.dag_id)) {
             *ret_dag = dag_ref(known->dag);
             return 0;
@@ -170,7 +119,7 @@ static int find_version(struct server_cluster *cluster, const struct store_activ
     cluster->versions = mem_grow(cluster->versions, &cluster->version_cap, cluster->version_count + 1,
                                  sizeof *cluster->versions);
     cluster->versions[cluster->version_count++] =
-        (struct known_version){active->run.dag_id, active->run.dag_version, dag_ref(*ret_dag)};
+        (struct cluster_version){active->run.dag_id, active->run.dag_version, dag_ref(*ret_dag)};
     return 0;
 }
 
@@ -190,7 +139,7 @@ static int on_active(void *context, const struct store_active *active, struct er
     }
     if (code)
         return code;
-    struct arrival *arrival = mem_new(struct arrival);
+    struct cluster_arrival *arrival = mem_new(struct cluster_arrival);
     arrival->run = active->run;
     arrival->run.dag = dag;
     arrival->run.request_id = keep_text(&arrival->arena, active->run.request_id);
@@ -202,6 +151,12 @@ static int on_active(void *context, const struct store_active *active, struct er
         attempts[i].error = keep_text(&arrival->arena, attempts[i].error);
     arrival->attempts = attempts;
     arrival->attempt_count = active->attempt_count;
+    code = server_cluster_inherit(cluster, arrival, err);
+    if (code) {
+        dag_unref(dag);
+        free_arrival(arrival);
+        return code;
+    }
     (void)pthread_mutex_lock(&cluster->lock);
     *cluster->last = arrival;
     cluster->last = &arrival->next;
@@ -309,31 +264,41 @@ static int follow_leading(struct server_cluster *cluster, bool leads, struct err
 
 /* ---- sharing work ---- */
 
+struct cluster_load *server_cluster_load(struct server_cluster *cluster, uint64_t epoch)
+{
+    for (size_t i = 0; i < cluster->load_count; i++)
+        if (cluster->loads[i].epoch == epoch)
+            return &cluster->loads[i];
+    return NULL;
+}
+
 static void hear(void *context, const char *word)
 {
     struct server_cluster *cluster = context;
     unsigned long long epoch;
     long long free_slots;
-    int draining;
-    if (sscanf(word, "load %llu %lld %d", &epoch, &free_slots, &draining) != 3 ||
+    int draining, offers = 0;
+    if (sscanf(word, "load %llu %lld %d %d", &epoch, &free_slots, &draining, &offers) < 3 ||
         epoch == core_store(cluster->core)->epoch)
         return;
-    size_t at = 0;
-    while (at < cluster->load_count && cluster->loads[at].epoch != epoch)
-        at++;
-    if (at == NODES_MAX)
+    struct cluster_load *load = server_cluster_load(cluster, epoch);
+    if (!load && cluster->load_count < CLUSTER_NODES_MAX)
+        load = &cluster->loads[cluster->load_count++];
+    for (size_t i = 0; i < cluster->load_count && !load; i++)
+        if (clock_boot_ms() - cluster->loads[i].heard_ms > cluster->options.lease_ms)
+            load = &cluster->loads[i]; /* that life is over, or says nothing */
+    if (!load)
         return;
-    cluster->load_count += at == cluster->load_count;
-    cluster->loads[at] = (struct load){epoch, draining ? 0 : free_slots, clock_boot_ms()};
+    *load = (struct cluster_load){epoch, draining ? 0 : free_slots, clock_boot_ms(), offers != 0};
 }
 
 /* The least loaded node that was heard of within a lease; NULL: none has anything free. */
-static struct load *find_free(struct server_cluster *cluster)
+static struct cluster_load *find_free(struct server_cluster *cluster)
 {
-    struct load *best = NULL;
+    struct cluster_load *best = NULL;
     int64_t since_ms = clock_boot_ms() - cluster->options.lease_ms;
     for (size_t i = 0; i < cluster->load_count; i++) {
-        struct load *load = &cluster->loads[i];
+        struct cluster_load *load = &cluster->loads[i];
         if (load->heard_ms >= since_ms && load->free > 0 && (!best || load->free > best->free))
             best = load;
     }
@@ -355,9 +320,10 @@ static int tell_load(struct server_cluster *cluster, bool renewed, struct core_s
     mem_free(views);
     int64_t free_slots = slots - running - (int64_t)ret_shown->counts.ready_tasks;
     free_slots = free_slots > 0 && ret_shown->ready ? free_slots : 0;
+    cluster->free_slots = ret_shown->draining ? 0 : free_slots;
     if (!renewed && free_slots == cluster->said_free && ret_shown->draining == cluster->said_draining)
         return 0;
-    (void)snprintf(word, sizeof word, "load %llu %lld %d", (unsigned long long)core_store(cluster->core)->epoch,
+    (void)snprintf(word, sizeof word, "load %llu %lld %d 1", (unsigned long long)core_store(cluster->core)->epoch,
                    (long long)free_slots, ret_shown->draining);
     int code = store_cluster_say(cluster->link, word, err);
     if (!code && ret_shown->draining != cluster->said_draining)
@@ -381,6 +347,9 @@ static int give(struct server_cluster *cluster, struct error *err)
     if (!cluster->giving_count)
         return 0;
     int code = store_cluster_give(cluster->link, cluster->giving, cluster->giving_count, cluster->giving_to, err);
+    struct cluster_load *load = server_cluster_load(cluster, cluster->giving_to);
+    if (!code && load)
+        load->free -= (int64_t)cluster->giving_count; /* until it says otherwise */
     if (!code)
         cluster->giving_count = 0;
     return code;
@@ -392,14 +361,12 @@ static int share(struct server_cluster *cluster, bool renewed, struct error *err
     int code = give(cluster, err);
     if (!code)
         code = tell_load(cluster, renewed, &shown, err);
-    struct load *to = code || cluster->giving_count ? NULL : find_free(cluster);
+    struct cluster_load *to = code || cluster->giving_count ? NULL : find_free(cluster);
     if (!to || !(shown.counts.ready_tasks || shown.draining))
         return code;
-    size_t wanted = to->free < SHARE_MAX ? (size_t)to->free : SHARE_MAX;
+    size_t wanted = to->free < CLUSTER_SHARE_MAX ? (size_t)to->free : CLUSTER_SHARE_MAX;
     if (!shown.draining && wanted > shown.counts.ready_tasks)
         wanted = (size_t)shown.counts.ready_tasks;
-    if (!shown.draining)
-        to->free -= (int64_t)wanted; /* until it says otherwise */
     (void)pthread_mutex_lock(&cluster->lock);
     bool under_way = cluster->wanted || cluster->released_count;
     if (!under_way)
@@ -407,7 +374,7 @@ static int share(struct server_cluster *cluster, bool renewed, struct error *err
     (void)pthread_mutex_unlock(&cluster->lock);
     if (!under_way)
         cluster->giving_to = to->epoch;
-    wake_engine(cluster);
+    server_cluster_wake_engine(cluster);
     return 0;
 }
 
@@ -425,14 +392,23 @@ static int renew_and_sweep(struct server_cluster *cluster, struct error *err)
                  dead == 1 ? "s" : "");
     if (!code)
         code = follow_leading(cluster, leads, err);
-    wake_engine(cluster);
+    server_cluster_wake_engine(cluster);
     return code;
 }
 
+/* What other nodes said since the last beat. */
+struct words {
+    struct server_cluster *cluster;
+    bool asks;                          /* runs may have come, or cancels */
+    bool offers;                        /* of this node */
+    bool dead;
+};
+
 /* *ret_wait_ms: how long there is nothing to do. */
-static int beat(struct server_cluster *cluster, bool heard, int64_t *ret_wait_ms, struct error *err)
+static int beat(struct server_cluster *cluster, const struct words *words, int64_t *ret_wait_ms, struct error *err)
 {
     uint32_t taken = 0;
+    bool soon = false, heard = words->asks;
     int64_t every_ms = cluster->options.lease_ms / 5;
     bool due = clock_boot_ms() - cluster->renewed_ms >= every_ms || !cluster->renewed_ms;
     int code = due ? renew_and_sweep(cluster, err) : 0;
@@ -444,12 +420,14 @@ static int beat(struct server_cluster *cluster, bool heard, int64_t *ret_wait_ms
         code = take_cancels(cluster, err);
     if (!code)
         code = share(cluster, due, err);
+    if (!code)
+        code = server_cluster_offers(cluster, due, words->dead, words->offers, &soon, err);
     if (due || heard)
-        wake_engine(cluster);
+        server_cluster_wake_engine(cluster);
     struct core_snapshot shown;
     core_get_snapshot(cluster->core, &shown);
     *ret_wait_ms = shown.counts.active_runs && every_ms > BUSY_MS ? BUSY_MS : every_ms;
-    if (taken == TAKE_MAX)
+    if (taken == TAKE_MAX || soon)
         *ret_wait_ms = 0; /* more of them may be left */
     if (code && *ret_wait_ms > AGAIN_MS)
         *ret_wait_ms = AGAIN_MS;
@@ -465,16 +443,18 @@ static void say(struct server_cluster *cluster, int code, const struct error *er
     cluster->was_away = code != 0;
 }
 
-struct words {
-    struct server_cluster *cluster;
-    bool asks;                          /* something other than a load was said */
-};
-
 static void on_word(void *context, const char *word)
 {
     struct words *words = context;
     hear(words->cluster, word);
-    words->asks = words->asks || strncmp(word, "load ", 5) != 0;
+    if (strncmp(word, "load ", 5) == 0)
+        return;
+    unsigned long long epoch;
+    if (sscanf(word, "offer %llu", &epoch) == 1)
+        words->offers = words->offers || epoch == core_store(words->cluster->core)->epoch;
+    else if (strcmp(word, "told") != 0) /* what was offered is looked at after each word */
+        words->asks = true;
+    words->dead = words->dead || strcmp(word, "dead") == 0;
     if (strcmp(word, "lead") == 0)
         words->cluster->renewed_ms = 0; /* whoever comes first leads */
 }
@@ -497,16 +477,16 @@ static void *run(void *context)
     while (!is_stopping(cluster)) {
         struct error err = {0};
         int64_t wait_ms = 0;
-        int code = beat(cluster, words.asks, &wait_ms, &err);
+        int code = beat(cluster, &words, &wait_ms, &err);
         say(cluster, code, &err);
         if (code == ERROR_STORE_FENCED) {
             (void)pthread_mutex_lock(&cluster->lock);
             cluster->fenced = err;
             (void)pthread_mutex_unlock(&cluster->lock);
-            wake_engine(cluster);
+            server_cluster_wake_engine(cluster);
             break;
         }
-        words.asks = false;
+        words.asks = words.offers = words.dead = false;
         store_cluster_wait(cluster->link, cluster->kick_fd, wait_ms, on_word, &words);
     }
     return NULL;
@@ -522,6 +502,9 @@ int server_cluster_start(struct core *core, const struct server_cluster_options 
     cluster->core = core;
     cluster->options = *options;
     cluster->last = &cluster->first;
+    cluster->telling_last = &cluster->telling;
+    cluster->sending_last = &cluster->sending;
+    cluster->hearing_last = &cluster->hearing;
     (void)pthread_mutex_init(&cluster->lock, NULL);
     cluster->kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     cluster->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -529,6 +512,9 @@ int server_cluster_start(struct core *core, const struct server_cluster_options 
     int code = cluster->kick_fd < 0 || cluster->wake_fd < 0
                    ? error_set(err, ERROR_IO, "cannot make event descriptors: %s", strerror(errno))
                    : core_add_fd(core, cluster->wake_fd, turn, cluster, err);
+    struct core_others others = server_cluster_others;
+    others.context = cluster;
+    core_set_others(core, &others);
     if (!code) {
         /* signals are the main thread's */
         (void)sigfillset(&all);
@@ -554,14 +540,15 @@ void server_cluster_stop(struct server_cluster *cluster)
         (void)pthread_mutex_lock(&cluster->lock);
         cluster->stopping = true;
         (void)pthread_mutex_unlock(&cluster->lock);
-        kick(cluster);
+        server_cluster_kick(cluster);
         (void)pthread_join(cluster->thread, NULL);
     }
-    for (struct arrival *next; cluster->first; cluster->first = next) {
+    for (struct cluster_arrival *next; cluster->first; cluster->first = next) {
         next = cluster->first->next;
         dag_unref(cluster->first->run.dag);
         free_arrival(cluster->first);
     }
+    server_cluster_offers_end(cluster);
     store_cluster_close(cluster->link);
     mem_free(cluster->versions);
     if (cluster->kick_fd >= 0)

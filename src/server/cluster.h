@@ -24,6 +24,7 @@ struct server_cluster_options {
     struct uuid node_id;
     const char *host;
     const char *url;            /* where other nodes reach this one's API */
+    const char *data_dir;
     int64_t lease_ms;
 };
 

@@ -18,6 +18,7 @@
 #include "engine/engine.h"
 #include "live/live.h"
 #include "pool/pool.h"
+#include "store/offers.h"
 #include "store/store.h"
 #include "store/store_thread.h"
 
@@ -86,9 +87,10 @@ struct live *core_live(struct core *core);
 struct store_thread *core_store_thread(struct core *core);
 
 /* For a node of a cluster (server/cluster.h); the engine's thread. */
-/* A run that another node drove; known ones are left alone. run->dag: a reference that is taken. */
+/* A run that another node drove; known ones are left alone. run->dag: a reference that is taken. offers: of its
+ * attempts those that other nodes run. */
 int core_adopt(struct core *core, const struct record_run *run, const struct record_attempt *attempts,
-               size_t attempt_count, struct error *err);
+               size_t attempt_count, const struct store_offers *offers, struct error *err);
 /* A stored DAG; any thread. ERROR_INTERNAL when it cannot be read any more. */
 int core_read_source(const char *source, size_t len, const char *changes, struct dag **ret_dag, struct error *err);
 /* The DAG of a run that has something other than its version (run->changes), a reference; any thread. */
@@ -101,6 +103,30 @@ void core_set_lease(struct core *core, int64_t lease_ms);
 int core_set_leading(struct core *core, bool leads, struct error *err);
 /* This life was declared dead: everything running is killed, core_run returns ERROR_STORE_FENCED. */
 void core_fence(struct core *core, const struct error *why);
+
+/* Attempts that nodes run for each other; the engine's thread, both ways. Set before core_run, else no other node gets
+ * any. Attempts are borrowed for the call. */
+struct core_others {
+    void *context;
+    void (*offer)(void *context, uint64_t epoch, const struct engine_attempt *key); /* its claim is durable */
+    void (*stop)(void *context, const struct engine_attempt *key);
+    void (*done)(void *context, const struct engine_attempt *key);                  /* its end is durable */
+    /* Of guests. worker: to be told when that is durable; zero: there is none */
+    void (*guest_started)(void *context, struct uuid worker, const struct engine_attempt *attempt);
+    void (*guest_ended)(void *context, struct uuid worker, const struct engine_attempt *end);
+    void (*guest_refused)(void *context, const struct engine_attempt *key);
+};
+void core_set_others(struct core *core, const struct core_others *others);
+/* How many attempts the node may still get. */
+void core_set_node(struct core *core, uint64_t epoch, uint32_t free_slots);
+void core_offer_refused(struct core *core, const struct engine_attempt *attempt);
+void core_offer_started(struct core *core, uint64_t epoch, const struct engine_attempt *attempt);
+void core_offer_ended(struct core *core, uint64_t epoch, const struct engine_attempt *attempt);
+/* See engine_guest_start. */
+bool core_guest_start(struct core *core, const struct effect *start);
+void core_guest_stop(struct core *core, const struct engine_attempt *key);
+void core_guest_done(struct core *core, struct uuid worker, const struct engine_attempt *key);
+struct engine_attempt core_attempt_of_offer(const struct store_offer *offer);
 
 typedef void core_turn_fn(void *context);
 /* The engine's thread, or before core_run. `turn` is called when fd is readable. */

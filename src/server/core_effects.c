@@ -63,7 +63,8 @@ static void fail_start(struct core *core, const struct effect *effect, const str
         .exit_code = -1,
         .ended_ms = core->now.wall_ms,
     };
-    engine_attempt_ended(core->engine, effect->worker, &end, core->now);
+    if (!core_guest_ended(core, effect->worker, &end))
+        engine_attempt_ended(core->engine, effect->worker, &end, core->now);
 }
 
 /* Everything that says which attempt it is, at debug: thousands come each second. */
@@ -111,12 +112,16 @@ void core_do_effects(struct core *core)
         struct effect *mine = mem_dup(effects, count * sizeof *mine);
         for (size_t i = 0; i < count; i++) {
             struct job_key key = key_of(&mine[i]);
-            if (mine[i].kind == EFFECT_START)
+            if (core_do_elsewhere(core, &mine[i])) {
+                dag_unref(mine[i].dag);
+                origin_unref(mine[i].origin);
+            } else if (mine[i].kind == EFFECT_START) {
                 start(core, &mine[i]);
-            else if (mine[i].kind == EFFECT_STOP)
+            } else if (mine[i].kind == EFFECT_STOP) {
                 (void)pool_stop_attempt(core->pool, mine[i].worker, &key, STOP_CANCEL);
-            else
+            } else {
                 (void)pool_ack(core->pool, mine[i].worker, &key);
+            }
         }
         mem_free(mine);
     }
@@ -171,6 +176,8 @@ static void on_worker_up(void *context, const struct pool_worker *worker)
     core->shown.isolation = worker->isolation;
     (void)pthread_mutex_unlock(&core->lock);
     engine_worker_joined(core->engine, worker->id, worker->slots, held, worker->held_count, core->now);
+    for (size_t i = 0; i < worker->held_count; i++)
+        (void)(held[i].ended ? core_guest_ended : core_guest_started)(core, worker->id, &held[i]);
     if (worker->draining)
         (void)engine_set_worker_draining(core->engine, worker->id, true);
     mem_free(held);
@@ -212,7 +219,8 @@ static void on_started(void *context, struct uuid worker_id, const struct messag
 {
     struct core *core = context;
     struct engine_attempt attempt = attempt_of_start(started);
-    engine_attempt_started(core->engine, worker_id, &attempt, core->now);
+    if (!core_guest_started(core, worker_id, &attempt))
+        engine_attempt_started(core->engine, worker_id, &attempt, core->now);
 }
 
 static void on_result(void *context, struct uuid worker_id, const struct job_result *result)
@@ -227,7 +235,8 @@ static void on_result(void *context, struct uuid worker_id, const struct job_res
     if (entry)
         log_attempt("attempt", entry->origin, result->key.run_id, &entry->dag->tasks[result->key.task],
                     result->key.number, result->key.fence, worker_id, state_attempt_name(result->outcome));
-    engine_attempt_ended(core->engine, worker_id, &attempt, core->now);
+    if (!core_guest_ended(core, worker_id, &attempt))
+        engine_attempt_ended(core->engine, worker_id, &attempt, core->now);
 }
 
 static void on_adopted(void *context)

@@ -51,6 +51,7 @@ struct core {
     struct pool_jobs *jobs;
     struct map run_jobs;            /* run id -> core_run_jobs */
     struct mailbox mailbox;
+    struct core_others others;      /* NULLs: there are none */
     int epoll_fd;
     struct core_watch *watches;
     size_t watch_count, watch_cap;
@@ -93,6 +94,15 @@ void core_free_run_jobs(struct core_run_jobs *jobs);
 /* Lets the pool forget dead workers whose losses are durable. */
 void core_forget_workers(struct core *core);
 extern const struct pool_callbacks core_pool_callbacks; /* context is to be set */
+
+/* core_offers.c */
+/* True: the effect is none for the pool, and done. */
+bool core_do_elsewhere(struct core *core, const struct effect *effect);
+/* True: it was about a guest, and is done. */
+bool core_guest_started(struct core *core, struct uuid worker, const struct engine_attempt *attempt);
+bool core_guest_ended(struct core *core, struct uuid worker, const struct engine_attempt *end);
+void core_offers_joined(struct core *core, const struct store_offer *offers, size_t count);
+int core_load_offers(struct core *core, struct error *err);
 
 /* core_recover.c */
 int core_load(struct core *core, struct error *err);

@@ -209,6 +209,8 @@ int core_load(struct core *core, struct error *err)
     int code = core->options.store_url ? 0 : check_store(core->store, err);
     if (!code)
         code = store_load_active(core->store, restore, &load, err);
+    if (!code && store_is_shared(core->store))
+        code = core_load_offers(core, err);
     if (!code && core->options.fires_schedules)
         code = load_schedules(&load, err);
     drop_versions(&load);
@@ -227,7 +229,7 @@ int core_set_leading(struct core *core, bool leads, struct error *err)
 }
 
 int core_adopt(struct core *core, const struct record_run *run, const struct record_attempt *attempts,
-               size_t attempt_count, struct error *err)
+               size_t attempt_count, const struct store_offers *offers, struct error *err)
 {
     struct live_run *known = live_get(core->live, run->id);
     if (known) {
@@ -237,8 +239,10 @@ int core_adopt(struct core *core, const struct record_run *run, const struct rec
     }
     live_restore(core->live, run, attempts, attempt_count);
     int code = engine_restore_run(core->engine, run, attempts, attempt_count, core->now, err);
-    if (!code)
+    if (!code) {
+        core_offers_joined(core, offers->items, offers->count);
         engine_adopt_run(core->engine, run->id, core->now);
+    }
     return code;
 }
 

@@ -388,6 +388,7 @@ static int start_cluster(struct daemon *daemon, struct error *err)
         .node_id = daemon->node_id,
         .host = daemon->host,
         .url = daemon->address.url,
+        .data_dir = daemon->dir.path,
         .lease_ms = daemon->options->lease_ms,
     };
     return daemon->options->store_url ? server_cluster_start(daemon->core, &options, &daemon->cluster, err) : 0;

@@ -1,5 +1,6 @@
 """Nodes on one PostgreSQL: what one has begun goes on when it is killed, stopped or cut off."""
 import contextlib
+import pathlib
 import signal
 
 import pytest
@@ -205,3 +206,161 @@ def test_schedules_fire_once(cluster):
     eventually(lambda: rest[0].get("/api/v1/cluster").json["leaderId"] not in (None, leader), "another leader")
     runs = eventually(lambda: rest[1].get(f"/api/v1/dags/{dag['id']}/runs").json, "a run of the schedule")
     assert len({run["scheduledFor"] for run in runs}) == len(runs)
+
+
+# ---- placement: any ----
+
+# Four tasks on nodes of two slots each. Each leaves word, looks for a live process of an earlier attempt, and waits.
+SPREAD = """
+name: spread
+placement: {placement}
+defaults: {{onLost: {on_lost}}}
+tasks: [{tasks}]
+"""
+SPREAD_TASK = """{{
+  id: t{i}, type: shell, command: "
+    for other in {folder}/pid.$PAWL_TASK_ID.*; do
+      [ -e $other ] && kill -0 $(cat $other) && echo two > {folder}/violation;
+    done;
+    echo $$ > {folder}/pid.$PAWL_TASK_ID.$PAWL_ATTEMPT;
+    echo said by $PAWL_TASK_ID;
+    echo start $PAWL_TASK_ID $PAWL_ATTEMPT >> {folder}/ledger;
+    while ! [ -e {folder}/go ]; do sleep 0.1; done;
+    {after}
+    echo end $PAWL_TASK_ID $PAWL_ATTEMPT >> {folder}/ledger"
+}}"""
+
+
+def spread(folder, placement="any", on_lost="retry", after=""):
+    tasks = ", ".join(SPREAD_TASK.format(i=i, folder=folder, after=after) for i in range(4))
+    return SPREAD.format(placement=placement, on_lost=on_lost, tasks=tasks)
+
+
+def starts(folder):
+    return sorted(line[6:] for line in lines(folder) if line.startswith("start "))
+
+
+def begin_spread(owner, other, folder, **options):
+    """A run of which two tasks run on each node: its id, and the tasks that run on the other one."""
+    run = owner.start_run("spread", spread(folder, **options))
+    eventually(lambda: starts(folder) == [f"t{i} 1" for i in range(4)], "four tasks on two times two slots")
+    workers = {worker["id"] for worker in other.workers() if worker["node"] == node_of(other)}
+
+    def look():
+        there = [task["taskId"] for task in owner.run(run)["tasks"] if task["workerId"] in workers]
+        return there if len(there) == 2 else None
+    return run, eventually(look, "the workers of the other node")
+
+
+def node_of(node):
+    return pathlib.Path(node.data, "node").read_text().strip()
+
+
+def finish(node, run, folder, wanted="succeeded"):
+    (folder / "go").touch()
+    status = ended(node, run)
+    assert status["state"] == wanted, status
+    assert not (folder / "violation").exists()
+    return {task["taskId"]: task for task in status["tasks"]}
+
+
+def test_attempts_spread_over_nodes(cluster, folder):
+    one, two = cluster(2)
+    run, there = begin_spread(one, two, folder)
+    assert {task["state"] for task in two.run(run)["tasks"]} == {"running"}
+    tasks = finish(two, run, folder)
+    assert {task["attempt"] for task in tasks.values()} == {1}
+    assert len({task["workerId"] for task in tasks.values()}) == 2
+    for node in (one, two):
+        assert [node.log_of(run, f"t{i}") for i in range(4)] == [f"said by t{i}\n" for i in range(4)]
+    assert len(there) == 2
+
+
+def test_a_run_that_stays_on_its_node(cluster, folder):
+    one, two = cluster(2)
+    (folder / "go").touch()
+    run = one.start_run("spread", spread(folder, placement="node", after="sleep 0.5;"))
+    assert len({task["workerId"] for task in finish(two, run, folder).values()}) == 1
+
+
+def test_long_logs_come_with_their_attempts(cluster, folder):
+    one, two = cluster(2)
+    run, there = begin_spread(one, two, folder, after="seq 1 20000;")
+    finish(one, run, folder)
+    two.kill()
+    for task in there:
+        assert one.log_of(run, task).endswith("\n20000\n")
+
+
+def test_a_node_that_runs_for_another_is_killed(cluster, folder):
+    one, two = cluster(2)
+    run, there = begin_spread(one, two, folder)
+    two.kill()
+    eventually(lambda: all(one.task(run, task)["state"] != "running" for task in there), "two attempts that are lost")
+    tasks = finish(one, run, folder)
+    assert {id_: task["attempt"] for id_, task in tasks.items()} == {f"t{i}": 1 + (f"t{i}" in there) for i in range(4)}
+
+
+def test_what_ran_elsewhere_is_not_repeated_unasked(cluster, folder):
+    one, two = cluster(2)
+    run, there = begin_spread(one, two, folder, on_lost="fail")
+    two.kill()
+    eventually(lambda: all(one.task(run, task)["state"] == "failed" for task in there), "two lost tasks")
+    tasks = finish(one, run, folder, "failed")
+    assert {tasks[task]["errorType"] for task in there} == {"lost"}
+    assert {task["attempt"] for task in tasks.values()} == {1}
+
+
+def test_an_owner_is_killed_while_others_run_for_it(cluster, folder):
+    one, two = cluster(2)
+    run, there = begin_spread(one, two, folder)
+    one.kill()
+    eventually(lambda: two.run(run)["state"] == "running" and len(starts(folder)) >= 4, "the run")
+    (folder / "go").touch()
+    tasks = finish(two, run, folder)
+    assert {id_: task["attempt"] for id_, task in tasks.items() if id_ in there} == dict.fromkeys(there, 1)
+    assert {task["attempt"] for id_, task in tasks.items() if id_ not in there} == {2}
+
+
+@pytest.mark.parametrize("who", [0, 1])
+def test_either_is_restarted_in_time(cluster, folder, who):
+    pair = cluster(2)
+    run, _ = begin_spread(*pair, folder)
+    pair[who].kill()
+    pair[who].start()
+    tasks = finish(pair[0], run, folder)
+    assert {task["attempt"] for task in tasks.values()} == {1}
+    assert starts(folder) == [f"t{i} 1" for i in range(4)]
+
+
+def test_a_cancel_reaches_all_nodes(cluster, folder):
+    one, two = cluster(2)
+    run, _ = begin_spread(one, two, folder)
+    pids = [int(path.read_text()) for path in folder.glob("pid.*")]
+    assert two.post(f"/api/v1/runs/{run}/cancel").status == 202
+    assert ended(one, run)["state"] == "canceled"
+    for pid in pids:
+        wait_pid_gone(pid)
+    assert {task["state"] for task in one.run(run)["tasks"]} == {"canceled"}
+
+
+def test_a_node_that_drains_ends_what_it_runs_for_another(cluster, folder):
+    one, two = cluster(2)
+    run, _ = begin_spread(one, two, folder)
+    two.signal(signal.SIGTERM)
+    (folder / "go").touch()
+    assert two.wait() == 0
+    assert {task["attempt"] for task in finish(one, run, folder).values()} == {1}
+
+
+def test_a_result_that_comes_too_late_is_refused(postgres, cluster, folder):
+    one, two = cluster(2)
+    run, there = begin_spread(one, two, folder)
+    postgres.sql(one.options[one.options.index("--store") + 1],
+                 "UPDATE pawl.offers SET state = 'lost' WHERE fence = (SELECT min(fence) FROM pawl.offers)")
+    eventually(lambda: len(starts(folder)) == 5, "a second attempt of what was called lost")
+    eventually(lambda: "not its business any more" in two.log(), "a result that was refused")
+    (folder / "violation").unlink(missing_ok=True)  # both ran, since the first was called lost by us
+    tasks = finish(one, run, folder)
+    assert sorted(tasks[task]["attempt"] for task in there) == [1, 2]
+    assert postgres.sql(one.options[one.options.index("--store") + 1], "SELECT count(*) FROM pawl.offers") == "0"
