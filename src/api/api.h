@@ -17,6 +17,7 @@
 #include "state/state.h"
 
 struct api;
+struct arena;
 struct auth_audit;
 struct auth_gate;
 struct batch;
@@ -45,6 +46,19 @@ struct api_status {
     int64_t turn_us_max;        /* its longest turn lately */
 };
 
+enum api_setting_origin { API_SETTING_DEFAULT, API_SETTING_CONFIG, API_SETTING_ENVIRONMENT, API_SETTING_FLAG };
+
+/* A setting in use. Nothing in it is secret. */
+struct api_setting {
+    const char *name;
+    const char *const *values;  /* of a list all */
+    size_t value_count;         /* 0: it is not set */
+    enum api_setting_origin origin;
+    const char *place;          /* in words: "flag --listen", "/etc/pawl/config:3" */
+    bool reloads;               /* read again at SIGHUP; the others take a restart */
+    const char *summary;
+};
+
 /* All slots are called on HTTP threads, several at a time. */
 struct api_backend {
     void *context;
@@ -59,6 +73,9 @@ struct api_backend {
     void (*get_commits)(void *context, struct store_thread_stats *ret_stats);
     /* Whether DAGs may name this user (dag_read_options). NULL: any. */
     bool (*may_run_as)(void *context, const char *user, char *text, size_t size);
+    /* All settings, in memory of the arena or longer lived; how many. NULL: nobody knows them. */
+    size_t (*get_settings)(void *settings_context, struct arena *arena, struct api_setting **ret_settings);
+    void *settings_context;
 };
 
 /* Borrowed for the life of the api, texts too. */
@@ -81,6 +98,7 @@ struct api_config {
     int64_t idle_ms;
     const char *const *allowed_hosts; /* besides loopback names and listen_host; "*": any */
     size_t allowed_host_count;
+    const char *base_path;          /* "/a/b" that a proxy leaves in front of paths; NULL: none */
     bool any_literal;               /* see http/http.h */
     const char *tls_cert;           /* PEM, borrowed until api_start returns; NULL: plain HTTP */
     const char *tls_key;

@@ -55,6 +55,7 @@ struct api_call {
     const char *last_event_id;      /* NULL: none */
     const char *principal;          /* the token's name, "owner"; "" without either */
     enum api_role role;             /* what the caller may do */
+    bool is_below_base;             /* the client asked below the base path */
     bool is_local;                  /* the daemon's owner on its machine: local limits for DAG files */
 
     json_t *root;                   /* owner of the body's texts */
@@ -86,6 +87,8 @@ void api_reply_static(struct api_call *call, unsigned status, const char *conten
                       const struct http_static *bytes);
 void api_reply_empty(struct api_call *call, unsigned status);
 void api_reply_header(struct api_call *call, const char *name, const char *value); /* name is a literal */
+/* Location, of a path that the route table has, where the client sees it. */
+void api_reply_location(struct api_call *call, const char *path);
 /* Sets ETag (quotes are added); true: the client has it, 304 was answered and the handler is done. */
 bool api_reply_etag(struct api_call *call, const char *tag);
 

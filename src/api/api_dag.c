@@ -179,7 +179,7 @@ static void reply_created(struct api_call *call)
 {
     char id[UUID_TEXT_LEN + 1];
     uuid_format(call->result.dag_id, id);
-    api_reply_header(call, "Location", arena_printf(api_arena(call), "/api/v1/dags/%s", id));
+    api_reply_location(call, arena_printf(api_arena(call), "/api/v1/dags/%s", id));
     reply_made(call, 201);
 }
 

@@ -241,9 +241,45 @@ static bool check_headers(struct api_call *call)
     return check_body_head(call);
 }
 
+/* How many segments the path begins with that are the base path's; 0: it is not below it. */
+static unsigned count_base(const struct http_target *target, const char *base)
+{
+    unsigned count = 0;
+    for (size_t len; base && *base; base += len + 1, count++) {
+        len = strcspn(base + 1, "/");
+        const struct http_text *segment = &target->segments[count];
+        if (count == target->segment_count || segment->len != len || memcmp(segment->text, base + 1, len) != 0)
+            return 0;
+    }
+    return count;
+}
+
+/* Takes off what a proxy left in front of the path. Without it the answers are the same: commands on this machine,
+ * probes and proxies that take it off need not know it. True: the base path itself was asked for without the slash
+ * that relative addresses need, and the answer names it. */
+static bool take_off_base(struct api_call *call)
+{
+    struct http_target *target = &call->request->target;
+    unsigned base = count_base(target, call->api->config.base_path);
+    unsigned rest = target->segment_count - base;
+    if (!base)
+        return false;
+    call->is_below_base = true;
+    if (rest == 0) {
+        api_reply_location(call, "/");
+        api_reply_empty(call, 308);
+        return true;
+    }
+    memmove(target->segments, target->segments + base, rest * sizeof *target->segments);
+    target->segment_count = rest == 1 && target->segments[0].len == 0 ? 0 : rest;
+    return false;
+}
+
 void api_dispatch_head(struct api_call *call)
 {
     struct http_match match;
+    if (take_off_base(call))
+        return;
     http_router_find(&call->api->router, call->request->method, &call->request->target, &match);
     call->route = match.value;
     if (!call->route || call->request->method == HTTP_OPTIONS) {

@@ -93,6 +93,9 @@ void api_bulk_runs(struct api_call *call);
 void api_get_letter_groups(struct api_call *call);
 void api_bulk_letters(struct api_call *call);
 
+/* api_config.c */
+void api_get_config(struct api_call *call);
+
 /* api_health.c, api_metrics.c */
 void api_get_health(struct api_call *call);
 void api_get_ready(struct api_call *call);

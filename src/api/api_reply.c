@@ -104,6 +104,12 @@ void api_reply_header(struct api_call *call, const char *name, const char *value
         http_reply_header(call->request, name, value);
 }
 
+void api_reply_location(struct api_call *call, const char *path)
+{
+    const char *base = call->is_below_base ? call->api->config.base_path : "";
+    api_reply_header(call, "Location", arena_printf(api_arena(call), "%s%s", base, path));
+}
+
 bool api_reply_etag(struct api_call *call, const char *tag)
 {
     return !call->offline && http_reply_etag(call->request, tag);

@@ -65,6 +65,7 @@ LITERAL_NAMES(api_names_rerun_version, "same", "latest")
 LITERAL_NAMES(api_names_run_actions, "cancel", "rerun")
 LITERAL_NAMES(api_names_bulk_from, "failed", "all")
 LITERAL_NAMES(api_names_health, "ok", "degraded", "failed")
+LITERAL_NAMES(api_names_origins, "default", "config", "environment", "flag")
 LITERAL_NAMES(api_names_roles, "viewer", "operator", "admin")
 LITERAL_NAMES(api_names_waits, "dependencies", "slot", "retry", "running", "ended")
 
@@ -443,6 +444,14 @@ static const struct api_field task_status[] = {
     {"readyAt", API_TIME, .nullable = true, .summary = "When all it needs had ended; from then on it waits for a slot"},
     {"logBytes", API_INTEGER, .summary = "Size of its log, once the latest attempt has ended"},
 };
+static const struct api_field setting[] = {
+    {"name", API_STRING, .summary = "As in the config file; the flag is `--name`, the variable `PAWL_NAME`"},
+    {"values", API_STRING, .is_list = true, .summary = "Its value, of a list all; empty: it is not set"},
+    {"origin", API_STRING, .values = api_names_origins, .summary = "Who said so"},
+    {"place", API_STRING, .summary = "The same in words: the flag, the variable, or the file and its line"},
+    {"reloads", API_BOOLEAN, .summary = "Read again at SIGHUP; the others take a restart"},
+    {"summary", API_STRING, .summary = "What it is"},
+};
 static const struct api_field validation[] = {
     {"valid", API_BOOLEAN, .summary = "There are no errors"},
     {"errors", API_REF, .is_list = true, .ref = "DagProblem", .summary = "What is wrong"},
@@ -526,6 +535,7 @@ const struct api_schema api_table_schemas[] = {
     SCHEMA("RunBulkResult", run_bulk_result, "What came of a bulk action"),
     SCHEMA("RunStatus", run_status, "A run and its tasks"),
     SCHEMA("RunningTask", running_task, "An attempt that runs"),
+    SCHEMA("Setting", setting, "A setting in use"),
     SCHEMA("TaskCounts", task_counts, "How many tasks are in each state"),
     SCHEMA("TaskStatus", task_status, "A task of a run"),
     SCHEMA("Upcoming", upcoming, "What schedules will do"),

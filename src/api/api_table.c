@@ -360,6 +360,9 @@ const struct api_route api_table_routes[] = {
      .handler = api_resume_worker},
     {HTTP_GET, "/api/v1/cluster", "getCluster", "cluster", "The nodes and who leads them", NULL, API_ROLE_VIEWER,
      .status = 200, .schema = "Cluster", .handler = api_get_cluster},
+    {HTTP_GET, "/api/v1/config", "getConfig", "cluster", "This node's settings and where each came from",
+     "The values in use: what takes a restart is shown as it was at the start. Passwords in addresses are masked.",
+     API_ROLE_ADMIN, .status = 200, .schema = "Setting", .is_list = true, .handler = api_get_config},
 
     /* dead letters */
     {HTTP_GET, "/api/v1/dlq", "listDeadLetters", "dlq", "Dead letters, newest first",

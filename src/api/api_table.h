@@ -217,6 +217,6 @@ api_names api_names_run_states, api_names_task_states, api_names_attempt_states,
     api_names_failures, api_names_triggers, api_names_resolutions, api_names_errors, api_names_rerun_from,
     api_names_rerun_version, api_names_bulk_actions, api_names_health, api_names_waits, api_names_rooms,
     api_names_fires, api_names_fire_reasons, api_names_fire_whys, api_names_graph_formats, api_names_task_types,
-    api_names_roles, api_names_run_actions, api_names_bulk_from;
+    api_names_roles, api_names_run_actions, api_names_bulk_from, api_names_origins;
 
 #endif

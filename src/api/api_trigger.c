@@ -31,7 +31,7 @@ static void reply_run(struct api_call *call)
         return;
     }
     uuid_format(run.run.id, id);
-    api_reply_header(call, "Location", arena_printf(api_arena(call), "/api/v1/runs/%s", id));
+    api_reply_location(call, arena_printf(api_arena(call), "/api/v1/runs/%s", id));
     json_init(&json, &body);
     api_run_view(&run, &json);
     api_reply_json(call, 202, &body);

@@ -70,6 +70,7 @@ enum {
     LIMIT_SMALL_BODY_BYTES_MAX = 1024 * 1024,        /* a request body that holds no DAG file */
     LIMIT_HEADER_BYTES_MAX = 16 * 1024,              /* a request's head */
     LIMIT_URL_BYTES_MAX = 8 * 1024,
+    LIMIT_BASE_PATH_SEGMENTS_MAX = 4,                /* of a folder that a proxy leaves in front of paths */
     LIMIT_IDEMPOTENCY_KEY_BYTES_MAX = 255,
     LIMIT_CONNECTIONS_MAX = 12000,
     LIMIT_EVENT_BACKLOG_MAX = 10000,                 /* events a reconnecting reader can be given */

@@ -28,6 +28,7 @@ enum cli_kind {
     CLI_URL,
     CLI_STORE_URL,
     CLI_NETWORK,    /* 10.0.0.0/8 */
+    CLI_PREFIX,     /* /folder, of paths of requests */
 };
 
 /* Every option of every command; options.c says what each is. */
@@ -59,6 +60,7 @@ enum cli_option_id {
     CLI_RUN_AS_ALLOWED,
     CLI_RUN_AS_WORK,
     CLI_ALLOWED_HOSTS,
+    CLI_BASE_PATH,
     CLI_REQUIRE_TOKEN,
     CLI_ALLOW_ANONYMOUS,
     CLI_ALLOW_PLAIN_HTTP,
@@ -80,6 +82,10 @@ enum cli_option_id {
     CLI_LIMIT,
     CLI_BY_DAG,
     CLI_RUN_STATE,
+    CLI_TRIGGER,
+    CLI_CREATED_AFTER,
+    CLI_CREATED_BEFORE,
+    CLI_RUN_ERROR,
     CLI_TASK_STATE,
     CLI_LETTER_STATUS,
     CLI_WAIT,

@@ -58,16 +58,31 @@ static int dags_named(struct cli_remote *remote, const char *name, json_t **ret_
     return rc;
 }
 
+/* Adds an option to a query, of a list all with commas between. */
+static void add_filter(struct buf *query, const struct cli *cli, enum cli_option_id id, const char *name)
+{
+    const struct cli_value *value = &cli->values[id];
+    for (size_t i = 0; i < value->count; i++) {
+        if (i == 0)
+            buf_printf(query, "%c%s=", memchr(buf_text(query), '?', query->len) ? '&' : '?', name);
+        else
+            buf_add_char(query, ',');
+        client_encode(query, value->items[i]);
+    }
+}
+
 static int list_runs(struct cli_remote *remote, const char *dag_id, size_t limit, json_t **ret_runs, struct error *err)
 {
     struct cli *cli = remote->cli;
     struct buf query = BUF_INIT;
-    const char *state = cli_text(cli, CLI_RUN_STATE);
     buf_add_text(&query, "/api/v1/runs");
-    if (state)
-        buf_printf(&query, "?state=%s", state);
+    add_filter(&query, cli, CLI_RUN_STATE, "state");
+    add_filter(&query, cli, CLI_TRIGGER, "triggeredBy");
+    add_filter(&query, cli, CLI_CREATED_AFTER, "createdAfter");
+    add_filter(&query, cli, CLI_CREATED_BEFORE, "createdBefore");
+    add_filter(&query, cli, CLI_RUN_ERROR, "error");
     if (dag_id)
-        buf_printf(&query, "%cdagId=%s", state ? '&' : '?', dag_id);
+        buf_printf(&query, "%cdagId=%s", memchr(buf_text(&query), '?', query.len) ? '&' : '?', dag_id);
     int rc = cli_remote_list(remote, buf_text(&query), "runId", limit, ret_runs, err);
     buf_fini(&query);
     return rc;

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -28,7 +29,8 @@ struct reading {
 
 struct readings {
     struct cli *first;
-    struct reading *last;       /* NULL: none was read after the first */
+    _Atomic(struct reading *) last; /* the engine's thread sets it, the API's read it; NULL: none was read after the
+                                     * first */
 };
 
 static bool same_value(const struct cli_value *a, const struct cli_value *b)
@@ -61,7 +63,8 @@ static void tell_changes(const struct cli *before, const struct cli *now, const 
 static int reload(void *context, struct server_options *ret_options, struct error *err)
 {
     struct readings *readings = context;
-    const struct cli *first = readings->first, *before = readings->last ? &readings->last->cli : first;
+    struct reading *last = atomic_load(&readings->last);
+    const struct cli *first = readings->first, *before = last ? &last->cli : first;
     struct reading *fresh = mem_new(struct reading);
     enum log_level level;
     fresh->cli.command = first->command;
@@ -72,18 +75,36 @@ static int reload(void *context, struct server_options *ret_options, struct erro
     int rc = cli_settings_merge(&fresh->cli, err);
     if (rc == 0)
         rc = cli_server_options(&fresh->cli, ret_options, err);
-    fresh->before = readings->last;
+    fresh->before = last;
     buf_fini(&fresh->cli.hint);
     if (rc) {
         arena_fini(&fresh->cli.arena);
         mem_free(fresh);
         return rc;
     }
-    readings->last = fresh;
+    atomic_store(&readings->last, fresh);
     if (log_level_parse(cli_text(&fresh->cli, CLI_LOG_LEVEL), &level))
         log_set_level(level);
     tell_changes(before, &fresh->cli, first);
     return 0;
+}
+
+/* What is in use: of the last reading what SIGHUP changes, of the first the others. */
+static size_t get_settings(void *context, struct arena *arena, struct api_setting **ret_settings)
+{
+    struct readings *readings = context;
+    struct reading *last = atomic_load(&readings->last);
+    struct api_setting *settings = arena_array(arena, CLI_OPTION_COUNT, sizeof *settings);
+    size_t count = 0;
+    for (const enum cli_option_id *id = readings->first->command->options; *id; id++) {
+        bool reloads = is_reloaded(*id);
+        if (!cli_options[*id].preset)
+            continue;
+        cli_settings_view(last && reloads ? &last->cli : readings->first, *id, arena, &settings[count]);
+        settings[count++].reloads = reloads;
+    }
+    *ret_settings = settings;
+    return count;
 }
 
 int cli_serve(struct cli *cli, struct error *err)
@@ -99,9 +120,11 @@ int cli_serve(struct cli *cli, struct error *err)
         return rc;
     options.reload = reload;
     options.reload_context = &readings;
+    options.get_settings = get_settings;
+    options.settings_context = &readings;
     cli_log_init(cli, LOG_INFO);
     rc = server_run(&options, err);
-    for (struct reading *reading = readings.last, *before; reading; reading = before) {
+    for (struct reading *reading = atomic_load(&readings.last), *before; reading; reading = before) {
         before = reading->before;
         arena_fini(&reading->cli.arena);
         mem_free(reading);

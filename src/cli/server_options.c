@@ -72,6 +72,7 @@ int cli_server_options(struct cli *cli, struct server_options *ret_options, stru
         .run_as_work = cli_text(cli, CLI_RUN_AS_WORK),
         .allowed_hosts = cli->values[CLI_ALLOWED_HOSTS].items,
         .allowed_host_count = (uint32_t)cli->values[CLI_ALLOWED_HOSTS].count,
+        .base_path = cli_text(cli, CLI_BASE_PATH),
         .secrets = secrets_of(cli),
         .secret_count = (uint32_t)cli->values[CLI_SECRETS].count,
         .require_token = flag(cli, CLI_REQUIRE_TOKEN),

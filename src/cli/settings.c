@@ -11,6 +11,8 @@
 #include "cli/file.h"
 #include "cli/parse.h"
 
+#define MASK "***"
+
 enum { CONFIG_BYTES_MAX = 1024 * 1024, SETTINGS_MAX = CLI_OPTION_COUNT };
 
 void cli_settings_variable(const struct cli_option *option, char name[64])
@@ -205,6 +207,48 @@ int cli_settings_merge(struct cli *cli, struct error *err)
     return rc;
 }
 
+/* Adds a part of a URL's query; what follows the name of a password, or a name in disguise, is masked. */
+static void add_parameter(struct buf *out, const char *part, size_t len)
+{
+    const char *equals = memchr(part, '=', len);
+    size_t name = equals ? (size_t)(equals - part) : len;
+    bool hides = memmem(part, name, "password", strlen("password")) || memchr(part, '%', name);
+    buf_add(out, part, hides && equals ? name + 1 : len);
+    if (hides && equals)
+        buf_add_text(out, MASK);
+}
+
+const char *cli_settings_mask(const char *url, struct arena *arena)
+{
+    const char *host = strstr(url, "://");
+    if (!host)
+        return url;
+    host += strlen("://");
+    size_t len = strcspn(host, "/?");
+    const char *at = memrchr(host, '@', len), *colon = at ? memchr(host, ':', (size_t)(at - host)) : NULL;
+    const char *query = host + strcspn(host, "?");
+    struct buf out = BUF_INIT;
+    buf_add(&out, url, (size_t)((colon ? colon + 1 : host) - url));
+    if (colon)
+        buf_add_text(&out, MASK);
+    const char *rest = colon ? at : host;
+    buf_add(&out, rest, (size_t)(query - rest));
+    while (*query) {
+        buf_add_char(&out, *query++);
+        len = strcspn(query, "&");
+        add_parameter(&out, query, len);
+        query += len;
+    }
+    const char *masked = arena_strndup(arena, buf_text(&out), out.len);
+    buf_fini(&out);
+    return masked;
+}
+
+static const char *shown(enum cli_option_id id, const char *text, struct arena *arena)
+{
+    return cli_options[id].kind == CLI_STORE_URL ? cli_settings_mask(text, arena) : text;
+}
+
 static void print_origin(const struct cli *cli, enum cli_option_id id, struct buf *out)
 {
     const struct cli_value *value = &cli->values[id];
@@ -234,16 +278,44 @@ static bool needs_quotes(const char *text)
            strstr(text, " #") || strstr(text, "\t#");
 }
 
+void cli_settings_view(const struct cli *cli, enum cli_option_id id, struct arena *arena, struct api_setting *ret_view)
+{
+    static const enum api_setting_origin origins[] = {
+        [CLI_ORIGIN_NONE] = API_SETTING_DEFAULT,
+        [CLI_ORIGIN_DEFAULT] = API_SETTING_DEFAULT,
+        [CLI_ORIGIN_CONFIG] = API_SETTING_CONFIG,
+        [CLI_ORIGIN_ENVIRONMENT] = API_SETTING_ENVIRONMENT,
+        [CLI_ORIGIN_FLAG] = API_SETTING_FLAG,
+    };
+    const struct cli_value *value = &cli->values[id];
+    const char **values = arena_array(arena, value->count, sizeof *values);
+    struct buf place = BUF_INIT;
+    for (size_t i = 0; i < value->count; i++)
+        values[i] = shown(id, value->items[i], arena);
+    print_origin(cli, id, &place);
+    *ret_view = (struct api_setting){
+        .name = cli_options[id].name,
+        .values = values,
+        .value_count = value->count,
+        .origin = origins[value->origin],
+        .place = arena_strndup(arena, buf_text(&place), place.len),
+        .summary = cli_options[id].summary,
+    };
+    buf_fini(&place);
+}
+
 void cli_settings_print(const struct cli *cli, struct buf *out)
 {
+    struct arena arena = {0};
     for (const enum cli_option_id *id = cli->command->options; *id; id++) {
         if (!cli_options[*id].preset)
             continue;
         const struct cli_value *value = &cli->values[*id];
         for (size_t i = 0; i < value->count; i++) {
-            const char *quote = needs_quotes(value->items[i]) ? "\"" : "";
+            const char *text = shown(*id, value->items[i], &arena);
+            const char *quote = needs_quotes(text) ? "\"" : "";
             size_t start = out->len;
-            buf_printf(out, "%s = %s%s%s", cli_options[*id].name, quote, value->items[i], quote);
+            buf_printf(out, "%s = %s%s%s", cli_options[*id].name, quote, text, quote);
             do
                 buf_add_char(out, ' ');
             while (out->len - start < 40);
@@ -254,4 +326,5 @@ void cli_settings_print(const struct cli *cli, struct buf *out)
         if (value->count == 0)
             buf_printf(out, "# %s is not set\n", cli_options[*id].name);
     }
+    arena_fini(&arena);
 }

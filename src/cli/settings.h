@@ -5,6 +5,7 @@
 #ifndef PAWL_CLI_SETTINGS_H
 #define PAWL_CLI_SETTINGS_H
 
+#include "api/api.h"
 #include "cli/command.h"
 
 /* Fills in the command's settings that no flag gave. ERROR_USAGE for a variable,
@@ -13,6 +14,13 @@ int cli_settings_merge(struct cli *cli, struct error *err);
 
 /* Every setting of `pawl serve` with where its value came from, as a config file. */
 void cli_settings_print(const struct cli *cli, struct buf *out);
+
+/* One of them, in memory of the arena or as long lived as the cli; `reloads` is the caller's. */
+void cli_settings_view(const struct cli *cli, enum cli_option_id id, struct arena *arena, struct api_setting *ret_view);
+
+/* A URL with *** for each password in it; libpq takes them before the @ and as parameters, whose names may be
+ * percent-encoded. The URL itself when there is nothing to mask. */
+const char *cli_settings_mask(const char *url, struct arena *arena);
 
 /* The variable of a setting: PAWL_LOG_LEVEL. */
 void cli_settings_variable(const struct cli_option *option, char name[64]);

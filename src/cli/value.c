@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/limits.h"
 #include "base/str.h"
 #include "cli/address.h"
 #include "cli/command.h"
@@ -129,6 +130,26 @@ static int check_network(const char *text, struct error *err)
                : error_set(err, ERROR_USAGE, "'%.100s' is no network, such as 10.0.0.0/8 or fd00::/8", text);
 }
 
+/* Plain characters only, and no name that a path of the API begins with: a request must mean one thing. */
+static int check_prefix(const char *text, struct error *err)
+{
+    static const char *const taken[] = {"api", "docs", "health", "live", "metrics", "ready", "session", "ui"};
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~";
+    unsigned segments = 0;
+    for (const char *at = text; *at; segments++) {
+        size_t len = *at == '/' ? strspn(at + 1, plain) : 0;
+        bool dots = len > 0 && strspn(at + 1, ".") >= len;
+        if (len == 0 || dots || segments == LIMIT_BASE_PATH_SEGMENTS_MAX)
+            return error_set(err, ERROR_USAGE,
+                             "'%.100s' is no folder such as /pawl or /tools/pawl, without a slash at the end", text);
+        for (size_t i = 0; segments == 0 && i < sizeof taken / sizeof taken[0]; i++)
+            if (strlen(taken[i]) == len && memcmp(at + 1, taken[i], len) == 0)
+                return error_set(err, ERROR_USAGE, "'%.100s' begins as paths of the API do", text);
+        at += 1 + len;
+    }
+    return segments ? 0 : error_set(err, ERROR_USAGE, "the value is empty");
+}
+
 /* A password would be seen by everybody who lists processes or settings. */
 static int check_store(const char *text, struct error *err)
 {
@@ -161,6 +182,8 @@ int cli_option_check(const struct cli_option *option, const char *text, struct e
         return check_secret(text, err);
     case CLI_NETWORK:
         return check_network(text, err);
+    case CLI_PREFIX:
+        return check_prefix(text, err);
     case CLI_STORE_URL:
         return check_store(text, err);
     case CLI_VARIABLE:

@@ -353,6 +353,7 @@ static int start_api(struct daemon *daemon, struct error *err)
         .idle_ms = options->idle_timeout_ms,
         .allowed_hosts = options->allowed_hosts,
         .allowed_host_count = options->allowed_host_count,
+        .base_path = options->base_path,
         .any_literal = !daemon->listen.is_loopback,
         .tls_cert = daemon->listen.tls_cert,
         .tls_key = daemon->listen.tls_key,
@@ -366,6 +367,8 @@ static int start_api(struct daemon *daemon, struct error *err)
         .get_status = get_status,
         .get_commits = get_commits,
         .may_run_as = may_run_as,
+        .get_settings = options->get_settings,
+        .settings_context = options->settings_context,
     };
     daemon->api_config.node_id = daemon->node_id;
     daemon->api = api_new(&daemon->api_config, &daemon->api_backend);

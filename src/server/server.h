@@ -20,6 +20,8 @@
 #include "base/uuid.h"
 #include "state/state.h"
 
+struct api_setting;
+struct arena;
 struct dag;
 
 enum server_durability {
@@ -66,6 +68,7 @@ struct server_options {
     const char *run_as_work;        /* where their relative paths start, in a folder for each; NULL: at home */
     const char *const *allowed_hosts; /* Host values accepted besides loopback names and listen_host; "*": any */
     uint32_t allowed_host_count;
+    const char *base_path;          /* "/a/b": requests below it are served too; NULL: none */
     const struct server_secret *secrets;
     uint32_t secret_count;
     bool require_token;             /* on loopback too */
@@ -79,6 +82,9 @@ struct server_options {
      * the daemon as SIGTERM. */
     int (*reload)(void *context, struct server_options *ret_options, struct error *err);
     void *reload_context;
+    /* For GET /api/v1/config, as struct api_backend has it; on any thread while server_run runs. NULL: nobody knows. */
+    size_t (*get_settings)(void *context, struct arena *arena, struct api_setting **ret_settings);
+    void *settings_context;
 };
 
 /* The daemon's whole life. Prints `listening on http://HOST:PORT` as the first line on stdout (flushed) once it is

@@ -115,6 +115,12 @@ def test_a_failed_run_is_1_with_its_cause(pawl):
     assert pawl("runs", "watch", run, status=1).stdout.endswith("\n")
     assert run in pawl("runs", "list", "--dag", name, "--state", "failed", "-o", "json", status=0).stdout
     assert run not in pawl("runs", "list", "--dag", name, "--state", "running", "-o", "json", status=0).stdout
+    for fits in (["--state", "failed", "--state", "running"], ["--by", "cli", "--by", "api"], ["--after", "2001-01-01T00:00:00Z"],
+                 ["--before", "2101-01-01T00:00:00Z", "--state", "failed"], ["--error", "TASK"]):
+        assert run in pawl("runs", "list", *fits, "-o", "json", status=0).stdout, fits
+    for other in (["--by", "schedule"], ["--before", "2001-01-01T00:00:00Z"], ["--error", "no such & text"]):
+        assert run not in pawl("runs", "list", *other, "-o", "json", status=0).stdout, other
+    pawl("runs", "list", "--after", "yesterday", status=2)
 
 
 def test_waiting_times_out_with_124_and_the_run_goes_on(pawl, gate):

@@ -3,8 +3,9 @@ import json
 import os
 import signal
 import socket
+import subprocess
 
-from support import Daemon, dag, eventually
+from support import PATIENCE, Daemon, dag, eventually, pawl_path
 
 
 def write(daemon, *lines):
@@ -53,6 +54,33 @@ def test_what_is_read_again(tmp_path):
         assert daemon.wait_run(daemon.trigger(made["id"]))["state"] == "succeeded"
     finally:
         assert daemon.close() == []
+
+
+def test_the_settings_in_use_are_told(make_daemon):
+    """What takes a restart is told as it was at the start, whatever the file says since."""
+    daemon = make_daemon(env={"PAWL_GRACE": "7s"})
+    path = write(daemon, "keep-age = 3d", "slots = 3", "allowed-host = one.example", "allowed-host = two.example")
+    daemon.start("--config", path, "--workers", "1")
+
+    def told():
+        return {one["name"]: one for one in daemon.get("/api/v1/config").json}
+    first = told()
+    assert first["workers"] | {"summary": ""} == {"name": "workers", "values": ["1"], "origin": "flag", "place": "flag --workers",
+                                                  "reloads": False, "summary": ""}
+    assert (first["grace"]["values"], first["grace"]["place"]) == (["7s"], "environment PAWL_GRACE")
+    assert (first["keep-age"]["values"], first["keep-age"]["place"]) == (["3d"], f"{path}:1")
+    assert first["allowed-host"]["values"] == ["one.example", "two.example"]
+    assert (first["tls-key"]["values"], first["tls-key"]["origin"]) == ([], "default")
+    printed = subprocess.run([pawl_path(), "serve", "--print-config", "--config", path], capture_output=True, text=True,
+                             timeout=PATIENCE, check=True).stdout
+    names = {line.lstrip("# ").split(" ")[0] for line in printed.splitlines()}
+    assert names == set(first), "the same settings as --print-config"
+    write(daemon, "", "keep-age = 4d", "slots = 4")
+    hup(daemon, "the settings were read again")
+    second = told()
+    assert (second["keep-age"]["values"], second["keep-age"]["place"]) == (["4d"], f"{path}:2")
+    assert (second["slots"]["values"], second["slots"]["place"]) == (["3"], f"{path}:2")
+    assert {name for name in first if first[name]["reloads"]} >= {"keep-age", "secret", "drain"}
 
 
 def test_retention_begins_without_a_restart(make_daemon):

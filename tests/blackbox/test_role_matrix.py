@@ -19,7 +19,7 @@ LEAST = {
               "getDeadLetterStats listDeadLetterGroups getDeadLetter getMetrics previewSchedule listDagFires",
     "operator": "bulkRuns pauseDag resumeDag triggerDag cancelRun rerunRun drainWorker resumeWorker bulkDeadLetters "
                 "retryDeadLetter skipDeadLetter resolveDeadLetter backfillDag",
-    "admin": "createDag updateDag deleteDag",
+    "admin": "createDag updateDag deleteDag getConfig",
 }
 EXPECTED = {operation: role for role, operations in LEAST.items() for operation in operations.split()}
 

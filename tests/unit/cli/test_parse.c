@@ -141,6 +141,20 @@ static void the_last_value_counts_and_lists_grow(void **state)
     done(&parsed);
 }
 
+static void a_base_path_is_a_plain_folder(void **state)
+{
+    static const char *const good[] = {"/pawl", "/a/b/c/d", "/~me/pawl-1.0_x", "/docs2", "/x/api"};
+    static const char *const bad[] = {"", "/", "pawl", "/pawl/", "//pawl", "/a//b", "/a b", "/a%20b", "/a?b", "/..",
+                                      "/a/./b", "/api", "/docs/x", "/ui", "/health", "/a/b/c/d/e", "/\xc3\xa4"};
+    (void)state;
+    struct error err;
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+        assert_int_equal(cli_option_check(&cli_options[CLI_BASE_PATH], good[i], &err), 0);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        if (cli_option_check(&cli_options[CLI_BASE_PATH], bad[i], &err) == 0)
+            fail_msg("'%s' was accepted", bad[i]);
+}
+
 static void operands_keep_their_order(void **state)
 {
     (void)state;
@@ -255,6 +269,7 @@ int main(void)
         cmocka_unit_test(the_table_is_sound),
         cmocka_unit_test(options_are_read_in_every_form),
         cmocka_unit_test(the_last_value_counts_and_lists_grow),
+        cmocka_unit_test(a_base_path_is_a_plain_folder),
         cmocka_unit_test(operands_keep_their_order),
         cmocka_unit_test(families_mean_their_first_command),
         cmocka_unit_test(help_and_version_need_no_command),

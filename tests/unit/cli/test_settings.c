@@ -205,6 +205,45 @@ static void printed_settings_are_a_config_file(void **state)
     buf_fini(&second);
 }
 
+static void a_setting_is_viewed_without_its_passwords(void **state)
+{
+    static const char *const pairs[][2] = {
+        {"sqlite", "sqlite"},
+        {"postgresql://h/d?sslmode=require", "postgresql://h/d?sslmode=require"},
+        {"postgresql://u@h:1/d", "postgresql://u@h:1/d"},
+        {"postgresql://u:p@h:1/d", "postgresql://u:***@h:1/d"},
+        {"postgresql://u:p:q@r@h/d", "postgresql://u:***@h/d"},
+        {"postgresql:///d?a=1&password=p&b=2", "postgresql:///d?a=1&password=***&b=2"},
+        {"postgresql:///d?sslpassword=p@x:y", "postgresql:///d?sslpassword=***"},
+        {"postgresql:///d?p%61ssword=p&x", "postgresql:///d?p%61ssword=***&x"},
+    };
+    (void)state;
+    struct error err;
+    struct api_setting setting;
+    struct arena arena = {0};
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
+        assert_string_equal(cli_settings_mask(pairs[i][0], &arena), pairs[i][1]);
+    write_config("\nallowed-host = a\nallowed-host = b\nstore = postgresql:///d?pass%77ord=p\n");
+    struct cli cli = of_serve();
+    assert_int_equal(cli_settings_merge(&cli, &err), 0);
+    cli_settings_view(&cli, CLI_STORE, &arena, &setting);
+    assert_string_equal(setting.values[0], "postgresql:///d?pass%77ord=***");
+    assert_int_equal(setting.origin, API_SETTING_CONFIG);
+    assert_non_null(strstr(setting.place, ":4"));
+    cli_settings_view(&cli, CLI_ALLOWED_HOSTS, &arena, &setting);
+    assert_int_equal(setting.value_count, 2);
+    assert_string_equal(setting.values[1], "b");
+    cli_settings_view(&cli, CLI_TLS_KEY, &arena, &setting);
+    assert_int_equal(setting.value_count, 0);
+    assert_int_equal(setting.origin, API_SETTING_DEFAULT);
+    struct buf printed = BUF_INIT;
+    cli_settings_print(&cli, &printed);
+    assert_null(strstr(buf_text(&printed), "=p "));
+    buf_fini(&printed);
+    done(&cli);
+    arena_fini(&arena);
+}
+
 static void options_of_the_server_follow(void **state)
 {
     (void)state;
@@ -253,6 +292,7 @@ int main(void)
         cmocka_unit_test(only_the_commands_own_settings_count),
         cmocka_unit_test(the_data_directory_is_absolute),
         cmocka_unit_test(printed_settings_are_a_config_file),
+        cmocka_unit_test(a_setting_is_viewed_without_its_passwords),
         cmocka_unit_test(options_of_the_server_follow),
         cmocka_unit_test(only_loopback_is_this_machine),
     };
