@@ -5,7 +5,7 @@ import { createRequire } from "node:module";
 import { test } from "node:test";
 import { mixed, read, rows, world } from "./world.mjs";
 
-const { daemon, watched, page, open } = await world(["--require-token"]);
+const { daemon, watched, page, open } = await world(["--require-token", "--base-path", "/left/in/front"]);
 const admin = daemon.token("admin").token, viewer = daemon.token("viewer").token;
 const axe = read(createRequire(import.meta.url).resolve("axe-core/axe.min.js"));
 
@@ -46,16 +46,19 @@ test("a viewer is offered nothing that would be refused", async () => {
     await view.getByRole("heading", { level: 1 }).waitFor();
     assert.equal(await view.getByRole("button", { name: /Rerun|Run now|Cancel|Pause|Delete|Retry|Resolve|Drain/ }).count(), 0, place);
   }
+  await view.goto(`${daemon.origin}/#/system?tab=settings`);
+  await view.getByRole("region", { name: "health" }).waitFor();
+  assert.equal(await view.getByText("Settings").count(), 0);
   await view.goto(`${daemon.origin}/#/dag/${dag.id}?tab=source`);
   await view.getByText("read only").waitFor();
 });
 
-// A proxy that serves the UI below a folder and takes the folder away.
-async function proxied(prefix) {
+// A proxy that serves the UI below a folder, and takes the folder away or does not.
+async function proxied(prefix, takes) {
   const server = createServer((ask, answer) => {
-    if (!ask.url.startsWith(`${prefix}/`)) return void answer.writeHead(404).end();
+    if (!ask.url.startsWith(prefix)) return void answer.writeHead(404).end();
     const { host, origin, ...headers } = ask.headers;
-    const to = request(daemon.origin + ask.url.slice(prefix.length), { method: ask.method, headers: { ...headers, host: new URL(daemon.origin).host } }, (from) => {
+    const to = request(daemon.origin + ask.url.slice(takes ? prefix.length : 0), { method: ask.method, headers: { ...headers, host: new URL(daemon.origin).host } }, (from) => {
       answer.writeHead(from.statusCode, from.headers);
       from.pipe(answer);
     });
@@ -67,20 +70,20 @@ async function proxied(prefix) {
   return { server, origin: `http://127.0.0.1:${server.address().port}` };
 }
 
-test("below a path prefix everything works, sign-in too", async () => {
+for (const [prefix, takes] of [["/deep/pawl", true], ["/left/in/front", false]]) test(`below a path prefix that a proxy ${takes ? "takes off" : "leaves"} everything works, sign-in too`, async () => {
   watched.allow(/status of 401/);
-  const { server, origin } = await proxied("/deep/pawl");
+  const { server, origin } = await proxied(prefix, takes);
   watched.origins.add(origin);
   const view = await (await open()).newPage();
   const outside = [];
-  view.on("request", (one) => { if (!new URL(one.url()).pathname.startsWith("/deep/pawl/")) outside.push(one.url()); });
-  await view.goto(`${origin}/deep/pawl/`);
+  view.on("request", (one) => { if (new URL(one.url()).pathname !== prefix && !new URL(one.url()).pathname.startsWith(`${prefix}/`)) outside.push(one.url()); });
+  await view.goto(`${origin}${prefix}${takes ? "/" : ""}`); // without the slash the daemon names the page that has it
   await signIn(view, admin);
   await rows(view, "runs").filter({ hasText: "mixed" }).click();
   await view.getByRole("log").getByText("about to fail").waitFor();
   await view.getByRole("banner").getByText("live").waitFor();
   for (const place of ["dags", "new", "schedule", "system"]) {
-    await view.goto(`${origin}/deep/pawl/#/${place}`);
+    await view.goto(`${origin}${prefix}/#/${place}`);
     await view.getByRole("heading", { level: 1 }).waitFor();
   }
   assert.deepEqual(outside, []);
@@ -91,10 +94,10 @@ test("below a path prefix everything works, sign-in too", async () => {
 
 const places = () => [
   "runs", "runs?state=failed&range=own", `run/${runId}`, `run/${runId}?view=table`, `run/${runId}?view=graph`, "dags", `dag/${dag.id}`, `dag/${dag.id}?tab=graph`,
-  `dag/${dag.id}?tab=history`, `dag/${dag.id}?tab=versions`, `dag/${dag.id}?tab=source`, "letters", "schedule?expr=0+2+*+*+*", "workers", "system", "new",
+  `dag/${dag.id}?tab=history`, `dag/${dag.id}?tab=versions`, `dag/${dag.id}?tab=source`, "letters", "schedule?expr=0+2+*+*+*", "workers", "system", "system?tab=settings", "new",
 ];
 
-for (const [scheme, width] of [["light", 1360], ["dark", 420]]) {
+for (const scheme of ["light", "dark"]) for (const width of [1360, 390]) {
   test(`everything is accessible, ${scheme} and ${width} wide`, async () => {
     watched.allow(/status of 401/);
     const context = await open({ colorScheme: scheme, viewport: { width, height: 860 }, bypassCSP: true });

@@ -1,5 +1,7 @@
 // Logs: live, long, searched, linked, and never anything but text.
 import assert from "node:assert/strict";
+import { closeSync, ftruncateSync, openSync, writeSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { Gate, world } from "./world.mjs";
 
@@ -41,6 +43,50 @@ test("a long log is read by pieces: few lines are held, any can be reached", asy
   const numbers = await view.locator(".lines .number").allTextContents();
   const texts = (await view.locator(".lines .text").allTextContents()).map((text) => text.trim());
   assert.deepEqual(numbers, texts, "a line's number is its number in the whole log");
+});
+
+// The log of a task that wrote `seq 1 200000`, made a gigabyte long: lines in a few places of a file with holes.
+function lengthen(runId, size, places) {
+  const file = openSync(join(daemon.data, "logs", runId.slice(-2), runId, "0.1.log"), "r+");
+  ftruncateSync(file, size);
+  for (const [at, text] of places) writeSync(file, text, at);
+  closeSync(file);
+}
+
+test("a log of a gigabyte takes no more memory than a short one", async () => {
+  const run = await daemon.execute("gigabyte", one("seq 1 200000"));
+  const size = 1_000_000_000, words = (first) => `\n${Array.from({ length: 20000 }, (_, i) => `line ${first + i} of many`).join("\n")}\n`;
+  const needle = 100_000_001, link = 900_000_001, last = "\nthe very last line\n";
+  lengthen(run.runId, size, [[needle - 1, "\nthe Needle of the haystack\n"], [link - 1, words(7_000_000)], [size - last.length, last]]);
+  const view = await page(`#/run/${run.runId}?task=t`);
+  const session = await view.context().newCDPSession(view);
+  const heap = async () => {
+    await session.send("HeapProfiler.collectGarbage");
+    return (await session.send("Runtime.getHeapUsage")).usedSize;
+  };
+  const log = view.getByRole("log");
+  await log.getByText("the very last line").waitFor();
+  await view.getByText("1.0 GB").waitFor();
+  const before = await heap();
+  await view.keyboard.press("L");
+  await view.keyboard.type("needle of the");
+  await view.keyboard.press("Enter");
+  await view.locator(".lines .current").getByText("the Needle of the haystack").waitFor();
+  await view.waitForFunction((at) => location.hash.includes(`at=${at}`), needle);
+  await view.goto(`${daemon.origin}/#/run/${run.runId}?task=t&at=${link}`);
+  await view.reload();
+  await view.locator(".lines .current").getByText("line 7000000 of many").waitFor();
+  for (let i = 0; i < 10; i++) {
+    const at = await lines(view).last().getAttribute("data-at");
+    await log.evaluate((box) => { box.scrollTop = box.scrollHeight; });
+    await view.waitForFunction((old) => [...document.querySelectorAll(".lines [data-at]")].pop().dataset.at !== old, at);
+  }
+  await view.getByRole("button", { name: "Start" }).click();
+  await view.locator(".lines .text").getByText("1", { exact: true }).waitFor();
+  await view.getByRole("button", { name: "End" }).click();
+  await log.getByText("the very last line").waitFor();
+  const after = await heap();
+  assert.equal(after < before + 8e6 && after < 30e6, true, `${before} bytes of heap before, ${after} after`);
 });
 
 test("the search goes through the whole log, and the address holds the line", async () => {

@@ -1,6 +1,10 @@
 // Every view with real data.
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { symlinkSync } from "node:fs";
+import { join } from "node:path";
 import { before, test } from "node:test";
+import { pawl } from "./daemon.mjs";
 import { hasCount, mixed, rows, world } from "./world.mjs";
 
 const { daemon, page } = await world();
@@ -138,14 +142,42 @@ test("health and the API's documents are one page", async () => {
   }
 });
 
+test("settings are shown with where they came from", async () => {
+  const view = await page("#/system");
+  await view.getByRole("link", { name: "Settings" }).click();
+  const row = (name) => view.getByRole("row").filter({ has: view.getByRole("rowheader", { name: new RegExp(`^${name} `) }) });
+  await row("listen").getByText("flag --listen").waitFor();
+  await row("workers").getByRole("cell", { name: "default", exact: true }).waitFor();
+  await view.getByRole("combobox", { name: "From" }).selectOption("flag");
+  await row("workers").waitFor({ state: "detached" });
+  await view.getByRole("searchbox").fill("data");
+  await row("listen").waitFor({ state: "detached" });
+  await row("data").getByText(daemon.data).waitFor();
+  assert.match(view.url(), /tab=settings/);
+});
+
+test("times are told as they are, by a key, here and after a reload", async () => {
+  const view = await page("#/runs");
+  const time = rows(view, "runs").first().locator("time");
+  await time.getByText(/ago|just now/).waitFor();
+  await view.keyboard.press("z");
+  await time.getByText(/\d\d:\d\d:\d\d$/).waitFor();
+  await view.reload();
+  await time.getByText(/\d\d:\d\d:\d\d$/).waitFor();
+  assert.match(await time.getAttribute("title"), /CET|GMT|UTC.*\(\d{4}-\d\d-\d\dT.*Z\)/);
+});
+
 test("every screen has its commands, and they are what it shows", async () => {
   const view = await page();
-  for (const place of ["runs", `run/${failed.runId}`, "dags", `dag/${dagId}`, "letters", "schedule", "workers", "system", "new"]) {
+  symlinkSync(daemon.data, join(daemon.folder, "pawl")); // where commands look by themselves
+  const tabs = ["graph", "history", "versions", "source"].map((tab) => `dag/${dagId}?tab=${tab}`);
+  for (const place of ["runs?state=failed,canceled&by=api&q=load", `run/${failed.runId}`, `run/${failed.runId}?task=-`, "dags", `dag/${dagId}`, ...tabs, "letters", "schedule", "schedule?expr=@daily", "workers", "system", "system?tab=settings", "new"]) {
     await view.goto(`${daemon.origin}/#/${place}`);
     const lines = view.getByRole("region", { name: "the same on a terminal" }).locator("code");
     await lines.first().waitFor();
     const [cli, curl] = await lines.allTextContents();
     assert.match(cli, /^pawl /);
+    if (!/FILE| DAG$/.test(cli)) assert.equal(spawnSync("sh", ["-c", cli.replace(/^pawl/, `"${pawl}"`)], { env: { ...process.env, XDG_DATA_HOME: daemon.folder } }).status, 0, cli);
     const address = /http:\/\/\S+?(?='?$)/.exec(curl)[0];
     if (!curl.includes("POST")) assert.equal((await fetch(address)).status, 200, address);
   }

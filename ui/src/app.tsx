@@ -95,6 +95,7 @@ const commonKeys: [string[], string][] = [
   [["Enter"], "open the row"],
   [["x"], "choose the row"],
   [["g", "n"], "a new DAG"],
+  [["z"], "times: how long ago, or when"],
   [["?"], "this help"],
   [["Esc"], "leave a field, close this"],
 ];

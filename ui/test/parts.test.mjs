@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { load } from "./load.mjs";
 
 const { Messages } = await load("core/stream.ts");
+const { Hearing } = await load("core/hearing.ts");
 const { diffLines, withContext } = await load("core/diff.ts");
 const { pieces, lastWritten } = await load("log/ansi.ts");
 const { linesOf } = await load("log/file.ts");
@@ -22,6 +23,25 @@ test("a stream's messages do not depend on how it is cut", () => {
     for (let at = 0; at < text.length; at += size) messages.feed(text.slice(at, at + size));
     assert.deepEqual(found, [{ name: "run", id: "1-1", text: "{\"a\": 1}" }, { name: "task", id: "1-2", text: "x\ny" }]);
   }
+});
+
+test("what is heard is told in order, of a task the last word only, and in slices", () => {
+  const told = [];
+  const hearing = new Hearing((message) => message.name !== "worker", (message) => told.push(message.text));
+  const say = (name, text) => hearing.add(`id: 1\nevent: ${name}\ndata: ${text}\n\n`);
+  const task = (id, state) => say("task", `{"runId":"r","taskId":${JSON.stringify(id)},"state":"${state}"}`);
+  task("a", "running");
+  task('b"', "running");
+  say("worker", "{}");
+  say("run", "{}");
+  task("a", "succeeded");
+  task('b"', "failed");
+  while (!hearing.work(1000));
+  assert.deepEqual(told, ["{}", '{"runId":"r","taskId":"a","state":"succeeded"}', '{"runId":"r","taskId":"b\\"","state":"failed"}']);
+  for (let i = 0; i < 20000; i++) task(`t${i}`, "running");
+  assert.equal(hearing.work(1), false);
+  while (!hearing.work(1));
+  assert.equal(told.length, 20003);
 });
 
 test("a difference leads from one text to the other", () => {

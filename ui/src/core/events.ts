@@ -4,6 +4,7 @@
 //
 // Without Web Locks (a plain http address that is not loopback) each visible tab reads for itself.
 import { signal } from "@preact/signals";
+import { Hearing } from "./hearing";
 import { type Message, readStream } from "./stream";
 
 export interface Event {
@@ -17,6 +18,7 @@ export const staleSince = signal<number>(Date.now());
 const SILENCE_MS = 40_000; // the server says something every 15 s
 const RETRY_MS = [500, 1000, 2000, 5000];
 const GATHER_MS = 40;
+const SLICE_MS = 4;
 
 type Listener = (event: Event) => void;
 // What it wants: `run`, `worker`, and tasks of one run.
@@ -30,8 +32,9 @@ const shared = "locks" in navigator && "BroadcastChannel" in self;
 const place = new URL("./", document.baseURI).pathname;
 const channel = shared ? new BroadcastChannel(`pawl-events:${place}`) : null;
 let lastId = "";
+let timer: ReturnType<typeof setTimeout> | undefined;
 let connected = false; // this tab reads the stream and it is open
-let gathered: Message[] = [];
+let gathered = ""; // what the stream said; after the last blank line there is part of a message
 
 export function listen(listener: Listener, tasksOf?: string): () => void {
   const subscriber = { listener, tasksOf };
@@ -57,29 +60,46 @@ function isWanted(message: Message): boolean {
   return false;
 }
 
-function hear(messages: Message[]): void {
-  for (const message of messages) {
-    if (message.id) lastId = message.id;
-    if (isWanted(message)) tellListeners({ name: message.name as Event["name"], data: JSON.parse(message.text || "{}") });
+const hearing = new Hearing((message) => {
+  if (message.id) lastId = message.id;
+  return isWanted(message);
+}, (message) => tellListeners({ name: message.name as Event["name"], data: JSON.parse(message.text || "{}") }));
+let works = false;
+
+function work(): void {
+  let isDone = false;
+  try {
+    isDone = hearing.work(SLICE_MS);
+  } finally {
+    works = !isDone;
+    if (works) setTimeout(work);
   }
 }
 
-type Told = { kind: "messages"; messages: Message[] } | { kind: "live"; live: boolean } | { kind: "hello" };
+function hear(text: string): void {
+  hearing.add(text);
+  if (!works) work();
+}
+
+type Told = { kind: "heard"; text: string } | { kind: "live"; live: boolean } | { kind: "hello" };
 
 function tell(told: Told): void {
   channel?.postMessage(told);
 }
 
 function flush(): void {
-  const messages = gathered;
-  gathered = [];
-  tell({ kind: "messages", messages });
-  hear(messages);
+  timer = undefined;
+  const end = gathered.lastIndexOf("\n\n") + 2;
+  if (end < 2) return;
+  const text = gathered.slice(0, end);
+  gathered = gathered.slice(end);
+  tell({ kind: "heard", text });
+  hear(text);
 }
 
-function gather(message: Message): void {
-  if (gathered.length === 0) setTimeout(flush, GATHER_MS);
-  gathered.push(message);
+function gather(text: string): void {
+  gathered += text;
+  timer ??= setTimeout(flush, GATHER_MS);
 }
 
 function announce(now: boolean): void {
@@ -93,22 +113,24 @@ async function connect(signal: AbortSignal): Promise<void> {
   const own = new AbortController();
   const stop = () => own.abort();
   signal.addEventListener("abort", stop);
-  let timer = setTimeout(stop, SILENCE_MS);
+  let silence = setTimeout(stop, SILENCE_MS);
   try {
     await readStream("api/v1/events", lastId, {
       opened: () => {
         announce(true);
         // Without an id nothing can be resumed: what happened before is to be read anew.
-        if (!lastId) gather({ name: "reset", id: "", text: "{}" });
+        if (!lastId) gather("event: reset\ndata: {}\n\n");
       },
-      heard: () => {
-        clearTimeout(timer);
-        timer = setTimeout(stop, SILENCE_MS);
+      heard: (text) => {
+        clearTimeout(silence);
+        silence = setTimeout(stop, SILENCE_MS);
+        gather(text);
       },
-      message: gather,
     }, own.signal);
   } finally {
-    clearTimeout(timer);
+    clearTimeout(silence);
+    flush();
+    gathered = "";
     signal.removeEventListener("abort", stop);
     announce(false);
   }
@@ -157,7 +179,7 @@ function takeTurn(): void {
 export function start(): void {
   if (channel) {
     channel.onmessage = ({ data }: MessageEvent<Told>) => {
-      if (data.kind === "messages") hear(data.messages);
+      if (data.kind === "heard") hear(data.text);
       else if (data.kind === "live") setLive(data.live);
       else if (connected) tell({ kind: "live", live: true });
     };

@@ -8,6 +8,15 @@ setInterval(() => {
 }, 1000);
 document.addEventListener("visibilitychange", () => (now.value = Date.now()));
 
+// Times of lists as they are instead of how long ago; remembered as a taste, not a place.
+const TASTE = "pawl-times";
+export const absolute = signal(typeof localStorage !== "undefined" && localStorage.getItem(TASTE) === "absolute");
+
+export function toggleAbsolute(): void {
+  absolute.value = !absolute.value;
+  localStorage.setItem(TASTE, absolute.value ? "absolute" : "relative");
+}
+
 export function duration(ms: number): string {
   if (ms < 1000) return `${Math.max(0, Math.round(ms))} ms`;
   const s = ms / 1000;

@@ -1,5 +1,6 @@
 // The keyboard. Views register what they can do; the keys are the same everywhere.
 import { signal } from "@preact/signals";
+import { toggleAbsolute } from "./format";
 import { go, link } from "./route";
 
 export const help = signal(false);
@@ -56,6 +57,7 @@ function common(event: KeyboardEvent): boolean {
   switch (event.key) {
     case "g": pending = true; return true;
     case "?": help.value = !help.value; return true;
+    case "z": toggleAbsolute(); return true;
     case "f": go(link(["runs"], { state: "failed" })); return true;
     case "/": document.querySelector<HTMLElement>("[data-find]")?.focus(); return true;
     case "j": cursor?.move(1); return !!cursor;

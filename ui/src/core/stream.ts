@@ -40,8 +40,7 @@ export class Messages {
 
 export interface Reader {
   opened: () => void;
-  heard: () => void; // anything at all, comments too
-  message: (message: Message) => void;
+  heard: (text: string) => void; // as it comes, comments too
 }
 
 // Reads until the stream ends or is aborted. Throws when it could not be opened.
@@ -51,13 +50,11 @@ export async function readStream(path: string, lastId: string, reader: Reader, s
   const answer = await fetch(path, { headers, signal, cache: "no-store" });
   if (!answer.ok) throw new Error(String(answer.status));
   reader.opened();
-  const messages = new Messages(reader.message);
   const decoder = new TextDecoder();
   const body = answer.body!.getReader();
   for (;;) {
     const { value, done } = await body.read();
     if (done) return;
-    reader.heard();
-    messages.feed(decoder.decode(value, { stream: true }));
+    reader.heard(decoder.decode(value, { stream: true }));
   }
 }

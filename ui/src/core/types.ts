@@ -248,6 +248,15 @@ export interface Health {
   components: Record<string, Record<string, unknown>>;
 }
 
+export interface Setting {
+  name: string;
+  values: string[];
+  origin: "default" | "config" | "environment" | "flag";
+  place: string;
+  reloads: boolean;
+  summary: string;
+}
+
 export interface Me {
   principal: string | null;
   role: Role | null;

@@ -12,8 +12,9 @@ export interface GraphBoxProps {
   graph: Graph;
   look: (plan: Plan) => Look;
   lookKey: string;            // changes when the look has to be taken anew
-  changed?: number[];         // tasks with another state since the last turn
-  turn?: number;
+  // Calls `hear` with the tasks that have another state, until what it returns is called. The same function while its
+  // source is the same.
+  changes?: (hear: (indexes: number[]) => void) => () => void;
   selected?: string | undefined;
   choose: (taskId: string) => void;
   label: string;
@@ -54,7 +55,7 @@ export function GraphBox(props: GraphBoxProps) {
     };
   }, [plan]);
   useEffect(() => viewer.current?.setLook(props.look(plan)), [props.lookKey, plan]);
-  useEffect(() => viewer.current?.touch(props.changed ?? []), [props.turn]);
+  useEffect(() => props.changes?.((indexes) => viewer.current?.touch(indexes)), [props.changes, plan]);
   useEffect(() => viewer.current?.select(selected, wanted("place") !== "" || selected !== -1), [selected, plan]);
 
   return (

@@ -31,6 +31,9 @@ export class Viewer {
   private sheet: Sheet | null = null;
   private next: { sheet: Sheet; work: Generator<void> } | null = null;
   private dirty = new Set<number>(); // changed while the next sheet was painted
+  private stale = new Set<number>(); // changed and not painted on the sheet yet
+  private fresh = new Set<number>(); // of those, what can be seen and is not painted yet
+  private isWhole = false;           // the view only needs what is fresh
   private frame = 0;
   private selected = -1;
   private readonly undo: (() => void)[] = [];
@@ -70,9 +73,12 @@ export class Viewer {
 
   // These tasks have another state now.
   touch(indexes: number[]): void {
-    if (this.next) for (const i of indexes) this.dirty.add(i);
-    if (this.sheet) this.repaint(this.sheet, indexes);
-    this.schedule();
+    for (const i of indexes) {
+      if (this.next) this.dirty.add(i);
+      if (this.sheet) this.stale.add(i);
+      this.fresh.add(i);
+    }
+    this.scheduleFrame();
   }
 
   select(index: number, centre: boolean): void {
@@ -191,6 +197,7 @@ export class Viewer {
     ctx.setTransform(scale * ratio, 0, 0, scale * ratio, -view.left * scale * ratio, -view.top * scale * ratio);
     const sheet = { canvas, ctx, scale, view };
     this.dirty.clear();
+    this.canvas.setAttribute("aria-busy", "true");
     this.next = { sheet, work: this.painter.paint(ctx, view, scale, this.look) };
   }
 
@@ -205,27 +212,54 @@ export class Viewer {
       if (!this.next!.work.next().done) continue;
       this.sheet = this.next!.sheet;
       this.next = null;
-      this.repaint(this.sheet, [...this.dirty]);
+      this.canvas.removeAttribute("aria-busy");
+      this.canvas.dataset["scale"] = String(this.scale);
+      this.stale = this.dirty;
+      this.dirty = new Set();
+      this.isWhole = false;
       return;
     }
   }
 
-  private repaint(sheet: Sheet, indexes: number[]): void {
+  private repaint(sheet: Sheet, indexes: Iterable<number>): void {
     const scale = Math.abs(sheet.scale);
     for (const i of indexes) if (i < this.plan.ids.length && this.painter.isIn(sheet.view, i)) this.painter.node(sheet.ctx, i, scale, this.look);
   }
 
   private schedule(): void {
+    this.isWhole = false;
+    this.scheduleFrame();
+  }
+
+  private scheduleFrame(): void {
     this.frame ||= requestAnimationFrame(() => {
       this.frame = 0;
       this.work();
-      this.draw();
-      if (this.next || !this.isCovered(this.sheet)) this.schedule();
+      if (this.isWhole && this.sheet) this.drawFresh(this.sheet);
+      else this.draw();
+      this.fresh.clear();
+      if (this.next || !this.isCovered(this.sheet)) this.scheduleFrame();
     });
+  }
+
+  // A few boxes on what is shown already. The sheet gets them when it is needed again: each copy of it costs its size.
+  private drawFresh(sheet: Sheet): void {
+    const { ctx, scale, plan } = this, by = scale * devicePixelRatio;
+    const right = this.x + this.width / scale, bottom = this.y + this.height / scale;
+    const offset = (at: number, edge: number) => Math.round((edge - at) * by) - edge * by; // as draw() puts the sheet
+    ctx.setTransform(by, 0, 0, by, offset(this.x, sheet.view.left), offset(this.y, sheet.view.top));
+    for (const i of this.fresh) {
+      if (i < plan.ids.length && plan.x[i]! < right && plan.x[i]! + plan.w[i]! > this.x && plan.y[i]! < bottom && plan.y[i]! + plan.h[i]! > this.y) this.painter.node(ctx, i, scale, this.look);
+    }
   }
 
   private draw(): void {
     const { ctx, sheet, scale } = this, ratio = devicePixelRatio;
+    if (sheet) {
+      this.repaint(sheet, this.stale);
+      this.stale.clear();
+    }
+    this.isWhole = sheet !== null && sheet.scale === scale;
     ctx.setTransform(1, 0, 0, 1, 0, 0);
     ctx.clearRect(0, 0, this.canvas.width, this.canvas.height);
     if (sheet) {

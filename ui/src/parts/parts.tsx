@@ -2,11 +2,13 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { signal } from "@preact/signals";
-import { at, relative, short } from "../core/format";
+import { absolute as showsAbsolute, at, brief, relative, short } from "../core/format";
 import { here } from "../core/route";
+import { me } from "../core/session";
+import { quoted } from "../core/shell";
 
 export function Time({ time }: { time: string | null | undefined }) {
-  return time ? <time dateTime={time} title={at(time)}>{relative(time)}</time> : <span class="soft">–</span>;
+  return time ? <time dateTime={time} title={at(time)}>{showsAbsolute.value ? brief(time) : relative(time)}</time> : <span class="soft">–</span>;
 }
 
 export function Id({ id, href }: { id: string; href?: string }) {
@@ -84,8 +86,8 @@ export function Confirm({ label, question, act, disabled }: {
 export function Commands({ cli, curl }: { cli: string; curl: string }) {
   return (
     <section class="commands" aria-label="the same on a terminal">
-      <Copy text={onThisMachine ? cli : `${cli} --server ${absolute("./").replace(/\/$/, "")}`} />
-      <Copy text={curl.startsWith("-") ? `curl -s ${curl}` : `curl -s ${quoted(absolute(curl))}`} />
+      <Copy text={onThisMachine || cli.startsWith("pawl serve") ? cli : `${cli} --server ${absolute("./").replace(/\/$/, "")}`} />
+      <Copy text={`curl -s ${me.value?.tokenRequired ? '-H "Authorization: Bearer $PAWL_TOKEN" ' : ""}${curl.startsWith("-") ? curl : quoted(absolute(curl))}`} />
     </section>
   );
 }
@@ -94,11 +96,6 @@ const onThisMachine = /^(localhost|127\.|\[::1\])/.test(location.hostname);
 
 export function absolute(path: string): string {
   return new URL(path, document.baseURI).href;
-}
-
-// For a shell: what holds anything but plain characters goes into single quotes.
-export function quoted(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replace(/'/g, "'\\''")}'`;
 }
 
 function Copy({ text }: { text: string }) {

@@ -14,6 +14,7 @@ const relations: [string, string][] = [["", "all tasks"], ["up", "what it needs"
 export function RunGraph({ model, tasks, selected, critical, choose, head }: Shown & { head: Run }) {
   const graph = useLoad(`${head.dagId}.${head.version}`, (abort) => get<Graph>(`api/v1/dags/${head.dagId}/graph?version=${head.version}`, abort));
   const plan = useMemo(() => graph.value && planOf(graph.value), [graph.value]);
+  const changes = useMemo(() => (hear: (indexes: number[]) => void) => model.turn.subscribe(() => hear(model.changed)), [model]);
   if (graph.error) return <Problem error={graph.error} />;
   if (!graph.value || !plan) return <div aria-busy="true" class="empty">laying out…</div>;
   const only = wanted("only");
@@ -21,7 +22,7 @@ export function RunGraph({ model, tasks, selected, critical, choose, head }: Sho
   const bright = brightOf(plan, only, selected?.taskId, filtered, only === "failed" ? model.tasks.filter((t) => t.state === "failed").map((t) => t.taskId) : []);
   const onPath = new Set([...critical].map((id) => plan.index.get(id)).filter((i): i is number => i !== undefined));
   return (
-    <GraphBox graph={graph.value} selected={selected?.taskId} changed={model.changed} turn={model.turn.value}
+    <GraphBox graph={graph.value} selected={selected?.taskId} changes={changes}
       lookKey={`${only}|${bright ? [...bright].join() : ""}|${onPath.size}`}
       look={() => ({ state: (i) => (plan.grouped ? "" : model.tasks[i]?.state ?? ""), bright, critical: onPath })}
       choose={(id) => { const task = model.task(id); if (task) choose(task); }}

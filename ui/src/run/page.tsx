@@ -1,12 +1,13 @@
 // One run: timeline, graph and table share one selection; the selected task and its log are beside them. Nothing
 // selected means the earliest failure.
 import { useEffect, useMemo } from "preact/hooks";
-import { get, post } from "../core/api";
+import { get, post, taskPath } from "../core/api";
 import { at, between, count } from "../core/format";
 import { addKeys } from "../core/keys";
 import { useLoad } from "../core/load";
 import { go, here, link, refine, route, wanted } from "../core/route";
 import { may } from "../core/session";
+import { quoted } from "../core/shell";
 import type { Run, Task } from "../core/types";
 import { Commands, Confirm, Id, Problem, Search, Tabs, Time, Title, attempt } from "../parts/parts";
 import { State } from "../parts/state";
@@ -35,12 +36,12 @@ export function RunPage() {
 
 function useFiltered(model: RunModel): Task[] {
   const state = wanted("state"), text = wanted("q").toLowerCase();
-  const turn = model.turn.value;
+  const tick = model.tick.value;
   return useMemo(() => {
     if (!state && !text) return [...model.tasks];
     const has = (field: string | null) => (field ?? "").toLowerCase().includes(text);
     return model.tasks.filter((task) => (!state || task.state === state) && (!text || has(task.taskId) || has(task.name) || has(task.error)));
-  }, [turn, state, text]);
+  }, [tick, state, text]);
 }
 
 interface CriticalPath {
@@ -80,7 +81,9 @@ function Loaded({ model, head }: { model: RunModel; head: Run }) {
         </section>
         {selected && <TaskPane key={selected.taskId} run={head} task={selected} critical={onPath.has(selected.taskId)} />}
       </div>
-      <Commands cli={selected ? `pawl logs ${head.runId} ${selected.taskId}` : `pawl runs show ${head.runId}`} curl={`api/v1/runs/${head.runId}`} />
+      {selected
+        ? <Commands cli={`pawl logs ${head.runId} ${quoted(selected.taskId)}`} curl={`${taskPath(head.runId, selected.taskId)}/log`} />
+        : <Commands cli={`pawl runs show ${head.runId}`} curl={`api/v1/runs/${head.runId}`} />}
     </main>
   );
 }
@@ -91,7 +94,7 @@ function Heading({ model, head, path }: { model: RunModel; head: Run; path: Crit
     <div class="heading">
       <h1><a href={link(["dag", head.dagId])}>{head.dagName}</a> <span class="soft">v{head.version}</span> <Id id={head.runId} /> <State state={head.state} /></h1>
       <p class="facts">
-        <span>by {head.triggeredBy} <Time time={head.createdAt} /></span>
+        <span>by {head.triggeredBy} <Time time={head.createdAt} />, {at(head.createdAt)}</span>
         {head.scheduledFor && <span>for {at(head.scheduledFor)}</span>}
         {head.source && <span>again of <Id id={head.source} href={link(["run", head.source])} /></span>}
         {head.startedAt && <span>took {between(head.startedAt, head.completedAt)}</span>}
@@ -109,7 +112,7 @@ function seconds(s: number): string {
 }
 
 function Counts({ model }: { model: RunModel }) {
-  void model.turn.value;
+  void model.tick.value;
   const filter = wanted("state");
   return (
     <span class="chips" role="group" aria-label="tasks by state">
@@ -123,7 +126,7 @@ function Counts({ model }: { model: RunModel }) {
 }
 
 function Actions({ model, head }: { model: RunModel; head: Run }) {
-  void model.turn.value;
+  void model.tick.value;
   const rerun = (from: string) => attempt("Started a new run", async () => {
     const run = await post<Run>(`api/v1/runs/${head.runId}/rerun`, { from });
     go(link(["run", run.runId]));

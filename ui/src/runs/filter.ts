@@ -2,6 +2,7 @@
 // what the event stream tells.
 import { query } from "../core/api";
 import type { Values } from "../core/route";
+import { quoted } from "../core/shell";
 import type { Run } from "../core/types";
 
 export interface RunFilter {
@@ -58,10 +59,12 @@ export function apiPath(filter: RunFilter, more: { limit?: number; before?: stri
 }
 
 export function cliLine(filter: RunFilter): string {
-  const parts = ["pawl runs list"];
-  if (filter.states.length === 1) parts.push(`--state ${filter.states[0]}`);
-  if (filter.dagId) parts.push(`--dag ${filter.dagId}`);
-  return parts.join(" ");
+  const { dagId, triggeredBy, createdAfter, createdBefore, error } = apiFilter(filter);
+  const options: [string, string | undefined][] = [
+    ...filter.states.map((state): [string, string] => ["state", state]),
+    ["dag", dagId], ["by", triggeredBy], ["after", createdAfter], ["before", createdBefore], ["error", error],
+  ];
+  return ["pawl runs list", ...options.flatMap(([name, value]) => (value ? [`--${name} ${quoted(value)}`] : []))].join(" ");
 }
 
 export function matches(filter: RunFilter, run: Run, now = Date.now()): boolean {

@@ -6,6 +6,8 @@ import { between, count, seconds } from "../core/format";
 import { useLoad, useThrottled } from "../core/load";
 import { go, link, route, wanted } from "../core/route";
 import { may } from "../core/session";
+import { quoted } from "../core/shell";
+
 import type { Dag, Run } from "../core/types";
 import { type Column, List } from "../parts/list";
 import { RunMarks } from "../parts/marks";
@@ -39,9 +41,15 @@ export function DagPage() {
       </div>
       <Problem error={dag.error} />
       <Tab dag={dag.value} tab={tab} again={dag.again} />
-      <Commands cli={`pawl dags show ${dag.value.name}`} curl={`api/v1/dags/${id}`} />
+      <TabCommands dag={dag.value} tab={tab} />
     </main>
   );
+}
+
+function TabCommands({ dag, tab }: { dag: Dag; tab: string }) {
+  const name = quoted(dag.name), runs = `pawl runs list --dag ${name}`, show = `pawl dags show ${name}`;
+  const cli: Record<string, string> = { graph: show, history: runs, versions: show, source: `${show} --source` };
+  return <Commands cli={cli[tab] ?? runs} curl={`api/v1/dags/${dag.id}/${tabs.some(([own]) => own === tab) ? tab : "runs"}`} />;
 }
 
 function Tab({ dag, tab, again }: { dag: Dag; tab: string; again: () => void }) {
@@ -94,7 +102,7 @@ const columns: Column[] = [
   { name: "Version", width: "60px", minor: true },
   { name: "Progress", width: "130px", minor: true },
   { name: "Trigger", width: "82px", minor: true },
-  { name: "Created", width: "92px" },
+  { name: "Created", width: "112px" },
   { name: "Took", width: "84px", right: true },
   { name: "Cause", width: "minmax(60px, 2fr)", minor: true },
 ];

@@ -20,7 +20,7 @@ const columns: Column[] = [
   { name: "p50", width: "70px", right: true, minor: true },
   { name: "p95", width: "70px", right: true, minor: true },
   { name: "Schedule", width: "minmax(90px, 1fr)", minor: true },
-  { name: "Next", width: "84px", minor: true },
+  { name: "Next", width: "112px", minor: true },
   { name: "Tasks", width: "64px", right: true, minor: true },
   { name: "actions", width: "170px", hidden: true, minor: true },
 ];

@@ -58,7 +58,9 @@ export function Letters() {
           {selected && <LetterPane key={selected.id} letter={selected} done={again} />}
         </div>
       )}
-      <Commands cli={`pawl dlq list --status ${filter.status}`} curl={`api/v1/dlq${query({ status: filter.status, dagId: filter.dagId })}`} />
+      {selected
+        ? <Commands cli={`pawl dlq show ${selected.id}`} curl={`api/v1/dlq/${selected.id}`} />
+        : <Commands cli={`pawl dlq list --status ${filter.status}${filter.dagId ? ` --dag ${filter.dagId}` : ""}`} curl={`api/v1/dlq${query({ status: filter.status, dagId: filter.dagId, error: filter.error })}`} />}
     </main>
   );
 }
@@ -136,7 +138,7 @@ const columns: Column[] = [
   { name: "Task", width: "minmax(110px, 1fr)" },
   { name: "Cause", width: "minmax(110px, 2fr)" },
   { name: "Tries", width: "50px", right: true, minor: true },
-  { name: "Failed", width: "84px" },
+  { name: "Failed", width: "112px" },
   { name: "Run", width: "84px", minor: true },
 ];
 

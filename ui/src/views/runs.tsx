@@ -21,7 +21,7 @@ export const runColumns: Column[] = [
   { name: "Run", width: "84px", minor: true },
   { name: "Progress", width: "110px", minor: true },
   { name: "Trigger", width: "82px", minor: true },
-  { name: "Created", width: "92px" },
+  { name: "Created", width: "112px" },
   { name: "Took", width: "84px", right: true, minor: true },
   { name: "Cause", width: "minmax(60px, 2fr)", minor: true },
 ];

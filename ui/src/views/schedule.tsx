@@ -5,9 +5,10 @@ import { listen } from "../core/events";
 import { at, count, zone } from "../core/format";
 import { useLoad, useThrottled } from "../core/load";
 import { go, here, link, refine, wanted } from "../core/route";
+import { quoted } from "../core/shell";
 import type { Fire, Preview } from "../core/types";
 import { type Column, List } from "../parts/list";
-import { Commands, Empty, Problem, Select, Time, Title, quoted } from "../parts/parts";
+import { Commands, Empty, Problem, Select, Time, Title } from "../parts/parts";
 
 const FIRES = 200;
 
@@ -18,7 +19,7 @@ interface Fires {
 }
 
 const columns: Column[] = [
-  { name: "In", width: "62px" },
+  { name: "In", width: "112px" },
   { name: "DAG", width: "minmax(110px, 1fr)" },
   { name: "Local time there", width: "184px" },
   { name: "Zone", width: "minmax(80px, 0.8fr)", minor: true },
@@ -54,7 +55,7 @@ export function Schedule() {
         </section>
         <Tester />
       </div>
-      <Commands cli={wanted("expr") ? `pawl cron preview ${quoted(wanted("expr"))} --tz ${wanted("tz") || zone}` : "pawl cron preview DAG"} curl={path} />
+      <Commands cli={wanted("expr") ? `pawl cron preview ${quoted(wanted("expr"))} --tz ${quoted(wanted("tz") || zone)}` : "pawl cron preview DAG"} curl={wanted("expr") ? `api/v1/schedule/preview${query({ expr: wanted("expr"), tz: wanted("tz") || zone, n: 10 })}` : path} />
     </main>
   );
 }

@@ -1,11 +1,13 @@
-// The daemon itself: its health, and where its API is described.
+// The daemon itself: its health, where its API is described, and for admins its settings.
 import { useEffect } from "preact/hooks";
+import { get } from "../core/api";
 import { listen, live } from "../core/events";
 import { duration } from "../core/format";
 import { useLoad, useThrottled } from "../core/load";
-import { me } from "../core/session";
-import type { Health } from "../core/types";
-import { Commands, Problem, Time, Title } from "../parts/parts";
+import { refine, wanted } from "../core/route";
+import { may, me } from "../core/session";
+import type { Health, Setting } from "../core/types";
+import { Commands, Empty, Problem, Search, Select, Tabs, Time, Title } from "../parts/parts";
 
 // A daemon that is not well answers 503, with the same body.
 async function health(abort: AbortSignal): Promise<Health> {
@@ -13,6 +15,18 @@ async function health(abort: AbortSignal): Promise<Health> {
 }
 
 export function System() {
+  const settings = wanted("tab") === "settings" && may("admin");
+  return (
+    <main class="page" tabIndex={-1}>
+      <Title text={settings ? "Settings" : "System"} />
+      <div class="heading"><h1>System</h1></div>
+      {may("admin") && <div class="filters"><Tabs name="tab" value={settings ? "settings" : "health"} tabs={[["health", "Health and API"], ["settings", "Settings"]]} /></div>}
+      {settings ? <Settings /> : <HealthAndApi />}
+    </main>
+  );
+}
+
+function HealthAndApi() {
   const state = useLoad("", health);
   const reload = useThrottled(state.again, 2000);
   useEffect(() => listen((event) => {
@@ -20,9 +34,7 @@ export function System() {
   }), []);
   useEffect(() => reload(), [live.value]);
   return (
-    <main class="page" tabIndex={-1}>
-      <Title text="System" />
-      <div class="heading"><h1>System</h1></div>
+    <>
       <Problem error={state.error} />
       {state.value && <HealthOf health={state.value} />}
       <section aria-label="API">
@@ -32,12 +44,11 @@ export function System() {
           <li><a href="docs/openapi.yaml">openapi.yaml</a> <span class="soft">the same for programs</span></li>
           <li><a href="docs/dag.schema.json">dag.schema.json</a> <span class="soft">what a DAG file may hold, for editors</span></li>
           <li><a href="metrics">Metrics</a> <span class="soft">for Prometheus</span></li>
-          <li><code>pawl serve --print-config</code> <span class="soft">each setting and where its value comes from</span></li>
           <li><a href="health">health</a>, <a href="ready">ready</a>, <a href="live">live</a> <span class="soft">for probes</span></li>
         </ul>
       </section>
       <Commands cli="pawl health" curl="health" />
-    </main>
+    </>
   );
 }
 
@@ -61,5 +72,51 @@ function HealthOf({ health }: { health: Health }) {
         ))}
       </div>
     </section>
+  );
+}
+
+// ---- settings ----
+
+const origins: [string, string][] = [["", "all"], ["set", "set by somebody"], ["flag", "flags"], ["environment", "environment"], ["config", "config file"], ["default", "defaults"]];
+
+function isWanted(setting: Setting, origin: string, text: string): boolean {
+  const has = (part: string) => part.toLowerCase().includes(text);
+  return (!origin || (origin === "set" ? setting.origin !== "default" : setting.origin === origin))
+    && (!text || has(setting.name) || has(setting.summary) || setting.values.some(has));
+}
+
+function Settings() {
+  const settings = useLoad("", (abort) => get<Setting[]>("api/v1/config", abort));
+  useEffect(() => listen((event) => { if (event.name === "reset") settings.again(); }), []);
+  const text = wanted("q"), origin = wanted("origin");
+  const shown = (settings.value ?? []).filter((setting) => isWanted(setting, origin, text.toLowerCase()));
+  return (
+    <section aria-label="settings">
+      <div class="filters above">
+        <Search label="find a setting" value={text} change={(q) => refine({ q })} find />
+        <Select label="From" value={origin} options={origins} choose={(value) => refine({ origin: value })} />
+      </div>
+      <p class="soft">The values that this node uses. A flag beats a variable, which beats the config file, which beats the default.</p>
+      <Problem error={settings.error} />
+      {settings.value && shown.length === 0 && <Empty>No setting is like that.</Empty>}
+      {shown.length > 0 && (
+        <table class="plain settings">
+          <thead><tr><th>Setting</th><th>Value</th><th>From</th><th>A change takes</th></tr></thead>
+          <tbody>{shown.map((setting) => <SettingRow key={setting.name} setting={setting} />)}</tbody>
+        </table>
+      )}
+      <Commands cli="pawl serve --print-config" curl="api/v1/config" />
+    </section>
+  );
+}
+
+function SettingRow({ setting }: { setting: Setting }) {
+  return (
+    <tr class={setting.origin === "default" ? "" : "on"}>
+      <th scope="row"><code>{setting.name}</code> <span class="soft says">{setting.summary}</span></th>
+      <td>{setting.values.length === 0 ? <span class="soft">not set</span> : setting.values.map((value) => <code key={value}>{value}</code>)}</td>
+      <td>{setting.origin === "default" ? <span class="soft">default</span> : setting.place}</td>
+      <td class="soft">{setting.reloads ? "SIGHUP" : "a restart"}</td>
+    </tr>
   );
 }
