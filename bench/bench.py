@@ -20,10 +20,11 @@ import rows
 import rows_http
 import rows_python
 import rows_size
+import rows_ui
 import rows_workflows
 from figures import ROWS, Figure, Sweep
 
-assert rows and rows_http and rows_python and rows_size and rows_workflows  # each adds its own
+assert rows and rows_http and rows_python and rows_size and rows_ui and rows_workflows  # each adds its own
 
 
 def parse():
