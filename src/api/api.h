@@ -32,6 +32,7 @@ struct api_worker {
     uint32_t running;
     uint32_t queued;
     uint32_t slots;
+    bool awaited;               /* it lives and has not said since the start what it runs */
 };
 
 struct api_status {

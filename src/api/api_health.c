@@ -22,7 +22,7 @@ struct picture {
     bool has_store;
     struct store_status store;
     int64_t latency_us;
-    size_t workers, draining;
+    size_t workers, draining, awaited;
     uint64_t slots, running;
     struct part engine, store_part, workers_part, isolation;
 };
@@ -85,16 +85,21 @@ static void look_at_workers(struct picture *picture, const struct api *api)
         picture->slots += workers[i].slots;
         picture->running += workers[i].running;
         picture->draining += workers[i].state == WORKER_DRAINING;
+        picture->awaited += workers[i].awaited;
     }
     mem_free(workers);
     const struct api_status *status = &picture->status;
     if (!picture->has_status || status->draining)
         return;
-    bool none = picture->workers == 0 && status->workers_wanted > 0;
+    size_t answering = picture->workers - picture->awaited;
+    bool none = answering == 0 && status->workers_wanted > 0;
     if (none && status->ready)
         SAY(part, HEALTH_FAILED, "there is none");
-    else if (picture->workers < status->workers_wanted)
-        SAY(part, HEALTH_DEGRADED, "%zu of %u are there", picture->workers, status->workers_wanted);
+    else if (answering < status->workers_wanted)
+        SAY(part, HEALTH_DEGRADED, "%zu of %u are there", answering, status->workers_wanted);
+    else if (picture->awaited)
+        SAY(part, HEALTH_DEGRADED, "%zu of a former daemon live and do not say what they run (stopped?): that goes on, "
+            "and is lost when they die", picture->awaited);
     else if (picture->draining && picture->draining == picture->workers)
         SAY(part, HEALTH_DEGRADED, "all of them are draining");
 }

@@ -8,6 +8,8 @@
 #include "dag/dag.h"
 #include "engine/model.h"
 
+static const char worker_is_gone[] = "its worker is gone; the outcome is unknown";
+
 struct try *engine_try(const struct engine_run *run, uint32_t task)
 {
     uint32_t place = run->try_of[task];
@@ -58,6 +60,13 @@ static struct effect effect_for(const struct engine *engine, enum effect_kind ki
         .worker = engine->workers[try->worker].id,
         .run_id = run->id,
     };
+}
+
+static void bind(struct engine *engine, struct try *try, uint32_t index)
+{
+    try->worker = index;
+    engine->workers[index].running++;
+    engine->running_attempts++;
 }
 
 /* Takes the attempt off its worker's slot. */
@@ -321,11 +330,8 @@ void engine_attempt_meet(struct engine *engine, uint32_t index, const struct eng
     struct engine_run *run;
     struct try *try = engine_attempt_find(engine, held, &run);
     struct uuid worker = engine->workers[index].id;
-    if (try && try->worker == NO_WORKER) {
-        try->worker = index;
-        engine->workers[index].running++;
-        engine->running_attempts++;
-    }
+    if (try && try->worker == NO_WORKER)
+        bind(engine, try, index);
     if (held->ended) {
         engine->ended_meanwhile += try != NULL;
         engine_attempt_ended(engine, worker, held, now);
@@ -427,6 +433,36 @@ static void take_back_unsent(struct engine *engine, struct uuid worker)
     engine->held_count = kept;
 }
 
+static bool awaits_any(const struct engine *engine)
+{
+    for (size_t i = 0; i < engine->worker_count; i++)
+        if (engine->workers[i].awaited)
+            return true;
+    return false;
+}
+
+/* Claims that name no worker, and guests: every worker that may hold one has now said what it holds, or is lost. */
+static void settle_unnamed(struct engine *engine, struct engine_now now)
+{
+    if (!engine->unnamed_wait || awaits_any(engine))
+        return;
+    engine->unnamed_wait = false;
+    for (struct engine_run *run = engine->first_run; run; run = run->next) {
+        for (size_t i = 0; i < run->try_count; i++) {
+            struct try *try = &run->tries[i];
+            uint32_t task = try->task;
+            if (task == NO_TASK || run->tasks[task] != TASK_RUNNING || try->worker != NO_WORKER ||
+                !uuid_is_zero(try->claimed_by))
+                continue;
+            if (engine->worker_died)
+                engine_attempt_lost(engine, run, try, worker_is_gone, now);
+            else
+                engine_attempt_take_back(engine, run, task);
+        }
+    }
+    engine_guests_lost(engine, NO_WORKER);
+}
+
 void engine_worker_joined(struct engine *engine, struct uuid worker, uint32_t slots, const struct engine_attempt *held,
                           size_t held_count, struct engine_now now)
 {
@@ -438,11 +474,31 @@ void engine_worker_joined(struct engine *engine, struct uuid worker, uint32_t sl
         withdraw_unseen(engine, index, held, held_count);
         engine_guests_unseen(engine, index, held, held_count);
     }
+    engine->workers[index].awaited = false;
     engine->workers[index].slots = slots;
     for (size_t i = 0; i < held_count; i++)
         if (!engine_guest_meet(engine, index, &held[i]))
             engine_attempt_meet(engine, index, &held[i], now);
+    settle_unnamed(engine, now);
     finish_all_done(engine, now);
+}
+
+void engine_worker_awaited(struct engine *engine, struct uuid worker)
+{
+    assert(engine_worker_find(engine, worker) == NO_WORKER);
+    uint32_t index = engine_worker_get(engine, worker);
+    engine->workers[index].awaited = true;
+}
+
+bool engine_is_unsettled(const struct engine *engine)
+{
+    return engine->unnamed_wait;
+}
+
+bool engine_worker_matters(const struct engine *engine, struct uuid worker)
+{
+    uint32_t index = engine_worker_find(engine, worker);
+    return index != NO_WORKER && (engine->workers[index].running || engine->unnamed_wait);
 }
 
 void engine_worker_lost(struct engine *engine, struct uuid worker, struct engine_now now)
@@ -456,8 +512,10 @@ void engine_worker_lost(struct engine *engine, struct uuid worker, struct engine
             if (run->tries[i].task != NO_TASK && run->tries[i].worker == index)
                 engine_attempt_lost(engine, run, &run->tries[i], "the worker died; the outcome is unknown", now);
     engine_guests_lost(engine, index);
-    engine->workers[index].up = false;
+    engine->worker_died |= engine->workers[index].awaited;
+    engine->workers[index].up = engine->workers[index].awaited = false;
     engine->urgent = true;
+    settle_unnamed(engine, now);
     finish_all_done(engine, now);
 }
 
@@ -478,30 +536,46 @@ void engine_adopt_run(struct engine *engine, struct uuid run_id, struct engine_n
     finish_all_done(engine, now);
 }
 
+/* What becomes of an attempt that was running when the last daemon ended and that no worker brought. */
+static void reconcile(struct engine *engine, struct engine_run *run, struct try *try, struct engine_now now,
+                      struct engine_recovery *counts)
+{
+    uint32_t index = engine_worker_find(engine, try->claimed_by), task = try->task;
+    bool unnamed = uuid_is_zero(try->claimed_by);
+    if (index != NO_WORKER && engine->workers[index].awaited) {
+        counts->awaited++;
+        bind(engine, try, index);
+    } else if (unnamed && awaits_any(engine)) {
+        counts->awaited++;
+        engine->unnamed_wait = true;
+    } else if (unnamed ? !engine->worker_died : index != NO_WORKER || engine_is_node(try->claimed_by, NULL)) {
+        counts->withdrawn++;
+        engine_attempt_take_back(engine, run, task);
+    } else {
+        counts->lost++;
+        engine_attempt_lost(engine, run, try, worker_is_gone, now);
+    }
+}
+
 void engine_reconcile(struct engine *engine, bool worker_died, struct engine_now now, struct engine_recovery *ret)
 {
     *ret = (struct engine_recovery){.ended_meanwhile = engine->ended_meanwhile};
+    engine->worker_died |= worker_died;
     for (struct engine_run *run = engine->first_run; run; run = run->next) {
         ret->runs++;
         for (size_t i = 0; i < run->try_count; i++) {
             struct try *try = &run->tries[i];
             if (try->task == NO_TASK || run->tasks[try->task] != TASK_RUNNING)
                 continue;
-            uint32_t task = try->task;
-            bool unseen = uuid_is_zero(try->claimed_by) ? !worker_died
-                          : engine_is_node(try->claimed_by, NULL) ||
-                                engine_worker_find(engine, try->claimed_by) != NO_WORKER;
-            if (try->worker != NO_WORKER) {
+            if (try->worker != NO_WORKER)
                 ret->adopted++;
-            } else if (unseen) {
-                ret->withdrawn++;
-                engine_attempt_take_back(engine, run, task);
-            } else {
-                ret->lost++;
-                engine_attempt_lost(engine, run, try, "its worker is gone; the outcome is unknown", now);
-            }
+            else
+                reconcile(engine, run, try, now, ret);
         }
     }
-    engine_guests_lost(engine, NO_WORKER);
+    if (engine->guest_count && awaits_any(engine))
+        engine->unnamed_wait = true;
+    else
+        engine_guests_lost(engine, NO_WORKER);
     finish_all_done(engine, now);
 }

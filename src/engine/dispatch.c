@@ -11,7 +11,7 @@
 
 static bool takes_work(const struct worker *worker)
 {
-    return worker->up && !worker->draining && !worker->elsewhere;
+    return worker->up && !worker->draining && !worker->awaited && !worker->elsewhere;
 }
 
 uint32_t engine_worker_free(const struct engine *engine)
@@ -195,7 +195,7 @@ static enum worker_state state_of(const struct worker *worker)
 {
     if (!worker->up)
         return WORKER_STOPPED;
-    if (worker->draining)
+    if (worker->draining || worker->awaited)
         return WORKER_DRAINING;
     return worker->running ? WORKER_RUNNING : WORKER_IDLE;
 }
@@ -245,7 +245,7 @@ size_t engine_workers(const struct engine *engine, struct engine_worker_view *vi
         const struct worker *worker = &engine->workers[i];
         if (worker->up && !worker->elsewhere)
             views[count++] = (struct engine_worker_view){worker->id, state_of(worker), worker->slots,
-                                                         worker->running, 0};
+                                                         worker->running, 0, worker->awaited};
     }
     share_queue(views, count, engine->ready_tasks + engine->ahead_count);
     return count;

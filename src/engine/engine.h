@@ -98,6 +98,7 @@ struct engine_worker_view {
     uint32_t slots;
     uint32_t running;
     uint32_t queued;            /* its share of the ready tasks */
+    bool awaited;               /* engine_worker_awaited: `running` may be there, `slots` is not known */
 };
 
 struct engine_counts {
@@ -111,7 +112,8 @@ struct engine_counts {
 struct engine *engine_new(const struct engine_options *options);
 void engine_free(struct engine *engine);
 
-/* Recovery, in this order: restore every unfinished run, let the workers that still live join, then reconcile. */
+/* Recovery, in this order: restore every unfinished run, let the workers that still live join (those that live and say
+ * nothing are awaited), then reconcile. */
 /* run.dag: a reference the engine takes; plan: run->outcomes decoded, or NULL; attempts in order of task, number.
  * Returns ERROR_INTERNAL when the rows contradict each other (err says how). */
 int engine_restore_run(struct engine *engine, const struct record_run *run, const struct record_attempt *attempts,
@@ -134,10 +136,11 @@ struct engine_schedule {
 void engine_set_fires(struct engine *engine, bool fires);
 int engine_restore_schedule(struct engine *engine, const struct engine_schedule *schedule, struct error *err);
 struct engine_recovery {
-    uint32_t runs, adopted, ended_meanwhile, withdrawn, lost;
+    uint32_t runs, adopted, awaited, ended_meanwhile, withdrawn, lost;
 };
-/* Every attempt that no worker holds is withdrawn (its worker lives and never saw it) or lost. `worker_died`: a
- * worker of the last daemon is gone without a word, so a claim without a worker may have run there. */
+/* Every attempt that no worker holds is withdrawn (its worker lives and never saw it) or lost; what an awaited worker
+ * may hold stays as it is. `worker_died`: a worker of the last daemon is gone without a word, so a claim without a
+ * worker may have run there. */
 void engine_reconcile(struct engine *engine, bool worker_died, struct engine_now now, struct engine_recovery *ret);
 
 /* After engine_restore_run, at any later time: a run that another node drove. Its attempts that ran there are lost;
@@ -151,6 +154,14 @@ size_t engine_release_pending(struct engine *engine, size_t max, struct uuid *re
 /* Workers. A worker that joins with attempts the engine does not know is told to stop and forget them. */
 void engine_worker_joined(struct engine *engine, struct uuid worker, uint32_t slots, const struct engine_attempt *held,
                           size_t held_count, struct engine_now now);
+/* A worker of the last daemon that lives and does not say what it holds: it gets nothing new, and what it may hold is
+ * neither gone on with nor lost until it joins, or is lost. Before engine_reconcile. */
+void engine_worker_awaited(struct engine *engine, struct uuid worker);
+/* Whether an awaited worker may hold anything that matters here. After engine_reconcile. */
+bool engine_worker_matters(const struct engine *engine, struct uuid worker);
+/* Claims that name no worker wait for awaited ones. Meanwhile a death is not to be forgotten, though all that was
+ * decided is durable: should the daemon end now, the next one has to know of it to judge them. */
+bool engine_is_unsettled(const struct engine *engine);
 void engine_worker_lost(struct engine *engine, struct uuid worker, struct engine_now now);
 /* A draining worker gets nothing new. false when there is no such worker. */
 bool engine_set_worker_draining(struct engine *engine, struct uuid worker, bool draining);

@@ -14,7 +14,8 @@ struct try {
     uint32_t number;            /* of the latest attempt */
     uint32_t failures;          /* attempts that used up maxAttempts */
     uint32_t lost;              /* attempts whose outcome is unknown */
-    uint32_t worker;            /* index in engine.workers; NO_WORKER: claimed ahead, or not met since the restart */
+    uint32_t worker;            /* index in engine.workers; NO_WORKER: claimed ahead, or not met since the restart;
+                                   once that is reconciled: any of the awaited workers may hold it */
     uint64_t fence;
     int64_t claimed_ms;
     int64_t started_ms;         /* 0: the worker has not said */
@@ -63,6 +64,8 @@ struct worker {
     uint32_t slots;
     uint32_t running;
     bool up;
+    bool awaited;               /* it lives, and has not said since the restart what it holds: what its claims
+                                   name runs on; it is given nothing */
     bool draining;
     bool elsewhere;             /* another node, which has workers of its own */
 };
@@ -174,6 +177,8 @@ struct engine {
     uint64_t ready_tasks;
     uint32_t running_attempts;
     uint32_t ended_meanwhile;   /* attempts that workers brought as ended when they joined */
+    bool unnamed_wait;          /* claims that name no worker, and guests, wait for the awaited ones */
+    bool worker_died;           /* one of the last daemon, without a word: it may have held such a claim */
 
     struct engine_run **order;  /* heap of runs with ready tasks, least served first */
     size_t order_count, order_cap;

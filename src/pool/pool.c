@@ -17,7 +17,7 @@
 #include "base/mem.h"
 #include "pool/pool_model.h"
 
-enum { EVENTS_PER_TURN = 64, IDLE_EXIT_MS = 600000, ADOPT_MS = 60000 };
+enum { EVENTS_PER_TURN = 64, IDLE_EXIT_MS = 600000, ADOPT_MS = 5000 };
 
 /* ---- birth and end ---- */
 
@@ -191,7 +191,7 @@ static uint32_t count_wanted(const struct pool *pool)
 {
     uint32_t count = 0;
     for (size_t i = 0; i < pool->link_count; i++)
-        count += pool->links[i]->phase != POOL_GONE && !pool->links[i]->surplus;
+        count += pool->links[i]->phase != POOL_GONE && !pool->links[i]->surplus && !pool->links[i]->silent;
     return count;
 }
 
@@ -224,7 +224,7 @@ static bool all_settled(const struct pool *pool)
 {
     for (size_t i = 0; i < pool->link_count; i++) {
         const struct pool_link *link = pool->links[i];
-        if (link->former && !link->was_up && link->phase != POOL_GONE)
+        if (link->former && !link->was_up && !link->silent && link->phase != POOL_GONE)
             return false;
     }
     return true;
@@ -413,7 +413,7 @@ void pool_kill_all(struct pool *pool)
         struct pool_link *link = pool->links[i];
         if (link->phase > POOL_UP)
             continue;
-        link->quitting = true;
+        link->quitting = link->ending = true;
         pool_link_send_plain(link, MESSAGE_KILL_ALL);
         pool_link_set_deadline(link, now_ms + POOL_KILL_ALL_MS);
     }

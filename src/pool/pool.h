@@ -53,7 +53,10 @@ struct pool_callbacks {
     void (*on_started)(void *context, struct uuid worker_id, const struct message_started *started);
     /* Texts are borrowed for the call. Answer with pool_ack once it is durable. The same result can come again. */
     void (*on_result)(void *context, struct uuid worker_id, const struct job_result *result);
-    /* The scan of pool_start is complete: every worker of a former daemon was either up or gone. */
+    /* A worker of a former daemon lives and has not said within adopt_ms what it holds: slow is not dead, and
+     * whatever it runs goes on. on_worker_up or on_worker_gone follows, whenever that is. pid: 0 when not known. */
+    void (*on_worker_silent)(void *context, struct uuid worker_id, int32_t pid);
+    /* The scan of pool_start is complete: every worker of a former daemon was up, gone or silent. */
     void (*on_adopted)(void *context);
 };
 
@@ -68,8 +71,8 @@ struct pool_options {
     bool posix_spawn;                /* the worker's fallback spawn, for tests */
     int64_t grace_ms;                /* TERM to KILL; 0: LIMIT_GRACE_MS */
     int64_t idle_exit_ms;            /* a worker without a daemon; 0: ten minutes */
-    int64_t adopt_ms;                /* how long a worker found alive may take to say what it holds; 0: 60 s,
-                                        since a slow one is not a dead one and all that it runs would be lost */
+    int64_t adopt_ms;                /* how long a worker may take to say what it holds until it is silent, or, when it
+                                        was started here and can hold nothing, is ended; 0: 5 s */
 };
 
 /* Options are copied; callbacks too. ERROR_IO when DATA/workers cannot be made or opened. */
@@ -97,6 +100,8 @@ int pool_ack(struct pool *pool, struct uuid worker_id, const struct job_key *key
 void pool_set_lease(struct pool *pool, int64_t lease_ms);
 /* Removes the files of a worker that is gone. */
 void pool_forget_worker(struct pool *pool, struct uuid worker_id);
+/* Ends a silent worker, and all that it runs, since nothing there matters any more. */
+void pool_end_silent(struct pool *pool, struct uuid worker_id);
 /* It ends when it holds nothing and is not replaced while it lives. */
 int pool_quit_worker(struct pool *pool, struct uuid worker_id);
 

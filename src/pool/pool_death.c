@@ -11,9 +11,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "pool/pool_model.h"
 #include "worker/leftover.h"
+
+static const char not_in_time[] = "it was told to end and did not in time";
 
 static void set_reason(struct pool_link *link, const char *reason)
 {
@@ -199,17 +202,55 @@ static void wait_for_death(struct pool_link *link, int64_t now_ms)
     }
 }
 
+/* ---- who does not come up ---- */
+
+/* Stopped by a signal, starved, or talking slowly: as long as its process lives, what it runs is neither lost nor ours
+ * to end. Once connected the kernel tells when that changes. */
+static void fall_silent(struct pool_link *link)
+{
+    const struct pool_callbacks *callbacks = &link->pool->callbacks;
+    if (link->silent)
+        return;
+    if (link->pid_fd < 0)
+        find_process(link);
+    link->silent = true;
+    callbacks->on_worker_silent(callbacks->context, link->id, link->pid);
+}
+
+static void wait_for_words(struct pool_link *link, int64_t now_ms)
+{
+    int64_t adopt_ms = link->pool->options.adopt_ms;
+    char text[POOL_REASON_BYTES];
+    if (link->ending) {
+        pool_link_part(link, not_in_time, 0, now_ms);
+    } else if (!link->former && now_ms >= link->born_ms + adopt_ms) { /* it never got anything */
+        (void)snprintf(text, sizeof text, "it did not say within %lld ms what it holds", (long long)adopt_ms);
+        pool_link_part(link, text, 0, now_ms);
+    } else if (link->fd < 0 && link->pid_fd < 0 && lock_is_free(link)) {
+        pool_link_bury(link, now_ms);
+    } else {
+        if (now_ms >= link->born_ms + adopt_ms)
+            fall_silent(link);
+        if (link->fd < 0)
+            pool_link_meet(link, now_ms);
+    }
+}
+
+void pool_end_silent(struct pool *pool, struct uuid worker_id)
+{
+    struct pool_link *link = map_get(&pool->by_id, worker_id.bytes, sizeof worker_id.bytes);
+    if (link && link->phase == POOL_MEETING && link->silent)
+        pool_link_part(link, "nothing that it may run is of use any more", 0, clock_boot_ms());
+}
+
 void pool_link_deadline(struct pool_link *link, int64_t now_ms)
 {
-    char text[POOL_REASON_BYTES];
     switch (link->phase) {
     case POOL_MEETING:
-        (void)snprintf(text, sizeof text, "it did not say within %lld ms what it holds",
-                       (long long)link->pool->options.adopt_ms);
-        pool_link_part(link, text, 0, now_ms);
+        wait_for_words(link, now_ms);
         break;
     case POOL_UP:
-        pool_link_part(link, "it was told to end and did not in time", 0, now_ms);
+        pool_link_part(link, not_in_time, 0, now_ms);
         break;
     case POOL_LEAVING:
         wait_for_death(link, now_ms);

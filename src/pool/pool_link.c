@@ -18,7 +18,14 @@ enum { READ_BYTES = 16 * 1024, OUT_KEEP_BYTES = 256 * 1024 };
 
 /* ---- the socket ---- */
 
-int pool_link_connect(struct pool_link *link, int64_t now_ms)
+/* Neither the worker's fault nor for ever. EAGAIN: the calls of daemons that died wait in its queue still. */
+static bool passes(int why)
+{
+    return why == EAGAIN || why == EINTR || why == EMFILE || why == ENFILE || why == ENOMEM || why == ENOBUFS ||
+           why == ENOSPC;
+}
+
+static int try_to_connect(struct pool_link *link)
 {
     static const int on = 1;
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -37,8 +44,27 @@ int pool_link_connect(struct pool_link *link, int64_t now_ms)
         link->fd = -1;
         return why;
     }
-    pool_link_set_deadline(link, now_ms + link->pool->options.adopt_ms);
     return 0;
+}
+
+int pool_link_connect(struct pool_link *link, int64_t now_ms)
+{
+    int why = try_to_connect(link);
+    if (why) {
+        pool_link_set_deadline(link, now_ms + POOL_MEET_MS);
+        return passes(why) ? 0 : why;
+    }
+    if (link->quitting)
+        pool_link_send_plain(link, MESSAGE_QUIT);
+    pool_link_set_deadline(link, link->silent ? 0 : link->born_ms + link->pool->options.adopt_ms);
+    return 0;
+}
+
+void pool_link_put_off(struct pool_link *link, int64_t now_ms)
+{
+    pool_link_close(link);
+    link->said_hello = link->watches_out = link->urgent = false;
+    pool_link_set_deadline(link, now_ms + POOL_MEET_MS);
 }
 
 void pool_link_close(struct pool_link *link)
@@ -128,23 +154,36 @@ static void refuse(struct pool_link *link, int64_t now_ms, const char *why)
     pool_link_part(link, text, 0, now_ms);
 }
 
-/* Why it is not the worker it should be, or NULL. */
-static const char *identify(struct pool_link *link, const struct message_hello *hello)
+/* An errno value, or 0. */
+static int watch_process(struct pool_link *link)
+{
+    if (link->pid_fd >= 0)
+        return 0;
+    int pid_fd = pidfd_open(link->pid, 0);
+    if (pid_fd < 0)
+        return errno;
+    if (!pool_watch_fd(link->pool, pid_fd, &link->process_watch)) {
+        int why = errno;
+        (void)close(pid_fd);
+        return why;
+    }
+    link->pid_fd = pid_fd;
+    return 0;
+}
+
+/* Why it is not the worker it should be, or NULL. *ret_later: that cannot be seen now. */
+static const char *identify(struct pool_link *link, const struct message_hello *hello, bool *ret_later)
 {
     uint64_t ticks;
+    *ret_later = false;
     if (!uuid_equal(hello->worker_id, link->id))
         return "it has the id of another worker";
     if (!uuid_equal(hello->boot_id, link->pool->boot_id) || hello->pid != link->pid)
         return "it is not the process it says it is";
-    if (link->pid_fd < 0) {
-        int pid_fd = pidfd_open(hello->pid, 0);
-        if (pid_fd < 0 || !pool_watch_fd(link->pool, pid_fd, &link->process_watch)) {
-            if (pid_fd >= 0)
-                (void)close(pid_fd);
-            return "its process cannot be watched";
-        }
-        link->pid_fd = pid_fd;
-    }
+    int why = watch_process(link);
+    *ret_later = why && passes(why);
+    if (why)
+        return "its process cannot be watched";
     /* after the pidfd was opened: a pid that was used again has another start time */
     if (!pool_process_start_ticks(hello->pid, &ticks) || ticks != hello->start_ticks)
         return "it started at another time than it says";
@@ -160,13 +199,16 @@ static void take_hello(struct pool_link *link, const struct message_hello *hello
         refuse(link, now_ms, text);
         return;
     }
-    const char *fault = identify(link, hello);
-    if (fault) {
+    bool later;
+    const char *fault = identify(link, hello, &later);
+    if (fault && later) {
+        pool_link_put_off(link, now_ms);
+    } else if (fault) {
         refuse(link, now_ms, fault);
-        return;
+    } else {
+        link->hello = *hello;
+        link->said_hello = true;
     }
-    link->hello = *hello;
-    link->said_hello = true;
 }
 
 static void take_held(struct pool_link *link, const struct message *message, int64_t now_ms)
@@ -195,6 +237,7 @@ static void take_ready(struct pool_link *link)
     struct pool *pool = link->pool;
     (void)setsockopt(link->fd, SOL_SOCKET, SO_PASSCRED, &off, sizeof off); /* each message has cost a little more */
     pool_link_set_deadline(link, 0);
+    link->silent = false;
     link->surplus = pool_is_surplus(pool, link);
     link->phase = POOL_UP;
     link->was_up = true;

@@ -1,6 +1,7 @@
 /* What the pool knows of each worker. Private to src/pool.
  *
- *     MEETING   connected; HELLO, HELD, RESULT ... are coming
+ *     MEETING   connected, or about to be; HELLO, HELD, RESULT ... are coming. One of a former daemon stays here as
+ *               long as its process lives: its lock says that, and the kernel ends the link when it does not
  *        | READY
  *     UP        on_worker_up was called; work goes to it
  *        | the link or the process ended, or it has to be ended
@@ -25,6 +26,7 @@ enum {
     POOL_UNKILLABLE_MS = 5000,   /* then it is given up: the kernel does not let it die */
     POOL_BURY_MS = 5,            /* between two looks at what a dead worker left */
     POOL_LOCK_MS = 50,           /* between two looks at the lock of a worker that has no pid */
+    POOL_MEET_MS = 200,          /* until a worker is called again that could take no connection */
     POOL_STEADY_MS = 5000,       /* a worker that lived so long did not die of its start */
     POOL_BACKOFF_MS = 100,       /* doubled by each early death */
     POOL_BACKOFF_MAX_MS = 30000,
@@ -52,6 +54,8 @@ struct pool_link {
     bool former;                 /* found, not started, by this daemon */
     bool surplus;                /* beyond what is wanted: does not count, is told to quit when it is up */
     bool quitting;               /* QUIT was sent, or will be at READY */
+    bool silent;                 /* on_worker_silent was called */
+    bool ending;                 /* KILL_ALL was sent */
     bool killed;                 /* KILL was sent: by KILL_ALL's deadline, or because it cannot be talked to */
     bool said_hello;
     bool was_up;                 /* on_worker_up was called */
@@ -118,8 +122,11 @@ void pool_put_off_refill(struct pool *pool, int64_t now_ms);
 bool pool_is_surplus(const struct pool *pool, const struct pool_link *link);
 
 /* pool_link.c: bytes and messages */
-/* Connects to <id>.sock and waits for HELLO. An errno value, or 0. */
+/* Connects to <id>.sock and waits for HELLO; calls again later when this process or the worker's queue has no room now.
+ * An errno value when there is nobody to talk to, or 0. */
 int pool_link_connect(struct pool_link *link, int64_t now_ms);
+/* MEETING: breaks off and calls again later. */
+void pool_link_put_off(struct pool_link *link, int64_t now_ms);
 void pool_link_close(struct pool_link *link);
 /* What one recv gives. False when there was nothing, or the link has ended. */
 bool pool_link_read(struct pool_link *link, int64_t now_ms);
@@ -142,6 +149,8 @@ int pool_spawn(struct pool *pool, int64_t now_ms, struct error *err);
 int pool_socket_address(const struct pool *pool, struct uuid id, char *path, size_t size);
 
 /* pool_scan.c */
+/* Calls the worker; parts with it when there is nobody to talk to. */
+void pool_link_meet(struct pool_link *link, int64_t now_ms);
 int pool_scan(struct pool *pool, int64_t now_ms, struct error *err);
 
 /* pool_process.c: who a process is */

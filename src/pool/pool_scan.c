@@ -42,7 +42,7 @@ static int list_ids(const struct pool *pool, struct ids *ids, struct error *err)
     return 0;
 }
 
-static void meet(struct pool_link *link, int64_t now_ms)
+void pool_link_meet(struct pool_link *link, int64_t now_ms)
 {
     int why = pool_link_connect(link, now_ms);
     if (!why)
@@ -73,7 +73,7 @@ static void look_at(struct pool *pool, struct uuid id, int64_t now_ms)
     }
     if (lock_fd >= 0)
         (void)close(lock_fd);
-    meet(link, now_ms);
+    pool_link_meet(link, now_ms);
 }
 
 int pool_scan(struct pool *pool, int64_t now_ms, struct error *err)

@@ -245,11 +245,6 @@ int pool_spawn(struct pool *pool, int64_t now_ms, struct error *err)
         worker_leftover_remove(pool->dir, birth.id, false);
         return error_set(err, ERROR_IO, "cannot watch a process: %s", strerror(why));
     }
-    why = pool_link_connect(link, now_ms);
-    if (why) {
-        char reason[POOL_REASON_BYTES];
-        (void)snprintf(reason, sizeof reason, "cannot connect to it: %s", strerror(why));
-        pool_link_part(link, reason, 0, now_ms);
-    }
+    pool_link_meet(link, now_ms);
     return 0;
 }

@@ -507,6 +507,7 @@ static int watch_all(struct core *core, struct error *err)
 int core_new(const struct core_options *options, struct core **ret_core, struct error *err)
 {
     struct core *core = mem_new(struct core);
+    core->undecided = true;
     core->options = *options;
     (void)pthread_mutex_init(&core->lock, NULL);
     long processors = sysconf(_SC_NPROCESSORS_ONLN);

@@ -206,13 +206,17 @@ static void on_worker_gone(void *context, struct uuid worker_id, const char *rea
 void core_forget_workers(struct core *core)
 {
     size_t kept = 0;
+    bool undecided = core->phase == CORE_RECOVERING || engine_is_unsettled(core->engine);
     for (size_t i = 0; i < core->gone_count; i++) {
-        if (core->gone[i].batch <= core->durable && core->phase != CORE_RECOVERING)
+        if (undecided || core->undecided) /* what was lost with them is decided only now, or later */
+            core->gone[i].batch = open_number(core);
+        if (core->gone[i].batch <= core->durable && !undecided)
             pool_forget_worker(core->pool, core->gone[i].id);
         else
             core->gone[kept++] = core->gone[i];
     }
     core->gone_count = kept;
+    core->undecided = undecided;
 }
 
 static void on_started(void *context, struct uuid worker_id, const struct message_started *started)
@@ -239,6 +243,29 @@ static void on_result(void *context, struct uuid worker_id, const struct job_res
         engine_attempt_ended(core->engine, worker_id, &attempt, core->now);
 }
 
+static void on_worker_silent(void *context, struct uuid worker_id, int32_t pid)
+{
+    struct core *core = context;
+    char id[UUID_TEXT_LEN + 1];
+    uuid_format(worker_id, id);
+    log_with(LOG_WARN, log_fields("workerId", id),
+             "a worker of the last daemon lives (process %d) and does not say what it runs (is it stopped?): that goes "
+             "on, and is lost when it dies", pid);
+    engine_worker_awaited(core->engine, worker_id);
+}
+
+/* Of other runs, or of none: here nobody would ever take its results, and elsewhere they may run again. */
+static void end_silent_strangers(struct core *core)
+{
+    size_t most = engine_counts(core->engine).workers;
+    struct engine_worker_view *views = mem_new_array(struct engine_worker_view, most);
+    size_t count = engine_workers(core->engine, views, most);
+    for (size_t i = 0; i < count; i++)
+        if (views[i].awaited && !engine_worker_matters(core->engine, views[i].id))
+            pool_end_silent(core->pool, views[i].id);
+    mem_free(views);
+}
+
 static void on_adopted(void *context)
 {
     struct core *core = context;
@@ -246,13 +273,15 @@ static void on_adopted(void *context)
         return;
     struct engine_recovery recovery;
     engine_reconcile(core->engine, core->worker_died, core->now, &recovery);
-    for (size_t i = 0; i < core->gone_count; i++)
-        core->gone[i].batch = open_number(core); /* what was lost with former workers is decided only now */
+    end_silent_strangers(core);
     core->phase = CORE_SERVING;
+    char awaited[64] = "";
+    if (recovery.awaited)
+        (void)snprintf(awaited, sizeof awaited, ", %u wait for workers that are silent", recovery.awaited);
     if (recovery.runs)
         log_info("recovered %u run%s: %u attempts go on, %u ended meanwhile, %u never started and are due again, "
-                 "%u are lost", recovery.runs, recovery.runs == 1 ? "" : "s", recovery.adopted,
-                 recovery.ended_meanwhile, recovery.withdrawn, recovery.lost);
+                 "%u are lost%s", recovery.runs, recovery.runs == 1 ? "" : "s", recovery.adopted,
+                 recovery.ended_meanwhile, recovery.withdrawn, recovery.lost, awaited);
     (void)pthread_mutex_lock(&core->lock);
     core->shown.recovery = recovery;
     (void)pthread_mutex_unlock(&core->lock);
@@ -265,5 +294,6 @@ const struct pool_callbacks core_pool_callbacks = {
     .on_worker_gone = on_worker_gone,
     .on_started = on_started,
     .on_result = on_result,
+    .on_worker_silent = on_worker_silent,
     .on_adopted = on_adopted,
 };

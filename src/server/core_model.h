@@ -63,6 +63,7 @@ struct core {
     uint64_t durable;               /* number of the last one that came back */
     struct core_gone *gone;
     size_t gone_count, gone_cap;
+    bool undecided;                 /* what was lost with them was not decided yet, a turn ago */
     int64_t hold_until_ms;          /* boot time at which the open batch goes; 0: nothing is held */
     int64_t gather_until_us;        /* boot time at which starts that could wait for others do no more; 0: none does */
     int64_t usual_us;               /* how long an attempt takes, by those that ended last */

@@ -8,7 +8,7 @@
 #include "store/store.h"
 #include "store/store_dir.h"
 
-enum { KILL_WAIT_MS = 15000 };
+enum { KILL_WAIT_MS = 15000, ADOPT_MS = 2000 };
 
 struct left {
     bool adopted;
@@ -42,6 +42,14 @@ static void on_result(void *context, struct uuid worker_id, const struct job_res
     (void)context;
     (void)worker_id;
     (void)result;
+}
+
+static void on_worker_silent(void *context, struct uuid worker_id, int32_t pid)
+{
+    struct left *left = context;
+    (void)worker_id;
+    (void)pid;
+    left->workers++;
 }
 
 static void on_adopted(void *context)
@@ -80,13 +88,14 @@ int server_kill_left(const char *data_dir, uint32_t *ret_workers, struct error *
     if (code)
         return code;
     struct left left = {0};
-    const struct pool_options options = {.data_dir = dir.path, .workers = 0, .slots = 1};
+    const struct pool_options options = {.data_dir = dir.path, .workers = 0, .slots = 1, .adopt_ms = ADOPT_MS};
     const struct pool_callbacks callbacks = {
         .context = &left,
         .on_worker_up = on_worker_up,
         .on_worker_gone = on_worker_gone,
         .on_started = on_started,
         .on_result = on_result,
+        .on_worker_silent = on_worker_silent,
         .on_adopted = on_adopted,
     };
     struct pool *pool = NULL;

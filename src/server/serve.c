@@ -103,7 +103,8 @@ static size_t get_workers(void *context, struct api_worker **ret_workers)
                                          .state = views[i].state,
                                          .running = views[i].running,
                                          .queued = views[i].queued,
-                                         .slots = views[i].slots};
+                                         .slots = views[i].slots,
+                                         .awaited = views[i].awaited};
     mem_free(views);
     *ret_workers = workers;
     return count;

@@ -5,6 +5,7 @@ import http.client
 import os
 import re
 import resource
+import signal
 import sqlite3
 import time
 
@@ -60,6 +61,47 @@ def test_a_thousand_attempts_are_readopted(make_daemon, holds, tmp_path):
         assert (task["attempt"], task["exitCode"]) == (1, i % 5), task
         assert daemon.log_of(run_id, f"t{i}") == f"before {i}\nafter {i}\n"
     assert sorted(map(int, lines_of(starts))) == list(range(MANY))
+
+
+def test_a_stopped_worker_is_not_given_up(make_daemon, gate):
+    """A worker that says nothing when the daemon starts, but lives, keeps its attempts for as long as it does: all else
+    goes on, health says so, and in the end there is the true exit status and the whole log. One that is canceled
+    meanwhile is told so when it can hear; one that is killed is lost."""
+    kept, canceled, lost = gate("kept"), gate("canceled"), gate("lost")
+    daemon = make_daemon("--workers", "1", "--slots", "3").start()
+    runs = {place: daemon.start_run(name, dag({"id": "a", "command": place.command("echo after; exit 7"),
+                                              "onLost": "fail"}))
+            for name, place in (("kept", kept), ("canceled", canceled))}
+    for place in runs:
+        place.wait_arrival()
+    [stopped] = daemon.worker_pids()
+    os.kill(stopped, signal.SIGSTOP)
+    daemon.kill()
+    daemon.start()
+    assert f"lives (process {stopped}) and does not say what it runs" in daemon.log()
+    assert "2 wait for workers that are silent" in daemon.log()
+    health = eventually(lambda: (lambda part: part if part["present"] == 2 else None)(
+        daemon.send("GET", "/health").json["components"]["workers"]), "the one in its place")
+    assert (health["status"], health["draining"]) == ("degraded", 1) and "do not say what they run" in health["message"]
+    assert states(daemon.execute("beside", dag({"id": "b", "command": "true"}))) == {"b": "succeeded"}
+    assert daemon.post(f"/api/v1/runs/{runs[canceled]}/cancel").status == 202
+    for run_id in runs.values():
+        assert daemon.task(run_id, "a")["state"] == "running"
+    kept.open()
+    os.kill(stopped, signal.SIGCONT)
+    task = tasks_by_id(daemon.wait_run(runs[kept]))["a"]
+    assert (task["state"], task["attempt"], task["exitCode"]) == ("failed", 1, 7)
+    assert daemon.log_of(runs[kept], "a") == "after\n"
+    assert states(daemon.wait_run(runs[canceled])) == {"a": "canceled"}
+    run_id = daemon.start_run("lost", dag({"id": "a", "command": lost.command(), "onLost": "fail"}))
+    lost.wait_arrival()
+    [stopped] = daemon.worker_pids()
+    os.kill(stopped, signal.SIGSTOP)
+    daemon.kill()
+    daemon.start()
+    assert daemon.task(run_id, "a")["state"] == "running"
+    os.kill(stopped, signal.SIGKILL)
+    assert tasks_by_id(daemon.wait_run(run_id))["a"]["errorType"] == "lost"
 
 
 def test_a_store_that_contradicts_itself(make_daemon):

@@ -53,6 +53,8 @@ struct sim_worker {
     struct uuid id;
     bool alive;
     bool joined;                    /* the daemon of now knows it */
+    bool stopped;                   /* as by SIGSTOP, while a daemon starts: it says nothing */
+    bool awaited;                   /* and that daemon goes on without its word */
     bool linked;                    /* what the daemon sends arrives */
     bool buried;                    /* dead, and what that lost is durable */
     bool burying;                   /* the daemon knows; what it decided is not durable yet */

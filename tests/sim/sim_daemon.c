@@ -15,8 +15,10 @@ void sim_daemon_boot(struct sim *sim)
     sim->daemon = DAEMON_RECOVERING;
     sim->told_once = sim->draining = sim->holding = false;
     for (uint32_t i = 0; i < sim->worker_count; i++)
-        if (sim->workers[i].alive)
+        if (sim->workers[i].alive) {
             sim_worker_hello(sim, &sim->workers[i]);
+            sim->workers[i].stopped = sim_chance(sim, 15);
+        }
     sim_store_reopen(sim);
     sim_schedule_booted(sim);
     model_load(&sim->model, sim->engine, sim->live, sim->now);
@@ -46,38 +48,49 @@ void sim_daemon_crash(struct sim *sim)
     }
 }
 
-/* Every worker of a former daemon has joined or is known to be dead: who holds nothing has lost nothing. */
+/* Every worker of a former daemon has joined, is known to be dead, or has been waited for long enough: who holds
+ * nothing has lost nothing. */
 static void reconcile_if_met(struct sim *sim)
 {
     bool died = false;
     for (uint32_t i = 0; i < sim->worker_count; i++) {
-        const struct sim_worker *worker = &sim->workers[i];
-        if (worker->alive && !worker->joined)
+        struct sim_worker *worker = &sim->workers[i];
+        bool silent = worker->alive && !worker->joined && !worker->awaited;
+        if (silent && !worker->stopped)
             return;
+        if (silent) {
+            sim_say(sim, "worker %u is silent", i + 1);
+            engine_worker_awaited(sim->engine, worker->id);
+            worker->awaited = true;
+        }
         died |= !worker->alive && !worker->buried;
     }
     struct engine_recovery recovery;
     engine_reconcile(sim->engine, died, sim->now, &recovery);
     sim->daemon = DAEMON_SERVING;
-    sim_say(sim, "recovered: %u adopted, %u ended, %u withdrawn, %u lost", recovery.adopted, recovery.ended_meanwhile,
-            recovery.withdrawn, recovery.lost);
+    for (uint32_t i = 0; i < sim->worker_count; i++)
+        sim->workers[i].burying |= !sim->workers[i].alive; /* what was lost with it is decided */
+    sim_say(sim, "recovered: %u adopted, %u awaited, %u ended, %u withdrawn, %u lost", recovery.adopted,
+            recovery.awaited, recovery.ended_meanwhile, recovery.withdrawn, recovery.lost);
 }
 
 static void bury(struct sim *sim, struct sim_worker *worker)
 {
     engine_worker_lost(sim->engine, worker->id, sim->now);
-    worker->joined = worker->linked = false;
+    worker->joined = worker->awaited = worker->linked = false;
     worker->burying = true;
 }
 
 void sim_daemon_receive(struct sim *sim, struct sim_worker *worker)
 {
-    if (!worker->outbox.count)
+    worker->stopped = worker->stopped && worker->alive && sim->faults && sim_chance(sim, 97);
+    if (!worker->outbox.count || worker->stopped)
         return;
     struct message message = sim_queue_take(&worker->outbox);
     switch (message.kind) {
     case MESSAGE_HELLO:
         worker->joined = worker->linked = true;
+        worker->awaited = false;
         engine_worker_joined(sim->engine, worker->id, worker->slots, message.held, message.held_count, sim->now);
         break;
     case MESSAGE_STARTED:
@@ -165,7 +178,7 @@ void sim_daemon_submit(struct sim *sim)
         sim->last_batch = batch->number;
     }
     for (uint32_t i = 0; i < sim->worker_count; i++)
-        if (sim->workers[i].burying && !sim->submitted_count)
+        if (sim->workers[i].burying && !sim->submitted_count && !engine_is_unsettled(sim->engine))
             sim->workers[i].buried = true; /* all that was decided since is durable */
 }
 

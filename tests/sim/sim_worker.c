@@ -175,7 +175,7 @@ void sim_worker_progress(struct sim *sim, struct sim_worker *worker)
         sim_queue_add(&worker->outbox, &result);
 }
 
-/* With everything it ran. What it had said before may still be read. */
+/* With everything it ran. What it had said before may still be read; who is silent has said nothing. */
 void sim_worker_die(struct sim *sim, struct sim_worker *worker)
 {
     if (!worker->alive)
@@ -185,6 +185,8 @@ void sim_worker_die(struct sim *sim, struct sim_worker *worker)
     worker->alive = false;
     worker->held_count = 0;
     sim_queue_clear(&worker->inbox);
+    if (worker->awaited && sim_chance(sim, 70))
+        sim_queue_clear(&worker->outbox);
     if (sim->daemon != DAEMON_DOWN) {
         const struct message gone = {.kind = MESSAGE_GONE};
         sim_queue_add(&worker->outbox, &gone);
@@ -218,5 +220,5 @@ void sim_worker_cut(struct sim *sim, struct sim_worker *worker)
         lose_a_tail(sim, worker);
     else
         sim_queue_clear(&worker->outbox);
-    worker->linked = worker->joined = false;
+    worker->linked = worker->joined = worker->awaited = false;
 }

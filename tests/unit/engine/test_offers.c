@@ -286,10 +286,37 @@ static void test_guests_outlive_a_restart(void **state)
     rig_fini(&rig);
 }
 
+/* A worker that lives and says nothing may run them: they wait for its word. */
+static void test_guests_of_a_silent_worker(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct dag *dag = any_dag(2);
+    rig_init(&rig, 0);
+    struct effect starts[] = {guest_of(dag, 0), guest_of(dag, 1)};
+    struct engine_attempt keys[] = {key_of(&starts[0]), key_of(&starts[1])};
+    engine_guest_restore(rig.engine, &keys[0]);
+    engine_guest_restore(rig.engine, &keys[1]);
+    engine_worker_awaited(rig.engine, (struct uuid){{1}});
+    (void)rig_reconcile(&rig, false);
+    rig_effects(&rig);
+    assert_int_equal(rig_count(&rig, EFFECT_GUEST_LOST, keys[0].run_id, 0), 0);
+    assert_true(engine_worker_matters(rig.engine, (struct uuid){{1}}));
+    engine_worker_joined(rig.engine, (struct uuid){{1}}, 2, &keys[0], 1, rig.now);
+    engine_check(rig.engine);
+    rig_effects(&rig);
+    assert_int_equal(engine_counts(rig.engine).running_attempts, 1);
+    assert_int_equal(rig_count(&rig, EFFECT_GUEST_LOST, keys[0].run_id, 0), 0);
+    assert_int_equal(rig_count(&rig, EFFECT_GUEST_LOST, keys[1].run_id, 1), 1);
+    dag_unref(dag);
+    rig_fini(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_guests_of_a_silent_worker),
         cmocka_unit_test(test_own_slots_first_then_who_has_most),
         cmocka_unit_test(test_what_stays_on_its_node),
         cmocka_unit_test(test_ends_elsewhere),

@@ -109,6 +109,105 @@ static void test_worker_gone(void **state)
     rig_fini(&rig);
 }
 
+/* A worker that lives and says nothing keeps what names it, and what names nobody, until it speaks. */
+static void test_silent_worker_speaks(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 2);
+    struct uuid silent = rig_worker(&rig, 1);
+    struct uuid run = rig_trigger(&rig, graph_new(4, NULL, 0)); /* one started, two claimed ahead, one ready */
+    rig_crash(&rig);
+    engine_worker_awaited(rig.engine, silent);
+    struct engine_recovery recovery = rig_reconcile(&rig, false);
+    assert_int_equal(recovery.awaited, 3);
+    assert_int_equal(recovery.adopted + recovery.withdrawn + recovery.lost, 0);
+    assert_true(engine_worker_matters(rig.engine, silent));
+    assert_int_equal(rig_task(&rig, run, 0), TASK_RUNNING);
+    assert_int_equal(rig_count(&rig, EFFECT_START, run, 3), 0); /* it is given nothing */
+    assert_int_equal(engine_counts(rig.engine).running_attempts, 1);
+    (void)rig_worker(&rig, 2); /* all else goes on beside it */
+    assert_int_equal(rig_count(&rig, EFFECT_START, run, 3), 1);
+    assert_int_equal(rig_count(&rig, EFFECT_START, run, 1) + rig_count(&rig, EFFECT_START, run, 2), 0);
+    struct engine_attempt held = rig_attempt(rig_start_of(&rig, run, 0)); /* and it saw none of the others */
+    held.ended = true;
+    held.outcome = ATTEMPT_SUCCEEDED;
+    engine_worker_joined(rig.engine, silent, 1, &held, 1, rig.now);
+    rig_settle(&rig);
+    assert_int_equal(rig.model.lost, 0);
+    assert_int_equal(rig_task(&rig, run, 0), TASK_SUCCEEDED);
+    assert_int_equal(rig_count(&rig, EFFECT_START, run, 0), 1);
+    for (uint32_t i = 1; i < 4; i++)
+        rig_end(&rig, run, i, ATTEMPT_SUCCEEDED);
+    assert_int_equal(rig_start_of(&rig, run, 1)->number, 1);
+    assert_int_equal(rig_run(&rig, run), RUN_SUCCEEDED);
+    rig_fini(&rig);
+}
+
+static void test_silent_worker_dies(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 1);
+    struct uuid first = rig_worker(&rig, 1), second = {.bytes = {0x77}};
+    struct uuid run = rig_trigger(&rig, graph_new(2, NULL, 0)); /* one started, one claimed ahead */
+    rig_crash(&rig);
+    engine_worker_awaited(rig.engine, first);
+    engine_worker_awaited(rig.engine, second);
+    assert_int_equal(rig_reconcile(&rig, false).awaited, 2);
+    engine_worker_lost(rig.engine, first, rig.now);
+    rig_settle(&rig);
+    assert_int_equal(rig.model.lost, 1); /* the other claim may be the second's */
+    engine_worker_joined(rig.engine, second, 1, NULL, 0, rig.now);
+    rig_settle(&rig);
+    assert_int_equal(rig.model.lost, 2); /* it was not: the dead one may have held it */
+    rig_end(&rig, run, 0, ATTEMPT_SUCCEEDED);
+    rig_end(&rig, run, 1, ATTEMPT_SUCCEEDED);
+    assert_int_equal(rig_start_of(&rig, run, 0)->number, 2);
+    assert_int_equal(rig_run(&rig, run), RUN_SUCCEEDED);
+    rig_fini(&rig);
+}
+
+/* What is asked meanwhile reaches it as soon as it speaks. */
+static void test_silent_worker_is_told_of_the_cancel(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 0);
+    struct uuid silent = rig_worker(&rig, 1);
+    struct uuid run = rig_trigger(&rig, graph_new(1, NULL, 0));
+    rig_crash(&rig);
+    engine_worker_awaited(rig.engine, silent);
+    (void)rig_reconcile(&rig, false);
+    rig_cancel(&rig, run);
+    assert_int_equal(rig_task(&rig, run, 0), TASK_RUNNING);
+    size_t told = rig_count(&rig, EFFECT_STOP, run, 0);
+    struct engine_attempt held = rig_attempt(rig_start_of(&rig, run, 0));
+    engine_worker_joined(rig.engine, silent, 1, &held, 1, rig.now);
+    rig_settle(&rig);
+    assert_int_equal(rig_count(&rig, EFFECT_STOP, run, 0), told + 1);
+    rig_end(&rig, run, 0, ATTEMPT_CANCELED);
+    assert_int_equal(rig_run(&rig, run), RUN_CANCELED);
+    rig_fini(&rig);
+}
+
+/* None of the attempts here may be there. */
+static void test_silent_stranger(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_init(&rig, 0);
+    struct uuid worker = rig_worker(&rig, 1), stranger = {.bytes = {0x78}};
+    struct uuid run = rig_trigger(&rig, graph_new(1, NULL, 0));
+    rig_crash(&rig);
+    struct engine_attempt held = rig_attempt(rig_start_of(&rig, run, 0));
+    engine_worker_joined(rig.engine, worker, 1, &held, 1, rig.now);
+    engine_worker_awaited(rig.engine, stranger);
+    assert_int_equal(rig_reconcile(&rig, false).awaited, 0);
+    assert_false(engine_worker_matters(rig.engine, stranger));
+    rig_fini(&rig);
+}
+
 static void test_retry_survives(void **state)
 {
     (void)state;
@@ -358,6 +457,10 @@ int main(void)
         cmocka_unit_test(test_ended_meanwhile),
         cmocka_unit_test(test_never_seen),
         cmocka_unit_test(test_worker_gone),
+        cmocka_unit_test(test_silent_worker_speaks),
+        cmocka_unit_test(test_silent_worker_dies),
+        cmocka_unit_test(test_silent_worker_is_told_of_the_cancel),
+        cmocka_unit_test(test_silent_stranger),
         cmocka_unit_test(test_retry_survives),
         cmocka_unit_test(test_many_timers),
         cmocka_unit_test(test_failed_before_the_cancel),

@@ -63,6 +63,14 @@ static void on_result(void *context, struct uuid worker_id, const struct job_res
     assert_int_equal(pool_ack(h->pool, worker_id, &result->key), 0);
 }
 
+static void on_worker_silent(void *context, struct uuid worker_id, int32_t pid)
+{
+    struct harness *h = context;
+    h->silent++;
+    h->silent_id = worker_id;
+    h->silent_pid = pid;
+}
+
 static void on_adopted(void *context)
 {
     struct harness *h = context;
@@ -102,11 +110,12 @@ int harness_open(struct harness *h, const struct pool_options *options)
         .on_worker_gone = on_worker_gone,
         .on_started = on_started,
         .on_result = on_result,
+        .on_worker_silent = on_worker_silent,
         .on_adopted = on_adopted,
     };
     struct pool_options mine = *options;
     struct error err;
-    h->up_count = h->gone_count = h->adopted = h->started = h->results = 0;
+    h->up_count = h->gone_count = h->adopted = h->started = h->results = h->silent = 0;
     mine.data_dir = h->data_dir;
     int code = pool_new(&mine, &callbacks, &h->pool, &err);
     if (!code)
@@ -164,6 +173,11 @@ bool harness_is_up(const struct harness *h, size_t count)
 bool harness_is_gone(const struct harness *h, size_t count)
 {
     return h->gone_count >= count;
+}
+
+bool harness_is_silent(const struct harness *h, size_t count)
+{
+    return h->silent >= count;
 }
 
 bool harness_is_adopted(const struct harness *h, size_t count)

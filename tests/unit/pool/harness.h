@@ -31,7 +31,9 @@ struct harness {
     size_t up_count;
     struct seen_death gone[SEEN_MAX];
     size_t gone_count;
-    size_t started, results, adopted;
+    size_t started, results, adopted, silent;
+    struct uuid silent_id;           /* of the last one */
+    int32_t silent_pid;
     size_t results_before_gone;
     struct job_key last_key;
     int32_t last_pid;                /* of the last that started */
@@ -46,6 +48,7 @@ typedef bool harness_condition(const struct harness *h, size_t count);
 void harness_until(struct harness *h, harness_condition *condition, size_t count);
 bool harness_is_up(const struct harness *h, size_t count);
 bool harness_is_gone(const struct harness *h, size_t count);
+bool harness_is_silent(const struct harness *h, size_t count);
 bool harness_is_adopted(const struct harness *h, size_t count);
 bool harness_has_results(const struct harness *h, size_t count);
 bool harness_has_started(const struct harness *h, size_t count);

@@ -319,29 +319,109 @@ static void test_bad_peers(void **state)
     }
 }
 
-/* Found alive, but it says nothing: it has no pid yet, and is ended all the same. */
+/* A worker that holds an attempt and is stopped; its daemon is gone. */
+static struct seen_worker leave_stopped(struct harness *h)
+{
+    harness_setup(h);
+    assert_int_equal(harness_open(h, &one), 0);
+    harness_until(h, harness_is_up, 1);
+    const struct seen_worker worker = h->up[0];
+    harness_send(h, worker.id, 21, "hold");
+    harness_until(h, harness_has_started, 1);
+    harness_kill(worker.pid, SIGSTOP);
+    harness_close(h);
+    return worker;
+}
+
+static const struct pool_options brief = {.workers = 1, .slots = 3, .adopt_ms = 1};
+
+/* Found alive, but it says nothing: all goes on without it, and it is not given up. */
 static void test_former_silent(void **state)
 {
     (void)state;
     struct harness h;
-    harness_setup(&h);
-    assert_int_equal(harness_open(&h, &one), 0);
-    harness_until(&h, harness_is_up, 1);
-    const struct seen_worker silent = h.up[0];
-    harness_kill(silent.pid, SIGSTOP);
-    harness_close(&h);
-    struct pool_options options = one;
-    options.adopt_ms = 50;
-    assert_int_equal(harness_open(&h, &options), 0);
+    const struct seen_worker stopped = leave_stopped(&h);
+    assert_int_equal(harness_open(&h, &brief), 0);
     assert_int_equal(h.adopted, 0);
+    harness_until(&h, harness_is_silent, 1);
+    assert_true(uuid_equal(h.silent_id, stopped.id));
+    assert_int_equal(h.silent_pid, stopped.pid);
     harness_until(&h, harness_is_adopted, 1);
-    assert_int_equal(h.gone_count, 1);
-    assert_true(uuid_equal(h.gone[0].id, silent.id));
-    assert_string_equal(h.gone[0].reason, "it did not say within 50 ms what it holds");
-    assert_int_equal(h.up_count, 0);
-    harness_wait_dead(silent.pid);
-    h.pool->options.adopt_ms = 10000;
+    h.pool->options.adopt_ms = 60000; /* for the one that takes its place */
+    harness_until(&h, harness_is_up, 1);
+    assert_false(uuid_equal(h.up[0].id, stopped.id));
+    assert_int_equal(pool_stop_attempt(h.pool, stopped.id, &stopped.key, STOP_CANCEL), ERROR_WORKER_NOT_FOUND);
+    assert_int_equal(pool_live_count(h.pool), 2);
+    harness_kill(stopped.pid, SIGCONT);
+    harness_until(&h, harness_is_up, 2);
+    assert_true(uuid_equal(h.up[1].id, stopped.id) && h.up[1].adopted);
+    assert_true(h.up[1].draining); /* another one has its place */
+    assert_int_equal(h.up[1].running, 1);
+    assert_int_equal(h.up[1].key.fence, 21);
+    assert_int_equal(h.gone_count, 0);
+    assert_int_equal(pool_stop_attempt(h.pool, stopped.id, &h.up[1].key, STOP_CANCEL), 0);
+    pool_flush(h.pool);
+    harness_until(&h, harness_is_gone, 1);
+    assert_int_equal(h.results_before_gone, 1);
     harness_teardown(&h);
+}
+
+static void test_silent_dies(void **state)
+{
+    (void)state;
+    struct harness h;
+    const struct seen_worker stopped = leave_stopped(&h);
+    assert_int_equal(harness_open(&h, &brief), 0);
+    harness_until(&h, harness_is_silent, 1);
+    h.pool->options.adopt_ms = 60000;
+    harness_kill(stopped.pid, SIGKILL);
+    harness_until(&h, harness_is_gone, 1);
+    assert_true(uuid_equal(h.gone[0].id, stopped.id));
+    assert_string_equal(h.gone[0].reason, "it was killed by signal 9 (Killed)");
+    harness_teardown(&h);
+}
+
+/* Each daemon that died has left a call in its queue; in the end there is no room for another. */
+static void test_silent_is_called_again(void **state)
+{
+    (void)state;
+    enum { MORE_THAN_ITS_QUEUE = 12 };
+    struct harness h;
+    const struct seen_worker stopped = leave_stopped(&h);
+    for (int i = 0; i < MORE_THAN_ITS_QUEUE; i++) {
+        assert_int_equal(harness_open(&h, &one), 0);
+        assert_int_equal(pool_live_count(h.pool), 1);
+        harness_close(&h);
+    }
+    const struct pool_options patient = {.workers = 1, .slots = 3, .adopt_ms = 60000};
+    assert_int_equal(harness_open(&h, &patient), 0);
+    assert_int_equal(h.pool->links[0]->fd, -1);
+    harness_kill(stopped.pid, SIGCONT);
+    harness_until(&h, harness_is_adopted, 1);
+    assert_int_equal(h.gone_count + h.silent, 0);
+    assert_int_equal(h.up[0].running, 1);
+    assert_false(h.up[0].draining);
+    harness_teardown(&h);
+}
+
+/* Nothing that it may run matters: it is ended, as it is when everything is. */
+static void test_silent_is_ended(void **state)
+{
+    (void)state;
+    for (int all = 0; all < 2; all++) {
+        struct harness h;
+        const struct seen_worker stopped = leave_stopped(&h);
+        assert_int_equal(harness_open(&h, &brief), 0);
+        harness_until(&h, harness_is_silent, 1);
+        h.pool->options.adopt_ms = 60000;
+        if (all)
+            pool_kill_all(h.pool);
+        else
+            pool_end_silent(h.pool, stopped.id);
+        harness_until(&h, harness_is_gone, all ? 2 : 1); /* and the one that took its place */
+        harness_wait_dead(stopped.pid);
+        harness_teardown(&h);
+    }
 }
 
 /* A worker of another version is ended: its attempts are lost, not run twice. */
@@ -613,6 +693,7 @@ int main(int argc, char **argv)
         TEST(test_work),           TEST(test_too_big),        TEST(test_adoption),       TEST(test_found_dead),
         TEST(test_death),          TEST(test_last_words),     TEST(test_backoff),        TEST(test_dies_at_once),
         TEST(test_cannot_start),   TEST(test_bad_peers),      TEST(test_former_silent),  TEST(test_former_version),
+        TEST(test_silent_dies),    TEST(test_silent_is_called_again), TEST(test_silent_is_ended),
         TEST(test_surplus),        TEST(test_other_slots),    TEST(test_other_program),  TEST(test_slow_peer),
         TEST(test_quit),           TEST(test_kill_all_stopped), TEST(test_kill_all_at_birth),
         TEST(test_stray_files),    TEST(test_long_path),      TEST(test_no_directory),

@@ -14,6 +14,7 @@
 #include "dag/dag_problem.h"
 #include "harness.h"
 #include "pool/job_build.h"
+#include "pool/pool_model.h"
 #include "worker/worker.h"
 
 static const char source[] =
@@ -133,6 +134,41 @@ static void test_adopted_running(void **state)
     teardown(&r);
 }
 
+/* A worker brings it, or tells it after it has come. */
+static bool knows_the_end(const struct harness *h, size_t count)
+{
+    size_t brought = 0;
+    for (size_t i = 0; i < h->up_count; i++)
+        brought += h->up[i].ended;
+    return h->results + brought >= count;
+}
+
+/* Stopped while a daemon comes that goes on without it: its attempt runs on, ends, and is that daemon's in the end. */
+static void test_adopted_after_silence(void **state)
+{
+    (void)state;
+    struct real r;
+    setup(&r);
+    start(&r, "wait");
+    harness_until(&r.h, harness_has_started, 1);
+    const struct seen_worker worker = r.h.up[0];
+    harness_kill(worker.pid, SIGSTOP);
+    harness_close(&r.h);
+    struct pool_options brief = one;
+    brief.adopt_ms = 1;
+    assert_int_equal(harness_open(&r.h, &brief), 0);
+    harness_until(&r.h, harness_is_silent, 1);
+    assert_int_equal(r.h.silent_pid, worker.pid);
+    r.h.pool->options.adopt_ms = 60000; /* for the one that takes its place */
+    release(&r);
+    harness_kill(worker.pid, SIGCONT);
+    harness_until(&r.h, knows_the_end, 1);
+    assert_int_equal(r.h.gone_count, 0);
+    if (r.h.results)
+        assert_int_equal(r.h.last_result.exit_code, 7);
+    teardown(&r);
+}
+
 static void test_adopted_ended(void **state)
 {
     (void)state;
@@ -197,6 +233,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_results),
         cmocka_unit_test(test_adopted_running),
+        cmocka_unit_test(test_adopted_after_silence),
         cmocka_unit_test(test_adopted_ended),
         cmocka_unit_test(test_nothing_left),
     };
