@@ -9,17 +9,16 @@
 
 /* ---- DAGs ---- */
 
-static int fetch_dag(struct sqlite_connection *connection, const struct uuid *id, struct arena *arena,
-                     struct store_dag *ret_dag, struct error *err)
+static int find_dag(struct sqlite_connection *connection, const struct uuid *id, struct arena *arena,
+                    struct store_dag *ret_dag, bool *ret_found, struct error *err)
 {
-    bool row = false;
     sqlite3_stmt *get = store_sqlite_prepare(connection, SQL_DAG, err);
     if (!get)
         return ERROR_STORE_FAILED;
     store_sqlite_bind_id(get, 1, id);
-    int code = store_sqlite_step(connection, get, &row, err);
-    if (!row)
-        return code ? code : store_sqlite_bad_row(connection, "dags", err);
+    int code = store_sqlite_step(connection, get, ret_found, err);
+    if (!*ret_found)
+        return code;
     *ret_dag = (struct store_dag){
         .id = store_sqlite_uuid(get, 0),
         .name = store_sqlite_text(get, 1, arena),
@@ -37,10 +36,32 @@ static int fetch_dag(struct sqlite_connection *connection, const struct uuid *id
     return 0;
 }
 
+static int fetch_dag(struct sqlite_connection *connection, const struct uuid *id, struct arena *arena,
+                     struct store_dag *ret_dag, struct error *err)
+{
+    bool found = false;
+    int code = find_dag(connection, id, arena, ret_dag, &found, err);
+    return code || found ? code : store_sqlite_bad_row(connection, "dags", err);
+}
+
+/* What most requests begin with: no list of ids is needed for it. */
+static bool asks_for_one(const struct store_dag_query *query)
+{
+    return !uuid_is_zero(query->id) && uuid_is_zero(query->page.before) && query->page.offset == 0
+        && query->page.limit && query->deleted && !query->name && !query->name_part;
+}
+
 static int read_dags(struct sqlite_connection *connection, const struct store_dag_query *query, struct arena *arena,
                      struct store_dags *ret_dags, struct error *err)
 {
     struct store_ids ids;
+    if (asks_for_one(query)) {
+        bool found = false;
+        *ret_dags = (struct store_dags){.items = arena_array(arena, 1, sizeof(struct store_dag))};
+        int code = find_dag(connection, &query->id, arena, &ret_dags->items[0], &found, err);
+        ret_dags->count = found;
+        return code;
+    }
     const struct sqlite_range range = store_sqlite_range(query->page.before, query->id);
     sqlite3_stmt *list = store_sqlite_prepare(connection, query->name ? SQL_IDS_DAG_NAME : SQL_IDS_DAG, err);
     if (!list)
