@@ -61,6 +61,15 @@ def markdown(figures):
     return "\n".join(lines) + "\n"
 
 
+def page_table(rows_):
+    """The same with the day of each row: a page's table is taken in pieces."""
+    lines = ["| what | pawl | floor | rival | ratio | budget | verdict | taken, UTC |", "|---|---|---|---|---|---|---|---|"]
+    for row in rows_:
+        for line in markdown([Figure(**one) for one in row["figures"]]).splitlines()[2:]:
+            lines.append(f"{line} {row['taken'][5:]} |")
+    return "\n".join(lines) + "\n"
+
+
 def say(figure):
     print(f"{figure.what}: {figure.pawl}"
           + "".join(f"; {label} {value}" for label, value in
@@ -106,7 +115,7 @@ class Results:
         if options.docs:
             page = Path(options.docs)
             head, rest = page.read_text().split("<!-- table -->\n", 1)
-            page.write_text(f"{head}<!-- table -->\n{self.taken()}\n\n{markdown(self.figures())}<!-- end -->"
+            page.write_text(f"{head}<!-- table -->\n{self.taken()}\n\n{page_table(self.ordered())}<!-- end -->"
                             + rest.split("<!-- end -->", 1)[1])
         if options.plots and self.sweeps():
             plots.write(self.sweeps(), options.plots)
