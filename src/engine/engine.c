@@ -115,6 +115,11 @@ uint32_t engine_batch_slots(const struct engine *engine)
     return engine->urgent ? 0 : engine->slots_waiting;
 }
 
+bool engine_batch_changes_schedules(const struct engine *engine)
+{
+    return record_batch_changes_schedules(engine->open);
+}
+
 uint64_t engine_batch_now(const struct engine *engine)
 {
     return engine_batch_is_empty(engine) ? engine->open->number - 1 : engine->open->number;

@@ -135,6 +135,10 @@ struct engine_schedule {
  * may have changed it: the caller restores them anew. */
 void engine_set_fires(struct engine *engine, bool fires);
 int engine_restore_schedule(struct engine *engine, const struct engine_schedule *schedule, struct error *err);
+/* Active runs of a schedule that other nodes drive: they count for its overlap. Forgotten, all of them, before they are
+ * told anew. run_id: one of them. */
+void engine_clear_elsewhere(struct engine *engine);
+void engine_set_elsewhere(struct engine *engine, struct uuid dag_id, uint32_t runs, struct uuid run_id);
 struct engine_recovery {
     uint32_t runs, adopted, awaited, ended_meanwhile, withdrawn, lost;
 };
@@ -216,6 +220,7 @@ bool engine_batch_is_urgent(const struct engine *engine);  /* a slot, a client o
 /* How many slots wait on it when nobody else does; 0: somebody else does as well, or nobody at all. */
 uint32_t engine_batch_slots(const struct engine *engine);
 bool engine_batch_is_empty(const struct engine *engine);
+bool engine_batch_changes_schedules(const struct engine *engine); /* see state/record.h */
 /* The batch is durable, its verdicts are filled. Does not free it. */
 void engine_committed(struct engine *engine, const struct batch *batch, struct engine_now now);
 /* The store has failed: every command that waits for a batch is answered with this error. */

@@ -107,7 +107,7 @@ static struct uuid active_run(const struct engine *engine, const struct schedule
     for (const struct engine_run *run = engine->first_run; run; run = run->next)
         if (run->counted && uuid_equal(run->dag_id, schedule->dag_id))
             return run->id;
-    return (struct uuid){{0}};
+    return schedule->elsewhere ? schedule->elsewhere_run : (struct uuid){{0}};
 }
 
 static void skip(struct engine *engine, struct schedule *schedule, int64_t from_ms, int64_t to_ms, uint32_t count,
@@ -198,7 +198,7 @@ static bool decide(struct engine *engine, struct schedule *schedule, int64_t tim
 {
     const struct dag_schedule *rule = &schedule->dag->schedule;
     bool made_up = rule->catchup == DAG_CATCHUP_ALL && is_late(time_ms, now);
-    bool busy = schedule->active || schedule->waiting.count;
+    bool busy = schedule->active || schedule->elsewhere || schedule->waiting.count;
     if (rule->overlap == DAG_OVERLAP_ALLOW || !busy) {
         if (!engine_has_room(engine, schedule->dag, NULL))
             return false;
@@ -247,7 +247,7 @@ static void release(struct engine *engine, struct schedule *schedule, enum trigg
     struct fire_queue *queue = queue_of(schedule, trigger);
     bool alone = schedule->dag->schedule.overlap != DAG_OVERLAP_ALLOW;
     while (queue->count) {
-        if (alone ? schedule->active > 0
+        if (alone ? schedule->active || schedule->elsewhere
                   : trigger == TRIGGER_BACKFILL && schedule->backfills >= LIMIT_BACKFILL_ACTIVE_MAX)
             return;
         if (!engine_has_room(engine, schedule->dag, NULL)) {

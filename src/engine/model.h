@@ -116,6 +116,8 @@ struct schedule {
     uint32_t pending;           /* records on their way that cover; meanwhile nothing new is covered */
     uint32_t active;            /* runs made by it, those being born too */
     uint32_t backfills;         /* those of them that a backfill made */
+    uint32_t elsewhere;         /* runs made by it that other nodes drive, as last told */
+    struct uuid elsewhere_run;  /* one of them */
     struct schedule *next, *previous; /* in the order they came */
     struct fire_queue waiting;  /* overlap: queue, and catchup: all */
     struct fire_queue backfill;

@@ -207,6 +207,22 @@ static void forget(struct engine *engine, struct schedule *schedule)
     drop_if_idle(engine, schedule);
 }
 
+void engine_clear_elsewhere(struct engine *engine)
+{
+    for (struct schedule *schedule = engine->first_schedule; schedule; schedule = schedule->next)
+        schedule->elsewhere = 0;
+    engine->schedules_stir = true;
+}
+
+void engine_set_elsewhere(struct engine *engine, struct uuid dag_id, uint32_t runs, struct uuid run_id)
+{
+    struct schedule *schedule = engine_find_schedule(engine, dag_id);
+    if (!schedule)
+        return;
+    schedule->elsewhere = runs;
+    schedule->elsewhere_run = run_id;
+}
+
 void engine_set_fires(struct engine *engine, bool fires)
 {
     engine->options.fires_schedules = fires;

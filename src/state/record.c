@@ -31,6 +31,14 @@ void record_batch_free(struct batch *batch)
     mem_free(batch);
 }
 
+bool record_batch_changes_schedules(const struct batch *batch)
+{
+    for (size_t i = 0; i < batch->count && batch->group_count; i++)
+        if (batch->records[i].kind <= RECORD_FIRE_RELEASE)
+            return true;
+    return false;
+}
+
 struct record *record_add(struct batch *batch, enum record_kind kind, uint32_t group)
 {
     assert(group <= batch->group_count);

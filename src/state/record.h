@@ -212,6 +212,8 @@ struct batch {
 
 struct batch *record_batch_new(uint64_t number);
 void record_batch_free(struct batch *batch); /* also drops the DAG references; NULL is allowed */
+/* Whether it has records of DAGs, or of instants of schedules. */
+bool record_batch_changes_schedules(const struct batch *batch);
 struct record *record_add(struct batch *batch, enum record_kind kind, uint32_t group);
 void record_add_change(struct batch *batch, struct uuid run_id, uint32_t task, enum task_state state, bool kept);
 uint32_t record_add_group(struct batch *batch); /* a new group's number */

@@ -84,7 +84,7 @@ PLANTS = [
     ("instant-decided-again", "engine/fire.c",
      "    schedule->covered_ms = time_ms;\n    return true;", "    return true;"),
     ("overlap-ignored", "engine/fire.c", "rule->overlap == DAG_OVERLAP_ALLOW || !busy", "1"),
-    ("overlap-of-queued-ignored", "engine/fire.c", "alone ? schedule->active > 0", "alone ? 0"),
+    ("overlap-of-queued-ignored", "engine/fire.c", "alone ? schedule->active || schedule->elsewhere", "alone ? 0"),
     ("catchup-none-makes-up", "engine/fire.c", "[DAG_CATCHUP_LATEST] = 1,", "[0] = 1, [DAG_CATCHUP_LATEST] = 1,"),
     ("catchup-all-forgets", "engine/fire.c", "schedule->paused ? 0 : made_up_for[catchup]", "0"),
     ("catchup-latest-forgets", "engine/fire.c",

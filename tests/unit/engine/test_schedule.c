@@ -181,6 +181,34 @@ static void test_overlap_minds_its_own(void **state)
     rig_fini(&s.rig);
 }
 
+/* Runs of the schedule that other nodes drive count as the node's own. */
+static void test_overlap_elsewhere(void **state)
+{
+    (void)state;
+    const struct uuid there = {{7}};
+    struct scene s;
+    setup(&s, "* * * * *", DAG_OVERLAP_SKIP, DAG_CATCHUP_NONE);
+    engine_set_elsewhere(s.rig.engine, s.dag, 1, there);
+    rig_pass(&s.rig, 40000);
+    assert_skipped(&s, NEXT_MINUTE, FIRE_OVERLAP);
+    assert_true(uuid_equal(fire_at(&s, NEXT_MINUTE)->run_id, there));
+    engine_clear_elsewhere(s.rig.engine);
+    rig_pass(&s.rig, MINUTE);
+    assert_fired(&s, NEXT_MINUTE + MINUTE);
+    rig_fini(&s.rig);
+    setup(&s, "* * * * *", DAG_OVERLAP_QUEUE, DAG_CATCHUP_NONE);
+    engine_set_elsewhere(s.rig.engine, s.dag, 2, there);
+    rig_pass(&s.rig, 40000);
+    assert_int_equal(fire_at(&s, NEXT_MINUTE)->outcome, FIRE_QUEUED);
+    engine_set_elsewhere(s.rig.engine, s.dag, 1, there);
+    rig_pass(&s.rig, 1);
+    assert_int_equal(fire_at(&s, NEXT_MINUTE)->outcome, FIRE_QUEUED);
+    engine_clear_elsewhere(s.rig.engine);
+    rig_pass(&s.rig, 1);
+    assert_fired(&s, NEXT_MINUTE);
+    rig_fini(&s.rig);
+}
+
 static void test_overlap_queue(void **state)
 {
     (void)state;
@@ -671,6 +699,7 @@ int main(void)
         cmocka_unit_test(test_zone_is_found_later),
         cmocka_unit_test(test_overlap_skip),
         cmocka_unit_test(test_overlap_minds_its_own),
+        cmocka_unit_test(test_overlap_elsewhere),
         cmocka_unit_test(test_overlap_queue),
         cmocka_unit_test(test_queue_is_bounded),
         cmocka_unit_test(test_catchup_none),
