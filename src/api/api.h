@@ -38,6 +38,7 @@ struct api_worker {
 struct api_status {
     bool ready;                 /* recovery is complete */
     bool draining;
+    bool leads;                 /* schedules fire here: of several nodes on one of them */
     uint32_t active_runs;
     uint64_t waiting_tasks;     /* that have not ended */
     uint64_t ready_tasks;       /* of those: wait for a slot */

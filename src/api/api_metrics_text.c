@@ -89,6 +89,7 @@ static void put_engine(struct buf *out, const struct api *api)
     api->backend.get_status(api->backend.context, &status);
     put(out, "ready", "gauge", "1: recovery is complete and new work is taken.", status.ready && !status.draining);
     put(out, "draining", "gauge", "1: the daemon is stopping.", status.draining);
+    put(out, "leader", "gauge", "1: schedules fire here; of several nodes on one of them.", status.leads);
     put(out, "active_runs", "gauge", "Runs that have not ended.", status.active_runs);
     put(out, "waiting_tasks", "gauge", "Tasks of active runs that have not ended.", (int64_t)status.waiting_tasks);
     put(out, "ready_tasks", "gauge", "Tasks that wait for a slot.", (int64_t)status.ready_tasks);

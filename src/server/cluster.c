@@ -45,11 +45,24 @@ static void adopt(struct server_cluster *cluster, struct cluster_arrival *arriva
     free_arrival(arrival);
 }
 
+/* schedules NULL: this node leads no longer. */
+static void lead(struct server_cluster *cluster, bool changed, struct core_schedules *schedules)
+{
+    bool again = changed && !core_set_leading(cluster->core, schedules);
+    (void)pthread_mutex_lock(&cluster->lock);
+    cluster->read_again = cluster->read_again || again;
+    if ((cluster->busy_changed || changed) && !again)
+        core_set_busy_elsewhere(cluster->core, cluster->busy, cluster->busy_count);
+    cluster->busy_changed = cluster->busy_changed && again;
+    (void)pthread_mutex_unlock(&cluster->lock);
+    if (again)
+        server_cluster_kick(cluster);
+}
+
 static void turn(void *context)
 {
     struct server_cluster *cluster = context;
     uint64_t count;
-    struct error err = {0};
     (void)!read(cluster->wake_fd, &count, sizeof count);
     (void)pthread_mutex_lock(&cluster->lock);
     struct error fenced = cluster->fenced;
@@ -61,7 +74,9 @@ static void turn(void *context)
         cluster->hearing = NULL;
         cluster->hearing_last = &cluster->hearing;
     }
-    bool leads = cluster->leads, changed = cluster->lead_changed;
+    bool changed = cluster->lead_changed;
+    struct core_schedules *schedules = cluster->schedules;
+    cluster->schedules = NULL;
     cluster->lead_changed = false;
     int64_t lease_ms = cluster->lease_ms;
     if (cluster->wanted && !fenced.code && !cluster->released_count)
@@ -75,13 +90,9 @@ static void turn(void *context)
         core_fence(cluster->core, &fenced);
     } else {
         core_set_lease(cluster->core, lease_ms);
-        if (changed && core_set_leading(cluster->core, leads, &err) != 0) {
-            log_warn("schedules cannot be read: %s", err.text);
-            (void)pthread_mutex_lock(&cluster->lock);
-            cluster->lead_changed = true; /* the next renewal wakes us */
-            (void)pthread_mutex_unlock(&cluster->lock);
-        }
+        lead(cluster, changed, schedules);
     }
+    core_free_schedules(schedules);
     for (struct cluster_arrival *next; arrivals; arrivals = next) {
         next = arrivals->next;
         if (fenced.code) {
@@ -243,23 +254,89 @@ static int renew(struct server_cluster *cluster, bool *ret_leads, struct error *
     return code;
 }
 
-static int follow_leading(struct server_cluster *cluster, bool leads, struct error *err)
+/* Runs of schedules on other nodes, when they are other ones than the engine was told. */
+static int read_busy(struct server_cluster *cluster, struct error *err)
 {
-    uint64_t catalog = cluster->catalog;
-    int code = leads ? store_cluster_catalog(cluster->link, &catalog, err) : 0;
-    if (code || (leads == cluster->was_leading && catalog == cluster->catalog))
+    struct arena arena = {0};
+    struct store_busy *items;
+    size_t count;
+    int code = store_cluster_busy(cluster->link, &arena, &items, &count, err);
+    (void)pthread_mutex_lock(&cluster->lock);
+    if (!code && (count != cluster->busy_count || (count && memcmp(items, cluster->busy, count * sizeof *items)))) {
+        mem_free(cluster->busy);
+        cluster->busy = mem_dup(items, count * sizeof *items);
+        cluster->busy_count = count;
+        cluster->busy_changed = true;
+    }
+    (void)pthread_mutex_unlock(&cluster->lock);
+    arena_fini(&arena);
+    return code;
+}
+
+static bool is_read_again(struct server_cluster *cluster)
+{
+    (void)pthread_mutex_lock(&cluster->lock);
+    bool again = cluster->read_again;
+    (void)pthread_mutex_unlock(&cluster->lock);
+    return again;
+}
+
+static bool takes_again(struct server_cluster *cluster)
+{
+    (void)pthread_mutex_lock(&cluster->lock);
+    bool again = cluster->read_again;
+    cluster->read_again = false;
+    (void)pthread_mutex_unlock(&cluster->lock);
+    return again;
+}
+
+/* The catalog's mark is from before the reading: what changes meanwhile is read once more. */
+static int read_schedules(struct server_cluster *cluster, uint64_t catalog, struct error *err)
+{
+    struct core_schedules *schedules = NULL;
+    int code = core_read_schedules(cluster->core, &schedules, err);
+    if (code)
         return code;
-    if (leads != cluster->was_leading)
-        log_info(leads ? "this node leads: it fires schedules" : "this node leads no longer");
-    if (cluster->was_leading && !leads)
-        (void)store_cluster_say(cluster->link, "lead", NULL);
-    cluster->was_leading = leads;
     cluster->catalog = catalog;
     (void)pthread_mutex_lock(&cluster->lock);
-    cluster->leads = leads;
+    core_free_schedules(cluster->schedules);
+    cluster->schedules = schedules;
     cluster->lead_changed = true;
     (void)pthread_mutex_unlock(&cluster->lock);
     return 0;
+}
+
+static void lead_no_more(struct server_cluster *cluster)
+{
+    log_info("this node leads no longer");
+    (void)store_cluster_say(cluster->link, "lead", NULL);
+    cluster->was_leading = false;
+    (void)pthread_mutex_lock(&cluster->lock);
+    core_free_schedules(cluster->schedules);
+    cluster->schedules = NULL;
+    cluster->lead_changed = true;
+    (void)pthread_mutex_unlock(&cluster->lock);
+}
+
+static int follow_leading(struct server_cluster *cluster, bool leads, struct error *err)
+{
+    uint64_t catalog = 0;
+    if (!leads && cluster->was_leading)
+        lead_no_more(cluster);
+    if (!leads)
+        return 0;
+    int code = store_cluster_catalog(cluster->link, &catalog, err);
+    if (!code)
+        code = read_busy(cluster, err);
+    if (!code && (takes_again(cluster) || !cluster->was_leading || catalog != cluster->catalog))
+        code = read_schedules(cluster, catalog, err);
+    if (code)
+        cluster->catalog = ~catalog; /* what was to be read is still to be read */
+    if (!code && !cluster->was_leading) {
+        log_info("this node leads: it fires schedules");
+        cluster->was_leading = true;
+    }
+    return code;
 }
 
 /* ---- sharing work ---- */
@@ -412,6 +489,8 @@ static int beat(struct server_cluster *cluster, const struct words *words, int64
     int64_t every_ms = cluster->options.lease_ms / 5;
     bool due = clock_boot_ms() - cluster->renewed_ms >= every_ms || !cluster->renewed_ms;
     int code = due ? renew_and_sweep(cluster, err) : 0;
+    if (!due && is_read_again(cluster))
+        code = follow_leading(cluster, cluster->was_leading, err);
     if (!code && (due || heard))
         code = store_cluster_take(cluster->link, TAKE_MAX, &taken, err);
     if (!code && (due || heard))
@@ -550,6 +629,8 @@ void server_cluster_stop(struct server_cluster *cluster)
     }
     server_cluster_offers_end(cluster);
     store_cluster_close(cluster->link);
+    core_free_schedules(cluster->schedules);
+    mem_free(cluster->busy);
     mem_free(cluster->versions);
     if (cluster->kick_fd >= 0)
         (void)close(cluster->kick_fd);
@@ -557,12 +638,4 @@ void server_cluster_stop(struct server_cluster *cluster)
         (void)close(cluster->wake_fd);
     (void)pthread_mutex_destroy(&cluster->lock);
     mem_free(cluster);
-}
-
-bool server_cluster_leads(struct server_cluster *cluster)
-{
-    (void)pthread_mutex_lock(&cluster->lock);
-    bool leads = cluster->leads;
-    (void)pthread_mutex_unlock(&cluster->lock);
-    return leads;
 }

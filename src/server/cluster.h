@@ -13,8 +13,6 @@
 #ifndef PAWL_SERVER_CLUSTER_H
 #define PAWL_SERVER_CLUSTER_H
 
-#include <stdbool.h>
-
 #include "base/error.h"
 #include "server/core.h"
 
@@ -33,7 +31,5 @@ int server_cluster_start(struct core *core, const struct server_cluster_options 
                          struct server_cluster **ret_cluster, struct error *err);
 /* Ends the thread; the core must still be there. NULL is allowed. */
 void server_cluster_stop(struct server_cluster *cluster);
-/* Any thread: whether this node fires schedules. */
-bool server_cluster_leads(struct server_cluster *cluster);
 
 #endif

@@ -111,8 +111,12 @@ struct server_cluster {
     size_t node_count;
     struct cluster_arrival *first, **last;
     int64_t lease_ms;                   /* boot time */
-    bool leads;
-    bool lead_changed;                  /* schedules are to be read, or forgotten */
+    struct core_schedules *schedules;   /* read for the engine; NULL: none, or nothing new */
+    bool lead_changed;                  /* the engine takes schedules, or forgets them */
+    bool read_again;                    /* they changed while they were read */
+    struct store_busy *busy;            /* runs of schedules elsewhere; owned */
+    size_t busy_count;
+    bool busy_changed;
     struct error fenced;                /* code 0: not so */
     size_t wanted;                      /* runs that another node could begin at once */
     struct uuid released[CLUSTER_SHARE_MAX];    /* that the engine let go of */

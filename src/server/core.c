@@ -132,6 +132,7 @@ static void turn_store(void *context)
                 core->options.on_batch(core->options.context, batch, core->now.wall_ms);
             live_drop_ended(core->live);
             core->durable = batch->number;
+            core_count_schedule_changes(core, batch, true);
             engine_committed(core->engine, batch, core->now);
             forget_ended_runs(core, batch);
         }
@@ -191,6 +192,7 @@ static void submit(struct core *core)
     struct batch *batch = engine_take_batch(core->engine);
     core->in_flight++;
     core->submitted = batch->number;
+    core_count_schedule_changes(core, batch, false);
     store_thread_submit(core->writer, batch);
 }
 

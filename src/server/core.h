@@ -64,6 +64,7 @@ struct core_snapshot {
     enum isolation isolation;               /* how sure the workers are that an attempt leaves nothing behind */
     bool ready;
     bool draining;
+    bool leads;                             /* schedules fire here */
     int64_t busy_since_ms;                  /* boot time at which the turn under way began; 0: it waits */
     int64_t turn_us_max;                    /* longest turn of the last ten seconds */
     struct engine_recovery recovery;
@@ -99,8 +100,15 @@ int core_read_changed(struct store *store, const struct record_run *run, struct 
 size_t core_release(struct core *core, size_t max, struct uuid *ret_ids);
 /* Nothing starts from that boot time on, and what runs then is killed by its workers. */
 void core_set_lease(struct core *core, int64_t lease_ms);
-/* Whether schedules fire here; also called again when the catalog was changed elsewhere. */
-int core_set_leading(struct core *core, bool leads, struct error *err);
+/* Schedules as the store has them, for core_set_leading. Any thread; it waits for the store. */
+struct core_schedules;
+int core_read_schedules(struct core *core, struct core_schedules **ret_schedules, struct error *err);
+void core_free_schedules(struct core_schedules *schedules); /* NULL is allowed */
+/* The schedules that fire here from now on; NULL: none does. Called again when the catalog was changed elsewhere.
+ * false: they changed here since they were read, and are to be read anew; nothing is done. */
+bool core_set_leading(struct core *core, struct core_schedules *schedules);
+/* Runs of schedules that other nodes drive, for their overlap; all of them, after core_set_leading. */
+void core_set_busy_elsewhere(struct core *core, const struct store_busy *items, size_t count);
 /* This life was declared dead: everything running is killed, core_run returns ERROR_STORE_FENCED. */
 void core_fence(struct core *core, const struct error *why);
 

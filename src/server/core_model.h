@@ -72,6 +72,9 @@ struct core {
     int64_t deadline_ms;            /* boot time at which draining or ending gives up; 0: none */
     bool worker_died;               /* during recovery: a worker of the last daemon is gone without a word */
     bool holding;                   /* the store has no room, or the lease has ended */
+    atomic_ullong schedule_changes; /* durable batches that concerned DAGs or instants of schedules */
+    uint64_t schedule_changes_submitted;
+    uint32_t stale_readings;        /* of schedules, one after the other */
     int64_t lease_ms;               /* boot time at which it ends; 0: there is none to keep */
     int failure;                    /* error code that ends the thread */
     struct error failure_text;
@@ -104,6 +107,10 @@ bool core_guest_started(struct core *core, struct uuid worker, const struct engi
 bool core_guest_ended(struct core *core, struct uuid worker, const struct engine_attempt *end);
 void core_offers_joined(struct core *core, const struct store_offer *offers, size_t count);
 int core_load_offers(struct core *core, struct error *err);
+
+/* core_schedules.c */
+int core_load_schedules(struct core *core, struct error *err);
+void core_count_schedule_changes(struct core *core, const struct batch *batch, bool durable);
 
 /* core_recover.c */
 int core_load(struct core *core, struct error *err);

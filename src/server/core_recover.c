@@ -1,5 +1,4 @@
-/* Recovery, from the store's side: every unfinished run with its DAG into the engine and the live view, and every
- * schedule into the engine. */
+/* Recovery, from the store's side: every unfinished run with its DAG into the engine and the live view. */
 #include <string.h>
 
 #include "base/limits.h"
@@ -98,87 +97,6 @@ static int restore(void *context, const struct store_active *active, struct erro
     return code;
 }
 
-/* ---- schedules ---- */
-
-/* All instants that wait, of all DAGs. */
-static int load_queued(struct core *core, struct buf *ret_fires, struct error *err)
-{
-    struct store_fire_query query = {.page.limit = LIMIT_PAGE_MAX, .by_outcome = true, .outcome = FIRE_QUEUED};
-    struct store_fires fires = {.count = LIMIT_PAGE_MAX};
-    int code = 0;
-    while (!code && fires.count == LIMIT_PAGE_MAX) {
-        struct arena arena = {0};
-        code = store_list_fires(core->store, &query, &arena, &fires, err);
-        if (!code && fires.count) {
-            buf_add(ret_fires, fires.items, fires.count * sizeof *fires.items);
-            query.page.before = fires.items[fires.count - 1].id;
-        }
-        arena_fini(&arena);
-    }
-    return code;
-}
-
-/* A DAG that cannot be read keeps its schedule from firing, not the daemon from starting. */
-static int load_schedule(struct load *load, const struct store_dag *row, const struct record_fire *queued,
-                         size_t queued_count, struct error *err)
-{
-    const struct record_run version = {.dag_id = row->id, .dag_version = row->version};
-    struct error why = {0};
-    struct buf source = BUF_INIT;
-    struct dag *dag = known_version(load, &version);
-    int code = 0, bad = 0;
-    if (dag) {
-        (void)dag_ref(dag);
-    } else {
-        code = store_get_source(load->core->store, row->id, row->version, &source, err);
-        bad = code ? 0 : core_read_source(buf_text(&source), source.len, NULL, &dag, &why);
-    }
-    if (!code && !bad) {
-        const struct engine_schedule schedule = {row->id,         dag,    row->version, row->paused,
-                                                 row->covered_ms, queued, queued_count};
-        bad = engine_restore_schedule(load->core->engine, &schedule, &why);
-    }
-    if (bad == ERROR_OUT_OF_MEMORY)
-        code = error_set(err, ERROR_OUT_OF_MEMORY, "%s", why.text);
-    else if (bad)
-        log_error("the schedule of DAG '%s' does not fire%s: %s", row->name, bad == ERROR_IO ? " yet" : "", why.text);
-    buf_fini(&source);
-    return code;
-}
-
-static size_t queued_of(const struct buf *all, struct uuid dag_id, struct record_fire *ret_fires)
-{
-    const struct record_fire *fires = (const struct record_fire *)(const void *)all->bytes;
-    size_t count = 0;
-    for (size_t i = 0; i < all->len / sizeof *fires; i++)
-        if (uuid_equal(fires[i].dag_id, dag_id))
-            ret_fires[count++] = fires[i];
-    return count;
-}
-
-static int load_schedules(struct load *load, struct error *err)
-{
-    struct store_dag_query query = {.page.limit = LIMIT_PAGE_MAX};
-    struct store_dags dags = {.count = LIMIT_PAGE_MAX};
-    struct buf queued = BUF_INIT;
-    int code = load_queued(load->core, &queued, err);
-    struct record_fire *mine = mem_new_array(struct record_fire, queued.len / sizeof(struct record_fire) + 1);
-    while (!code && dags.count == LIMIT_PAGE_MAX) {
-        struct arena arena = {0};
-        code = store_list_dags(load->core->store, &query, &arena, &dags, err);
-        for (size_t i = 0; i < dags.count && !code; i++) {
-            size_t count = queued_of(&queued, dags.items[i].id, mine);
-            if (dags.items[i].cron || dags.items[i].paused || count)
-                code = load_schedule(load, &dags.items[i], mine, count, err);
-            query.page.before = dags.items[i].id;
-        }
-        arena_fini(&arena);
-    }
-    mem_free(mine);
-    buf_fini(&queued);
-    return code;
-}
-
 static void drop_versions(struct load *load)
 {
     for (size_t i = 0; i < load->count; i++)
@@ -211,22 +129,13 @@ int core_load(struct core *core, struct error *err)
         code = store_load_active(core->store, restore, &load, err);
     if (!code && store_is_shared(core->store))
         code = core_load_offers(core, err);
-    if (!code && core->options.fires_schedules)
-        code = load_schedules(&load, err);
     drop_versions(&load);
+    if (!code && core->options.fires_schedules)
+        code = core_load_schedules(core, err);
     return code;
 }
 
 /* ---- nodes of a cluster ---- */
-
-int core_set_leading(struct core *core, bool leads, struct error *err)
-{
-    struct load load = {.core = core};
-    engine_set_fires(core->engine, leads);
-    int code = leads ? load_schedules(&load, err) : 0;
-    drop_versions(&load);
-    return code;
-}
 
 int core_adopt(struct core *core, const struct record_run *run, const struct record_attempt *attempts,
                size_t attempt_count, const struct store_offers *offers, struct error *err)

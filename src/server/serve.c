@@ -119,6 +119,7 @@ static void get_status(void *context, struct api_status *ret_status)
     *ret_status = (struct api_status){
         .ready = shown.ready,
         .draining = shown.draining,
+        .leads = shown.leads,
         .active_runs = shown.counts.active_runs,
         .waiting_tasks = shown.counts.waiting_tasks,
         .ready_tasks = shown.counts.ready_tasks,

@@ -35,6 +35,11 @@ struct store_cluster_node {
     int64_t leads_since_ms;     /* when leads */
     int64_t joined_ms;
 };
+struct store_busy {
+    struct uuid dag_id;
+    struct uuid run_id;         /* the oldest of them */
+    uint32_t runs;
+};
 struct store_cluster_nodes { struct store_cluster_node *items; size_t count; };
 
 /* `store` must outlive it. Only for a PostgreSQL store that is open for writing. */
@@ -58,6 +63,9 @@ int store_cluster_give(struct store_cluster *cluster, const struct uuid *runs, s
 /* Runs of this node that somebody asked another node to cancel; each is given until its cancel is recorded. */
 int store_cluster_asked(struct store_cluster *cluster, struct arena *arena, struct store_ids *ret_runs,
                         struct error *err);
+/* DAGs of which other nodes drive runs that schedules or backfills made. */
+int store_cluster_busy(struct store_cluster *cluster, struct arena *arena, struct store_busy **ret_items,
+                       size_t *ret_count, struct error *err);
 /* A number that changes when a DAG or its schedule does. */
 int store_cluster_catalog(struct store_cluster *cluster, uint64_t *ret_mark, struct error *err);
 /* A word to all nodes that listen, this one too: short, nothing durable. */

@@ -208,6 +208,39 @@ def test_schedules_fire_once(cluster):
     assert len({run["scheduledFor"] for run in runs}) == len(runs)
 
 
+def leader_of(pair):
+    """The one that fires schedules, by its own word, and the other."""
+    def look():
+        leads = ["\nscheduler_leader 1\n" in node.get("/metrics").text for node in pair]
+        return leads if sum(leads) == 1 else None
+    first = eventually(look, "one leader").index(True)
+    assert pair[0].get("/api/v1/cluster").json["leaderId"] == node_of(pair[first])
+    return pair[first], pair[1 - first]
+
+
+def test_an_overlap_is_seen_on_all_nodes(postgres, cluster, folder):
+    first, second = leader_of(cluster(2))
+    command = f"echo start >> {folder}/ledger; while ! [ -e {folder}/go ]; do sleep 0.1; done"
+    text = f"""
+name: alone
+schedule: {{cron: '* * * * *', catchup: latest}}
+tasks: [{{id: a, type: shell, command: '{command}'}}]
+"""
+    dag = second.create("alone", text)["id"]
+    # as if the last ten minutes had been missed; another version makes the leader look
+    postgres.sql(store_of(first), f"UPDATE pawl.dags SET covered_ms = covered_ms - 600000 WHERE id = '{dag}'")
+    answer = second.send("PUT", f"/api/v1/dags/{dag}", {"yaml": text + "description: two\n"})
+    assert answer.status == 200, answer
+    eventually(lambda: lines(folder) == ["start"], "a run of the schedule")
+    first.signal(signal.SIGTERM)
+    eventually(lambda: "\nscheduler_leader 1\n" in second.get("/metrics").text, "another leader")
+    skipped = "SELECT count(*) FROM pawl.fires WHERE outcome = 'skipped' AND reason = 'overlap' AND run IS NOT NULL"
+    eventually(lambda: postgres.sql(store_of(first), skipped) != "0", "an instant that found a run on the other node")
+    assert lines(folder) == ["start"]
+    (folder / "go").touch()
+    assert first.wait() == 0
+
+
 # ---- placement: any ----
 
 # Four tasks on nodes of two slots each. Each leaves word, looks for a live process of an earlier attempt, and waits.
@@ -250,6 +283,10 @@ def begin_spread(owner, other, folder, **options):
         there = [task["taskId"] for task in owner.run(run)["tasks"] if task["workerId"] in workers]
         return there if len(there) == 2 else None
     return run, eventually(look, "the workers of the other node")
+
+
+def store_of(node):
+    return node.options[node.options.index("--store") + 1]
 
 
 def node_of(node):
@@ -356,11 +393,11 @@ def test_a_node_that_drains_ends_what_it_runs_for_another(cluster, folder):
 def test_a_result_that_comes_too_late_is_refused(postgres, cluster, folder):
     one, two = cluster(2)
     run, there = begin_spread(one, two, folder)
-    postgres.sql(one.options[one.options.index("--store") + 1],
+    postgres.sql(store_of(one),
                  "UPDATE pawl.offers SET state = 'lost' WHERE fence = (SELECT min(fence) FROM pawl.offers)")
     eventually(lambda: len(starts(folder)) == 5, "a second attempt of what was called lost")
     eventually(lambda: "not its business any more" in two.log(), "a result that was refused")
     (folder / "violation").unlink(missing_ok=True)  # both ran, since the first was called lost by us
     tasks = finish(one, run, folder)
     assert sorted(tasks[task]["attempt"] for task in there) == [1, 2]
-    assert postgres.sql(one.options[one.options.index("--store") + 1], "SELECT count(*) FROM pawl.offers") == "0"
+    assert postgres.sql(store_of(one), "SELECT count(*) FROM pawl.offers") == "0"

@@ -186,6 +186,27 @@ int store_cluster_asked(struct store_cluster *cluster, struct arena *arena, stru
     return code;
 }
 
+int store_cluster_busy(struct store_cluster *cluster, struct arena *arena, struct store_busy **ret_items,
+                       size_t *ret_count, struct error *err)
+{
+    static const char sql[] =
+        "SELECT d.id, min(r.id::text)::uuid, count(*) FROM active_runs r JOIN dags d ON d.dag = r.dag "
+        "WHERE r.triggered_by IN ('schedule', 'backfill') AND r.owner <> $1 GROUP BY d.id ORDER BY d.id";
+    const struct store_pg *store = cluster->connection.store;
+    struct pg_values values = {.arena = arena};
+    PGresult *found;
+    int64_t count;
+    store_pg_add_int(&values, (int64_t)store->head.epoch);
+    int code = store_pg_ask(cluster, sql, &values, &found, &count, err);
+    *ret_items = arena_array(arena, (size_t)count, sizeof **ret_items);
+    *ret_count = (size_t)count;
+    for (int i = 0; i < count; i++)
+        (*ret_items)[i] = (struct store_busy){store_pg_uuid(store, found, i, 0), store_pg_uuid(store, found, i, 1),
+                                              store_pg_u32(store, found, i, 2)};
+    store_pg_clear(store, found);
+    return code;
+}
+
 int store_cluster_catalog(struct store_cluster *cluster, uint64_t *ret_mark, struct error *err)
 {
     static const char sql[] =
