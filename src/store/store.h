@@ -317,7 +317,9 @@ struct store_ops {
                struct store_ids *ret_ids, struct error *err);
     /* Runs that retention has taken to the last row and whose logs may still be there, at most `max`. `done`: the logs
      * of these are gone; they are not given again, and the next maintain forgets them for good. What was given and
-     * not told done is given again by the next life, so no log stays behind. NULL: this back end keeps everything. */
+     * not told done is given again by the next life, so no log stays behind. In a store that nodes share each node
+     * gets all of them, for the logs it has, and may get some again in its next life. NULL: this back end keeps
+     * everything. */
     int (*taken)(struct store *store, const struct uuid *done, size_t done_count, size_t max, struct arena *arena,
                  struct store_ids *ret_ids, struct error *err);
     /* Copies the store as it is at one moment into the file `path`, which is there, private and empty, and syncs it;

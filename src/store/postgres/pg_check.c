@@ -44,7 +44,8 @@ static const struct rule full_rules[] = {
      "SELECT count(*) - count(DISTINCT run) FROM (SELECT run FROM active_runs UNION ALL SELECT run FROM runs) u"},
     {"attempts that belong to no run",
      "SELECT count(*) FROM attempts a WHERE NOT EXISTS (SELECT 1 FROM (SELECT run, task_count FROM active_runs "
-     "UNION ALL SELECT run, task_count FROM runs) r WHERE r.run = a.run AND a.task < greatest(r.task_count, 1))"},
+     "UNION ALL SELECT run, task_count FROM runs UNION ALL SELECT run, 2147483647 FROM taken WHERE has_attempts) r "
+     "WHERE r.run = a.run AND a.task < greatest(r.task_count, 1))"},
     {"attempts whose number has no predecessor",
      "SELECT count(*) FROM attempts a WHERE number < 1 OR (number > 1 AND NOT EXISTS (SELECT 1 FROM attempts b "
      "WHERE b.run = a.run AND b.task = a.task AND b.number = a.number - 1 AND b.state <> 'running'))"},

@@ -213,8 +213,12 @@ static int sweep(struct store_pg *store, int64_t now_ms, struct error *err)
 {
     struct arena arena = {0};
     struct pg_values values = {.arena = &arena};
+    PGresult *result;
     store_pg_add_int(&values, now_ms - LIMIT_IDEMPOTENCY_MS);
-    int code = store_pg_run(&store->writer, PG_KEYS_EXPIRE, &values, NULL, err);
+    int code = store_pg_run(&store->writer, PG_KEYS_EXPIRE, &values, &result, err);
+    if (!code)
+        store->head.keep.keys += (uint64_t)store_pg_changed(store, result);
+    store_pg_clear(store, result);
     arena_fini(&arena);
     return code ? code : drop_commits(store, err);
 }
@@ -225,14 +229,18 @@ int store_pg_maintain(struct store *head, int64_t now_ms, bool idle, int64_t *re
     struct store_pg *store = (struct store_pg *)head;
     assert(store->mode != STORE_READ);
     int code = store_pg_alive(store, err);
+    bool due = now_ms - store->swept_ms >= SWEEP_MS || now_ms < store->swept_ms;
     *ret_next_ms = SWEEP_MS;
-    if (code || store->unsettled || (!idle && now_ms - store->swept_ms < SWEEP_MS && now_ms >= store->swept_ms))
+    if (code || store->unsettled)
         return code;
-    if (now_ms - store->swept_ms >= SWEEP_MS || now_ms < store->swept_ms) {
-        if (store_pg_connect(&store->writer, NULL) == 0 && sweep(store, now_ms, NULL) == 0)
-            store->swept_ms = now_ms;
-        else
-            *ret_next_ms = RETRY_MS;
-    }
+    code = store_pg_connect(&store->writer, NULL);
+    if (!code && due)
+        code = sweep(store, now_ms, NULL);
+    if (!code && due)
+        store->swept_ms = now_ms;
+    if (!code)
+        code = store_pg_retain(store, now_ms, idle, ret_next_ms, NULL);
+    if (code)
+        *ret_next_ms = RETRY_MS;
     return 0;
 }

@@ -267,6 +267,36 @@ int store_pg_query(struct pg_connection *connection, const char *sql, const stru
     return sent ? take_results(connection, ret_result, err) : lost(connection, NULL, err);
 }
 
+int store_pg_send(struct pg_connection *connection, const char *sql, struct error *err)
+{
+    if (!connection->pg)
+        return error_set(err, ERROR_STORE_AWAY, "PostgreSQL: the connection is gone");
+    return connection->store->pg.send_query(connection->pg, sql) ? 0 : lost(connection, NULL, err);
+}
+
+bool store_pg_is_done(struct pg_connection *connection, int64_t wait_ms)
+{
+    const struct pg_library *pg = &connection->store->pg;
+    int64_t until_ms = clock_boot_ms() + wait_ms;
+    while (connection->pg && pg->flush(connection->pg) >= 0 && pg->is_busy(connection->pg)) {
+        struct pollfd poll_fd = {.fd = pg->socket(connection->pg), .events = POLLIN};
+        int64_t left_ms = until_ms - clock_boot_ms();
+        if (poll(&poll_fd, 1, left_ms > 0 ? (int)left_ms : 0) <= 0)
+            return false;
+        if (!pg->consume_input(connection->pg))
+            break;
+    }
+    return true;
+}
+
+int store_pg_finish(struct pg_connection *connection, PGresult **ret_result, struct error *err)
+{
+    *ret_result = NULL;
+    if (!connection->pg)
+        return error_set(err, ERROR_STORE_AWAY, "PostgreSQL: the connection is gone");
+    return take_results(connection, ret_result, err);
+}
+
 void store_pg_wait(struct pg_connection *connection, int fd, int64_t wait_ms)
 {
     const struct pg_library *pg = &connection->store->pg;

@@ -203,6 +203,18 @@ static const struct {
      " cpu_us bigint NOT NULL DEFAULT 0,"
      " max_rss_bytes bigint NOT NULL DEFAULT 0,"
      " log_bytes bigint NOT NULL DEFAULT 0) WITH (fillfactor = 40);"},
+    /* 6: retention. taken: runs that are gone but for attempts (has_attempts) or logs in files of nodes; sweeps: how
+       far each node has deleted those. */
+    {5,
+     "CREATE TABLE taken ("
+     " serial bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
+     " id uuid NOT NULL,"
+     " run bigint NOT NULL,"
+     " has_attempts boolean NOT NULL,"
+     " taken_ms bigint NOT NULL);"
+     "CREATE INDEX taken_open ON taken (serial) WHERE has_attempts;"
+     "CREATE TABLE sweeps (node uuid PRIMARY KEY, serial bigint NOT NULL);"
+     "CREATE INDEX active_runs_by_source ON active_runs (source) WHERE source IS NOT NULL;"},
 };
 
 enum { STEP_COUNT = sizeof steps / sizeof steps[0], LOCK_KEY = 0x7061776c /* "pawl" */ };

@@ -8,6 +8,7 @@
  *     pg_open.c        opening, joining, the pool         pg_write.c       one function per record
  *     pg_commit.c      the transaction and verdicts       pg_cluster.c     leases, runs that change hands (cluster.h)
  *     pg_rows.c        all rows out and in                pg_offers.c      attempts that others run (offers.h)
+ *     pg_retain.c      old runs, their rows, their logs
  *
  * Joining. Whoever opens the store for writing is a node: it gets the next epoch and a row in `nodes` with a lease by
  * the database's clock, and takes over what an earlier life of the same node still owns. A row that was declared dead
@@ -59,6 +60,7 @@ enum pg_statement {
     PG_RUN_SERIALS, PG_RUN_ACTIVE, PG_RUN_ENDED, PG_RUNS_INSERT, PG_RUNS_START, PG_RUNS_CANCEL, PG_RUNS_END,
     PG_ATTEMPTS_CLAIM, PG_ATTEMPTS_END, PG_ATTEMPTS_WITHDRAW, PG_ATTEMPTS_BEFORE,
     PG_LETTER_FIND, PG_LETTERS_INSERT, PG_LETTER_RESOLVE, PG_LETTERS_RESOLVE,
+    PG_OLD_RUNS, PG_OLD_ATTEMPTS, PG_OLD_FIRES, PG_TAKEN_LOOK, PG_TAKEN_DROP, PG_SWEEP_SAVE,
     PG_LOAD_RUNS, PG_LOAD_ATTEMPTS, PG_LOAD_SOURCE,
     PG_STATEMENT_COUNT
 };
@@ -111,6 +113,25 @@ struct pg_dag {
     int64_t covered_ms;
 };
 
+/* Where retention is. */
+struct pg_retain {
+    struct pg_connection keeper;            /* measures; not connected otherwise */
+    bool measuring, measured;
+    int64_t ended, bytes;                   /* of runs that have ended; when measured */
+    bool walking;                           /* from the oldest run on; cursor: the last one looked at */
+    struct uuid cursor;
+    int64_t walked_ms, walk_ms;             /* wall time of the last walk's end, and how long until the next */
+    int64_t sliced_us;                      /* boot time of the last slice */
+    bool taking;                            /* taken runs may have attempts */
+    bool waiting;                           /* there are logs to delete that nobody was told of */
+    int64_t looked_ms;                      /* wall time of the last look at what was taken */
+    int64_t saved_mark;
+    /* under the store's lock */
+    int64_t mark;                           /* notes up to here are done with on this node */
+    struct uuid *done;                      /* and these behind it */
+    size_t done_count, done_cap;
+};
+
 struct store_pg {
     struct store head;
     struct pg_library pg;
@@ -135,6 +156,7 @@ struct store_pg {
     uint64_t durable_batch;                 /* every batch up to here is committed */
     uint64_t commits_dropped;               /* up to this number the rows of `commits` are gone */
     int64_t swept_ms;                       /* wall time when expired keys were last looked for */
+    struct pg_retain retain;
     struct pg_columns bulk[BULK_COUNT];
     struct uuid known_dag_id;               /* the DAG whose row was last shared in this transaction; zero: none */
     struct pg_dag known_dag;
@@ -170,6 +192,10 @@ int store_pg_run(struct pg_connection *connection, enum pg_statement statement, 
 /* The same for SQL of constant pieces; values NULL: several statements may stand in it. */
 int store_pg_query(struct pg_connection *connection, const char *sql, const struct pg_values *values,
                    PGresult **ret_result, struct error *err);
+/* A statement without values whose answer is waited for later: is_done, true when finish will not wait. */
+int store_pg_send(struct pg_connection *connection, const char *sql, struct error *err);
+bool store_pg_is_done(struct pg_connection *connection, int64_t wait_ms);
+int store_pg_finish(struct pg_connection *connection, PGresult **ret_result, struct error *err);
 /* Waits until the server has sent something, `fd` (-1: none) is readable or the time is over. */
 void store_pg_wait(struct pg_connection *connection, int fd, int64_t wait_ms);
 void store_pg_clear(const struct store_pg *store, PGresult *result);
@@ -233,6 +259,13 @@ void store_pg_drop_bulk(struct store_pg *store);
 struct buf *store_pg_bulk_column(struct store_pg *store, enum pg_bulk bulk, int column);
 bool store_pg_bulk_is_empty(const struct store_pg *store, enum pg_bulk bulk);
 int store_pg_broken(struct error *err, const struct uuid *id, const char *what);
+
+/* ---- pg_retain.c ---- */
+
+int store_pg_retain(struct store_pg *store, int64_t now_ms, bool idle, int64_t *ret_next_ms, struct error *err);
+void store_pg_retain_fini(struct store_pg *store);
+int store_pg_taken(struct store *head, const struct uuid *done, size_t done_count, size_t max, struct arena *arena,
+                   struct store_ids *ret_ids, struct error *err);
 
 /* ---- pg_rows.c ---- */
 

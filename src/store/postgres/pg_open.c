@@ -64,6 +64,7 @@ static void close_store(struct store *head)
     for (int i = 0; i < BULK_COUNT; i++)
         for (int j = 0; j < PG_VALUES_MAX; j++)
             buf_fini(&store->bulk[i].columns[j]);
+    store_pg_retain_fini(store);
     store_pg_disconnect(&store->writer);
     for (uint32_t i = 0; i < store->readers_max; i++)
         store_pg_disconnect(&store->readers[i]);
@@ -93,6 +94,7 @@ static const struct store_ops ops = {
     .fires = store_pg_fires,
     .letter_stats = store_pg_letter_stats,
     .ids = store_pg_ids,
+    .taken = store_pg_taken,
     .dump = store_pg_dump,
     .fill = store_pg_fill,
     .status = store_pg_status,

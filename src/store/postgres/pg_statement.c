@@ -1,6 +1,12 @@
 /* The writer's SQL. No statement is ever built from anybody's text. */
 #include "store/postgres/pg_model.h"
 
+/* Retention is the leader's; of anybody's, while nobody leads. A life that was declared dead takes nothing. */
+#define MAY_RETAIN \
+    "SELECT 1 FROM nodes me WHERE me.epoch = $1 AND NOT me.dead AND EXISTS (SELECT 1 FROM leases l WHERE " \
+    "l.name = 'leader' AND (l.epoch IS NULL OR l.epoch = $1 OR NOT EXISTS (SELECT 1 FROM nodes n " \
+    "WHERE n.epoch = l.epoch AND NOT n.dead))) FOR SHARE OF me"
+
 const char *const store_pg_sql[PG_STATEMENT_COUNT] = {
     [PG_BEGIN] = "BEGIN",
     [PG_COMMIT] = "COMMIT",
@@ -113,6 +119,52 @@ const char *const store_pg_sql[PG_STATEMENT_COUNT] = {
                           "notes = $6 WHERE id = $1 AND resolution = 'pending'",
     [PG_LETTERS_RESOLVE] = "UPDATE letters SET resolution = 'retried', resolved_run = $2, resolved_ms = $3 "
                            "WHERE run_id = $1 AND resolution = 'pending'",
+
+    /* Attempts of runs with few tasks go with them. */
+    [PG_OLD_RUNS] =
+        "WITH mine AS MATERIALIZED (" MAY_RETAIN "), "
+        "seen AS MATERIALIZED (SELECT id, created_ms, completed_ms FROM runs WHERE id > $2 "
+        "AND EXISTS (SELECT 1 FROM mine) ORDER BY id LIMIT $3), "
+        "free AS MATERIALIZED (SELECT s.id, s.completed_ms, row_number() OVER (ORDER BY s.id) AS n FROM seen s WHERE "
+        "NOT EXISTS (SELECT 1 FROM letters l WHERE l.run_id = s.id AND l.resolution = 'pending') "
+        "AND NOT EXISTS (SELECT 1 FROM active_runs a WHERE a.source = s.id) "
+        "AND NOT EXISTS (SELECT 1 FROM idempotency k WHERE k.created_ms = s.created_ms AND k.run_id = s.id)), "
+        "gone AS (DELETE FROM runs r USING free f WHERE r.id = f.id AND (f.n <= $5::bigint OR f.completed_ms < $4) "
+        "RETURNING r.id, r.run, r.task_count), "
+        "letters_gone AS (DELETE FROM letters l USING gone g WHERE l.run_id = g.id RETURNING 1), "
+        "attempts_gone AS (DELETE FROM attempts a USING gone g WHERE a.run = g.run AND g.task_count <= 4 "
+        "RETURNING a.log_bytes), "
+        "noted AS (INSERT INTO taken (id, run, has_attempts, taken_ms) SELECT id, run, task_count > 4, $6 FROM gone "
+        "ORDER BY id RETURNING 1) "
+        "SELECT (SELECT count(*) FROM mine), (SELECT count(*) FROM seen), (SELECT id FROM seen ORDER BY id DESC "
+        "LIMIT 1), (SELECT created_ms FROM seen ORDER BY id DESC LIMIT 1), (SELECT count(*) FROM gone), "
+        "(SELECT count(*) FROM letters_gone), (SELECT count(*) FROM attempts_gone), "
+        "(SELECT coalesce(sum(log_bytes), 0)::bigint FROM attempts_gone), (SELECT count(*) FROM noted)",
+    /* A run whose attempts were found to the last one is whole: all but the last when there was no room for more. */
+    [PG_OLD_ATTEMPTS] =
+        "WITH mine AS MATERIALIZED (" MAY_RETAIN "), "
+        "open AS MATERIALIZED (SELECT serial, run FROM taken WHERE has_attempts AND EXISTS (SELECT 1 FROM mine) "
+        "ORDER BY serial LIMIT 16), "
+        "found AS MATERIALIZED (SELECT o.serial, a.place FROM open o CROSS JOIN LATERAL (SELECT t.ctid AS place, "
+        "t.task, t.number FROM attempts t WHERE t.run = o.run ORDER BY t.task DESC, t.number DESC LIMIT $2) a "
+        "ORDER BY o.serial, a.task DESC, a.number DESC LIMIT $2), "
+        "gone AS (DELETE FROM attempts WHERE ctid = ANY(ARRAY(SELECT place FROM found)) RETURNING log_bytes), "
+        "whole AS (UPDATE taken t SET has_attempts = false FROM open o WHERE t.serial = o.serial AND ((SELECT count(*) "
+        "FROM found) < $2 OR o.serial < (SELECT max(serial) FROM found)) RETURNING 1) "
+        "SELECT (SELECT count(*) FROM gone), (SELECT coalesce(sum(log_bytes), 0)::bigint FROM gone), "
+        "(SELECT count(*) FROM whole)",
+    [PG_OLD_FIRES] =
+        "WITH mine AS MATERIALIZED (" MAY_RETAIN ") DELETE FROM fires WHERE id IN (SELECT id FROM fires f WHERE "
+        "id < $2 AND created_ms < $3 AND outcome <> 'queued' AND NOT EXISTS (SELECT 1 FROM active_runs r "
+        "WHERE r.id = f.run) ORDER BY id LIMIT $4) AND EXISTS (SELECT 1 FROM mine)",
+    [PG_TAKEN_LOOK] =
+        "SELECT coalesce(m.serial, 0), EXISTS (SELECT 1 FROM taken WHERE NOT has_attempts AND serial > "
+        "greatest(m.serial, $2::bigint)), EXISTS (SELECT 1 FROM taken WHERE has_attempts) "
+        "FROM (SELECT (SELECT serial FROM sweeps WHERE node = $1) AS serial) m",
+    [PG_TAKEN_DROP] = "DELETE FROM taken WHERE serial IN (SELECT serial FROM taken WHERE NOT has_attempts "
+                      "AND taken_ms < $1 ORDER BY serial LIMIT 5000)",
+    [PG_SWEEP_SAVE] = "INSERT INTO sweeps (node, serial) VALUES ($1, $2) ON CONFLICT (node) DO UPDATE "
+                      "SET serial = greatest(sweeps.serial, excluded.serial)",
 
     [PG_LOAD_RUNS] = "SELECT " PG_LIVE_COLUMNS "r.outcomes, r.trace FROM active_runs r JOIN dags d ON d.dag = r.dag "
                      "WHERE r.owner = $1 AND r.id > $2 AND ($3::uuid[] IS NULL OR r.id = ANY($3)) "
