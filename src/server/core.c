@@ -511,6 +511,7 @@ int core_new(const struct core_options *options, struct core **ret_core, struct 
     struct core *core = mem_new(struct core);
     core->undecided = true;
     core->options = *options;
+    core->worker_died = options->was_fenced;
     (void)pthread_mutex_init(&core->lock, NULL);
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     core->processors = processors > 0 ? (uint32_t)processors : 1;

@@ -43,6 +43,7 @@ struct core_options {
     const char *store_url;          /* of PostgreSQL; NULL: SQLite in data_dir */
     struct store_node node;         /* with store_url */
     bool die_with_parent;           /* workers and tasks end with this process */
+    bool was_fenced;                /* the life before killed its workers and left nothing that says so */
     const char *base_dir;           /* where tasks' relative paths start; NULL: DATA/work */
     bool inherit_env;
     struct dag_expand_source secrets; /* find may be NULL */
