@@ -63,6 +63,7 @@ struct daemon {
     uint64_t files_max;         /* open files that workers may have */
     uint16_t port;              /* that was listened on; 0: none yet */
     bool said;                  /* the line on stdout */
+    bool was_fenced;            /* the life before was declared dead by other nodes */
 };
 
 /* ---- what the API asks ---- */
@@ -318,6 +319,7 @@ static int start_core(struct daemon *daemon, struct error *err)
         .users = daemon->users,
         .files_max = daemon->files_max,
         .die_with_parent = options->die_with_parent,
+        .was_fenced = daemon->was_fenced,
         .fires_schedules = !options->store_url, /* of a cluster's nodes one does: server/cluster.h */
         .store_url = options->store_url,
         .node = {.id = daemon->node_id, .host = daemon->host, .lease_ms = options->lease_ms},
@@ -443,6 +445,7 @@ static void wait_for_store(struct daemon *daemon)
  * it was about to stop, that is all. */
 static int live_again(struct daemon *daemon, struct error *err)
 {
+    daemon->was_fenced = true;
     for (;;) {
         end_life(daemon);
         if (daemon->ending)
