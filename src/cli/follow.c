@@ -14,6 +14,7 @@
 #include "client/sse.h"
 
 enum {
+    PAUSE_MS = 200,                 /* between two streams */
     LOGS_MAX = 64,                  /* followed at a time; a task that begins beyond them is read when one ends */
     LINE_MAX_BYTES = 64 * 1024,     /* a longer line is printed in pieces */
     TIME_MAX_BYTES = 40,
@@ -202,8 +203,10 @@ static int open_events(struct follow *follow, struct error *err)
     return client_stream_open(follow->remote->client, &request, &follow->events, err);
 }
 
+/* A stream that ended is opened again: of a run that another node drives each only tells how it is. */
 static int take_events(struct follow *follow, struct error *err)
 {
+    struct pollfd interrupt = {.fd = follow->cli->interrupt_fd, .events = POLLIN};
     struct buf bytes = BUF_INIT;
     bool end = false;
     int rc = client_stream_read(follow->events, false, &bytes, &end, err);
@@ -213,7 +216,7 @@ static int take_events(struct follow *follow, struct error *err)
         client_stream_close(follow->events);
         follow->events = NULL;
         rc = read_status(follow, err);
-        if (rc == 0 && !follow->ended)
+        if (rc == 0 && !follow->ended && poll(&interrupt, 1, PAUSE_MS) >= 0) /* the next round looks at it */
             rc = open_events(follow, err);
     }
     buf_fini(&bytes);
@@ -282,14 +285,15 @@ static int wait_news(struct follow *follow, struct error *err)
     ready[count++] = (struct pollfd){.fd = follow->cli->interrupt_fd, .events = POLLIN};
     if (follow->events)
         ready[count++] = (struct pollfd){.fd = client_stream_fd(follow->events), .events = POLLIN};
-    if (poll(ready, count, -1) < 0 && errno != EINTR)
+    bool is_there = follow->events && client_stream_is_ready(follow->events);
+    if (poll(ready, count, is_there ? 0 : -1) < 0 && errno != EINTR)
         return error_set(err, ERROR_IO, "waiting failed: %s", strerror(errno));
     if (ready[log_count].revents)
         return error_set(err, ERROR_INTERRUPTED, "interrupted; the run goes on");
     for (nfds_t i = 0; rc == 0 && i < log_count; i++)
         if (ready[i].revents)
             rc = take_log(follow, logs[i], err);
-    if (rc == 0 && follow->events && ready[log_count + 1].revents)
+    if (rc == 0 && follow->events && (is_there || ready[log_count + 1].revents))
         rc = take_events(follow, err);
     return rc;
 }
@@ -300,8 +304,6 @@ int cli_follow_run(struct cli_remote *remote, const char *run_id, struct error *
     int rc = open_events(&follow, err);
     if (rc == 0)
         rc = read_status(&follow, err);
-    if (rc == 0)
-        rc = take_events(&follow, err);
     while (rc == 0 && !remote->cli->out_broken) {
         rc = open_waiting(&follow, err);
         if (rc == 0)

@@ -239,12 +239,13 @@ static int wait_news(struct watch *watch, struct error *err)
         int64_t rest_ms = watch->deadline_ms > now_ms ? watch->deadline_ms - now_ms : 0;
         wait_ms = wait_ms < 0 || rest_ms < wait_ms ? rest_ms : wait_ms;
     }
-    int count = poll(ready, 2, wait_ms > INT32_MAX ? INT32_MAX : (int)wait_ms);
+    bool is_there = client_stream_is_ready(watch->stream);
+    int count = poll(ready, 2, is_there ? 0 : wait_ms > INT32_MAX ? INT32_MAX : (int)wait_ms);
     if (count > 0 && ready[1].revents)
         return error_set(err, ERROR_INTERRUPTED, "interrupted; the run goes on");
     if (watch->deadline_ms && clock_boot_ms() >= watch->deadline_ms)
         return error_set(err, ERROR_TIMED_OUT, "the run has not ended; it goes on");
-    return count > 0 && ready[0].revents ? take_events(watch, err) : 0;
+    return is_there || (count > 0 && ready[0].revents) ? take_events(watch, err) : 0;
 }
 
 /* The first line into a pipe: what comes from here on is told. */
@@ -266,8 +267,6 @@ static int watch_loop(struct watch *watch, struct error *err)
         rc = read_status(watch, err);
     if (rc == 0 && !watch->terminal && !watch->ended)
         add_first_line(watch);
-    if (rc == 0 && !watch->ended) /* what came with the head of the answer wakes nobody */
-        rc = take_events(watch, err);
     while (rc == 0 && !watch->ended && !watch->cli->out_broken) {
         int64_t since_ms = clock_boot_ms() - watch->drawn_ms;
         if (watch->terminal && since_ms >= (watch->old ? CLI_LIVE_REDRAW_MS : TICK_MS)) {

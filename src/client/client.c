@@ -334,6 +334,11 @@ int client_stream_read(struct client_stream *stream, bool wait, struct buf *into
     return rc;
 }
 
+bool client_stream_is_ready(const struct client_stream *stream)
+{
+    return stream->body.len > 0 || stream->response.phase == CLIENT_DONE;
+}
+
 void client_encode(struct buf *out, const char *text)
 {
     for (; *text; text++) {

@@ -65,6 +65,9 @@ int client_stream_fd(const struct client_stream *stream);
  * will come. ERROR_UNREACHABLE when the connection broke before the proper end. */
 int client_stream_read(struct client_stream *stream, bool wait, struct buf *into, bool *ret_end, struct error *err);
 
+/* Something of it was read already, or its end: no descriptor tells of that. */
+bool client_stream_is_ready(const struct client_stream *stream);
+
 /* Appends text with everything but unreserved characters percent-encoded: one path segment or query value. */
 void client_encode(struct buf *out, const char *text);
 
