@@ -4,6 +4,7 @@
 #   make lint     the two other compiles (gcc -O2, clang) and tools/tidy
 #   make workloads  real recorded workflows through build/pawl, as no-ops and scaled to 20 s
 #   make demo     a server, a DAG, its result
+#   make cluster-demo  three nodes on PostgreSQL, one of them dies, the run finishes
 #   make fuzz     libFuzzer targets, FUZZ_SECONDS (60) each
 #   make bench    the budgets, measured beside floors and rivals; BENCH holds options of bench/bench.py
 #   make bench-core  the engine alone, without I/O
@@ -11,6 +12,7 @@
 #   make sim-plants  bugs planted into the engine one by one: does the simulation see each?
 #   make crash    kills the daemon and its workers, checks that nothing is lost or doubled
 #   make cluster  nodes that share PostgreSQL are killed, paused and cut off, and so is PostgreSQL
+#   make cluster-plants  what keeps nodes apart taken away, one by one: does the campaign see it?
 #   make torture  the n-th call fails
 #   make tsan     the black-box suite on a build with ThreadSanitizer; what it says is in build-tsan/races.*
 #   make deb      a Debian package of the service, build-deb/pawl_*.deb
@@ -21,7 +23,7 @@ PREFIX ?= /usr/local
 
 SIM_SECONDS ?= 600
 
-.PHONY: tsan sim sim-plants bench-core all check check-build lint workloads demo fuzz crash cluster torture bench deb install deps clean
+.PHONY: tsan sim sim-plants bench-core all check check-build lint workloads demo cluster-demo fuzz crash cluster cluster-plants torture bench deb install deps clean
 
 all:
 	@cmake -S . -B build -G Ninja -DCMAKE_C_COMPILER=$(CC) -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null
@@ -48,6 +50,9 @@ workloads: all
 
 demo:
 	@tools/demo
+
+cluster-demo:
+	@tools/cluster-demo
 
 fuzz:
 	@tools/install-deps check
@@ -82,6 +87,9 @@ crash: all
 
 cluster: deps all
 	@PAWL=build/pawl /usr/bin/python3 tests/cluster/campaign.py $(CLUSTER)
+
+cluster-plants: deps all
+	@/usr/bin/python3 tests/cluster/plants.py build
 
 torture: all
 	@PAWL=build/pawl tests/crash/torture.py $(TORTURE)
