@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from pathlib import Path
 
@@ -56,9 +57,8 @@ class Lane:
         try:
             scenario.run()
         except Exception as problem:    # whatever it is: the campaign goes on, and says so
-            scenario.violations.append(f"the campaign itself: {problem!r}")
-            if self.options.scenario is not None:
-                raise
+            where = traceback.extract_tb(problem.__traceback__)[-1]
+            scenario.violations.append(f"the campaign itself: {problem!r} in {where.name}, line {where.lineno}")
         finally:
             scenario.close()
         if scenario.violations:
@@ -201,6 +201,8 @@ def main():
     parser.add_argument("--lanes", type=int, default=1)
     parser.add_argument("--progress", type=Path, help="where to go on")
     parser.add_argument("--plain", action="store_true", help="no namespaces")
+    parser.add_argument("--only", type=lambda text: text.split(","), default=[],
+                        help="these faults: names of scenario.py; LABEL:before, LABEL:after of wire.py for cuts there")
     parser.add_argument("--self-test", action="store_true", help="doctored ledgers: is each found?")
     options = parser.parse_args()
     if options.self_test:

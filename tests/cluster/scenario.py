@@ -30,23 +30,80 @@ DAGS = {
             "last": task(5, [f"f{i}" for i in range(4)])},
     "retries": {"bad": task(20, code=3, max_attempts=3), "after": task(5, ["bad"]), "beside": task(150)},
     "careful": {f"p{i}": task(120, [f"p{i - 1}"] if i else [], on_lost="fail") for i in range(3)},
-    "slow": {"a": task(700, lines=200), "b": task(1200), "c": task(5, ["a", "b"])},
+    "slow": {"a": task(700, lines=200), "b": task(0), "c": task(5, ["a", "b"])},
+    "sole": {"s": task(0, on_lost="fail"), "after": task(5, ["s"])},
     "tick": {"t": task(20), "u": task(5, ["t"])},
 }
+LONG = 2.2              # leases, of tasks that have 0 above: they would outlive a lease that has ended
 SCHEDULED = "tick"      # fires every minute of the nodes' clock
 
 
-def yaml_of(name, tasks, program, ledger_dir):
+def yaml_of(name, tasks, program, ledger_dir, long_ms):
     lines = [f"name: {name}"]
     if name == SCHEDULED:
         lines.append('schedule: {cron: "* * * * *", overlap: allow, catchup: all}')
     lines.append("tasks:")
     for task_id, t in tasks.items():
-        command = json.dumps([program, ledger_dir, str(t["ms"]), str(t["exit"]), str(t["lines"])])
+        command = json.dumps([program, ledger_dir, str(t["ms"] or long_ms), str(t["exit"]), str(t["lines"])])
         retry = f", retry: {{maxAttempts: {t['max_attempts']}, initialDelay: 20ms}}" if t["max_attempts"] > 1 else ""
         lines.append(f"  - {{id: {task_id}, type: shell, onLost: {t['on_lost']}, command: {command}, "
                      f"dependencies: {json.dumps(t['dependencies'])}{retry}}}")
     return "\n".join(lines) + "\n"
+
+
+def measure_load():
+    """How many times longer things take here than on an idle machine: leases and limits are as much longer, so that
+    nodes are declared dead for what is done to them."""
+    for _ in range(30):
+        began = time.monotonic()
+        for _ in range(10):
+            subprocess.run(["/bin/true"], check=True)
+        each_ms = (time.monotonic() - began) * 100
+        if each_ms < 60:
+            break
+        idle(1)
+    return 1 if each_ms < 8 else 2 if each_ms < 20 else 4
+
+
+class Session:
+    """SQL by one psql that stays; another one when it was cut."""
+
+    def __init__(self, postgres, url):
+        self.postgres, self.url, self.psql = postgres, url, None
+
+    def ask(self, text, seconds=20):
+        if self.psql is None:
+            self.psql = subprocess.Popen(
+                [os.path.join(self.postgres.bin, "psql"), "-XAtq", self.url], user=self.postgres.user, text=True,
+                extra_groups=[] if self.postgres.user else None, cwd=self.postgres.folder, stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        until, answer = time.monotonic() + seconds, b""
+        try:
+            self.psql.stdin.write(f"{text};\n\\echo that was it\n")
+            self.psql.stdin.flush()
+            while not answer.endswith(b"that was it\n"):
+                ready, _, _ = select.select([self.psql.stdout], [], [], max(0, until - time.monotonic()))
+                piece = os.read(self.psql.stdout.fileno(), 65536) if ready else b""
+                if not piece:
+                    raise NoAnswer(text)
+                answer += piece
+        except (BrokenPipeError, NoAnswer):
+            self.close()
+            raise NoAnswer(text) from None
+        return answer.decode().removesuffix("that was it\n").strip()
+
+    def close(self):
+        if self.psql:
+            self.psql.kill()
+            self.psql.wait()
+            self.psql.stdout.close()
+            with contextlib.suppress(BrokenPipeError):
+                self.psql.stdin.close()
+        self.psql = None
+
+
+class NoAnswer(Exception):
+    """PostgreSQL does not answer, as may be."""
 
 
 class Stalls(threading.Thread):
@@ -68,7 +125,9 @@ class Scenario:
     def __init__(self, lane, path, choose):
         self.lane, self.path, self.choose = lane, path, choose
         self.postgres, self.wire = lane.postgres, lane.wire
-        self.lease_s = choose.choice([1.0, 1.0, 1.5, 2.0])
+        self.load = measure_load()
+        self.lease_s = choose.choice([1.0, 1.0, 1.5, 2.0]) * self.load
+        self.end_s, self.start_s, self.drain_s = END_S * self.load, START_S * self.load, DRAIN_S * self.load
         self.facts = judge.Facts(int(self.lease_s * 1e9))
         self.began = time.monotonic()
         self.runs = {}              # id -> DAG name
@@ -81,10 +140,14 @@ class Scenario:
         self.violations, self.story = [], []
         self.repairs = []           # (when, what): due at some time, or at the end
         self.attempts = 0
-        self.alone = choose.random() < 0.15     # one crash and nothing else: how long it takes is measured
+        self.only = lane.options.only   # names of faults, LABEL:after, LABEL:before
+        # one crash and nothing else: how long it takes until its work goes on is measured
+        self.alone = choose.random() < 0.15 and not self.only
         self.lock = threading.Lock()
         self.stalls = Stalls()
+        self.session = Session(None, None)
         self.others = []            # processes of transactions that are none of pawl's
+        self.slowest_ms = 0         # how far the clock behind all others is off
         self.silent = {}            # node number -> since when it cannot renew
         self.down = False           # PostgreSQL
         (path / "ledger").mkdir()
@@ -100,14 +163,19 @@ class Scenario:
             self.faults[name] = self.faults.get(name, 0) + 1
 
     def sql(self, text):
-        return self.postgres.sql(self.url, text)
+        for _ in range(3):      # a session that was cut is noticed when it is used
+            with contextlib.suppress(NoAnswer):
+                return self.session.ask(text)
+        raise NoAnswer(text)
 
     def make_nodes(self):
         self.url = self.postgres.database()
+        self.session = Session(self.postgres, self.url)
         name = self.url.split("/")[3].split("?")[0]
         socket_path = os.path.join(self.postgres.folder, ".s.PGSQL.5432")
-        speed, skew = self.choose.choice([1, 1, 30]), self.choose.random() < 0.5
+        self.speed, skew = self.choose.choice([1, 1, 30]), self.choose.random() < 0.5
         wall_ms, boot_ms = time.time_ns() // 1000000, boot_ns() // 1000000
+        self.clock_began = (boot_ms, wall_ms)
         for number in range(self.choose.choice([2, 2, 3, 3, 4])):
             place = self.lane.places[number]
             link = self.wire.link(place.gateway, socket_path, number)
@@ -115,20 +183,21 @@ class Scenario:
             options = ["--store", store, "--lease", f"{int(self.lease_s * 1000)}ms", "--workers", "1", "--slots",
                        str(SLOTS), "--drain", "3s", "--http-threads", "1"]
             offset_ms = self.choose.randint(-300000, 300000) if skew else 0
+            self.slowest_ms = min(self.slowest_ms, offset_ms)
             clock = {"LD_PRELOAD": str(self.lane.tools / "clock.so"),
-                     "PAWL_CLOCK": f"{speed}:{boot_ms}:{wall_ms + offset_ms}"} if skew or speed != 1 else {}
+                     "PAWL_CLOCK": f"{self.speed}:{boot_ms}:{wall_ms + offset_ms}"} if skew or self.speed != 1 else {}
             self.nodes.append(Node(number, self.path, place, link, self.lane.pawl, options, clock))
-        self.story.append(f"{len(self.nodes)} nodes, lease {self.lease_s} s, clocks {speed} times as fast"
+        self.story.append(f"{len(self.nodes)} nodes, lease {self.lease_s} s, clocks {self.speed} times as fast"
                           f"{' and apart' if skew else ''}")
 
     def start_nodes(self):
         """All at once; what has a point in its start may have to be started again."""
-        if not self.alone and self.choose.random() < 0.25:
+        if not self.alone and not self.only and self.choose.random() < 0.25:
             self.arm(self.choose.choice(["migrate", "join"]), self.choose.randint(1, 2), self.choose.random() < 0.5,
                      self.choose.choice(["kill", "cut", "partition", "pg-crash"]), self.length())
         for node in self.nodes:
             node.spawn()
-        until = time.monotonic() + START_S
+        until = time.monotonic() + self.start_s
         while not all(node.is_up() and node.port for node in self.nodes):
             self.repair_due()
             self.watch()
@@ -141,9 +210,10 @@ class Scenario:
 
     # ---- runs ----
 
-    def make_dags(self, patience_s=START_S):
+    def make_dags(self):
         program, ledger = str(self.lane.tools / "ledger"), str(self.path / "ledger")
-        until = time.monotonic() + patience_s
+        long_ms = int(self.lease_s * LONG * 1000)
+        until = time.monotonic() + self.start_s
         for name, tasks in DAGS.items():
             while name not in self.dags:
                 if time.monotonic() > until:
@@ -151,8 +221,8 @@ class Scenario:
                 with contextlib.suppress(Gone):
                     node = self.choose.choice(self.nodes)
                     status, body = node.call("POST", "/api/v1/dags",
-                                             {"name": name, "yaml": yaml_of(name, tasks, program, ledger)})
-                    if status == 409:
+                                             {"name": name, "yaml": yaml_of(name, tasks, program, ledger, long_ms)})
+                    if status == 409:   # an answer that was lost
                         self.dags[name] = node.get(f"/api/v1/dags?name={name}")[0]["id"]
                     elif status == 201:
                         self.dags[name] = json.loads(body)["id"]
@@ -174,7 +244,12 @@ class Scenario:
         return True
 
     def traffic(self, choose, until):
-        """A client of all nodes, in a thread of its own."""
+        """A client of all nodes, in a thread of its own. Everywhere something runs for long."""
+        for node in self.nodes:
+            key = f"key-{choose.getrandbits(64):x}"
+            self.keys[key] = choose.choice(["slow", "slow", "sole"])
+            with contextlib.suppress(Gone):
+                self.ask(node, key, self.keys[key])
         while time.monotonic() < until:
             nodes = self.up()
             with contextlib.suppress(Gone, IndexError):
@@ -201,7 +276,7 @@ class Scenario:
 
     def leader(self):
         """The node that leads, as the tables say; else any."""
-        with contextlib.suppress(subprocess.CalledProcessError):
+        with contextlib.suppress(NoAnswer):
             found = "" if self.down else self.sql("SELECT n.node FROM pawl.leases l JOIN pawl.nodes n USING (epoch)")
             for node in self.nodes:
                 if found and node.id() == found and node.is_up():
@@ -292,7 +367,7 @@ class Scenario:
         node.expected = {0}
         node.signal(signal.SIGTERM)
 
-        until, process = time.monotonic() + DRAIN_S, node.process
+        until, process = time.monotonic() + self.drain_s, node.process
 
         def again():
             if node.process is not process:
@@ -416,6 +491,8 @@ class Scenario:
     def plan(self):
         """[(seconds from now, act)]"""
         plan, at = [], self.choose.uniform(0.2, 0.8)
+        if self.only:
+            return self.plan_only(at)
         if self.alone:
             whom = self.choose.choice(["leader", 0, 1, 2])
             plan.append((at, lambda: self.break_something("crash", whom, 100)))
@@ -434,6 +511,21 @@ class Scenario:
             plan.append((at, lambda name=name, whom=whom, seconds=seconds: self.break_something(name, whom, seconds)))
             at += self.choose.uniform(0.1, 1.0)
         return plan, at + 0.7 * self.lease_s
+
+    def plan_only(self, at):
+        """What was asked for, four times, in any order."""
+        plan = []
+        for _ in range(4):
+            name = self.choose.choice(self.only)
+            whom, seconds = self.choose.choice(["leader", 0, 1, 2, 3]), self.length()
+            label, _, when = name.partition(":")
+            if when:
+                self.arm(label, self.choose.randint(1, 12), when == "after", "cut", seconds)
+            else:
+                plan.append((at, lambda name=name, whom=whom, seconds=seconds:
+                             self.break_something(name, whom, seconds)))
+            at += self.choose.uniform(0.1, 1.0)
+        return plan, at + 2 * self.lease_s
 
     # ---- carrying it out ----
 
@@ -470,6 +562,7 @@ class Scenario:
         client_choose = type(self.choose)(self.choose.getrandbits(64))
         client = threading.Thread(target=self.traffic, args=(client_choose, began + seconds))
         client.start()
+        seconds += 0.3
         while time.monotonic() < began + seconds or client.is_alive():
             while plan and began + plan[0][0] <= time.monotonic():
                 plan.pop(0)[1]()
@@ -483,7 +576,7 @@ class Scenario:
             for arm in node.link.arms:
                 arm.left = 0
         left = self.choose.randrange(len(self.nodes)) if self.alone or self.choose.random() < 0.3 else None
-        until = time.monotonic() + START_S
+        until = time.monotonic() + self.start_s
         if not self.alone:
             self.repair_due(all_of_it=True)
         if left is not None and not self.alone and self.nodes[left].is_up() and len(self.up()) > 1:
@@ -507,14 +600,33 @@ class Scenario:
             return node.is_up() and node.call("GET", "/ready", seconds=5)[0] == 200
         return False
 
+    def check_leading(self):
+        """Somebody leads, and what was due when everything was repaired has been decided."""
+        boot_ms, wall_ms = self.clock_began
+        due_ms = (boot_ns() // 1000000 - boot_ms) * self.speed + wall_ms + self.slowest_ms
+        due_ms = due_ms // 60000 * 60000
+        until = time.monotonic() + 2 * self.lease_s + 5 * self.load
+        while True:
+            leads = self.sql("SELECT 1 FROM pawl.leases l JOIN pawl.nodes n USING (epoch) WHERE NOT n.dead")
+            covered_ms = int(self.sql(f"SELECT covered_ms FROM pawl.dags WHERE name = '{SCHEDULED}'"))
+            if leads and covered_ms >= due_ms - 60000:
+                return
+            if time.monotonic() > until:
+                self.violations.append(f"schedule: nobody leads, or it does not go on: {covered_ms} is covered, "
+                                       f"{due_ms} was due")
+                return
+            idle(0.05)
+
     def settle(self):
         """Everything that was asked for is there and ends."""
-        until = time.monotonic() + END_S
+        self.check_leading()
+        until = time.monotonic() + self.end_s
         paused = False
         while self.keys or not paused:
+            self.watch()
             if time.monotonic() > until:
                 raise RuntimeError("no node takes what is asked for")
-            with contextlib.suppress(Gone):
+            with contextlib.suppress(Gone, IndexError):
                 for key, name in list(self.keys.items()):
                     self.ask(self.choose.choice(self.up()), key, name)
                 status, _ = self.choose.choice(self.up()).call("POST", f"/api/v1/dags/{self.dags[SCHEDULED]}/pause")
@@ -527,15 +639,15 @@ class Scenario:
                 rows = self.sql("SELECT r.id, d.name, r.state, r.owner, n.dead, r.given, r.cancel_asked_ms "
                                 "FROM pawl.active_runs r JOIN pawl.dags d USING (dag) "
                                 "LEFT JOIN pawl.nodes n ON n.epoch = r.owner")
-                self.violations.append(f"active after {END_S} s: {rows}")
+                self.violations.append(f"active after {self.end_s} s: {rows}")
                 break
             idle(0.05)
 
     def ask_some(self, path):
         """Of any node that answers."""
-        until = time.monotonic() + START_S
+        until = time.monotonic() + self.start_s
         while True:
-            with contextlib.suppress(Gone):
+            with contextlib.suppress(Gone, IndexError):
                 return self.choose.choice(self.up()).get(path)
             if time.monotonic() > until:
                 raise RuntimeError(f"nobody answers {path}")
@@ -550,7 +662,10 @@ class Scenario:
         known = {}
         for run_id, name in {**tables, **self.runs}.items():
             status = self.ask_some(f"/api/v1/runs/{run_id}")
-            others = [node.get(f"/api/v1/runs/{run_id}") for node in self.up()] if self.choose.random() < 0.3 else []
+            others = []
+            for node in self.up() if self.choose.random() < 0.3 else []:
+                with contextlib.suppress(Gone):
+                    others.append(node.get(f"/api/v1/runs/{run_id}"))
             logs = {}
             for shown in status["tasks"] if status else []:
                 if shown["state"] == "succeeded" and self.choose.random() < 0.3:
@@ -587,7 +702,7 @@ class Scenario:
         for node in self.nodes:
             if node.process.poll() is None:
                 try:
-                    node.reap(20)
+                    node.reap(self.drain_s)
                 except subprocess.TimeoutExpired:
                     self.violations.append(f"node {node.number} does not end")
                     continue
@@ -599,7 +714,7 @@ class Scenario:
             if node.process.returncode not in node.expected:
                 self.violations.append(f"node {node.number} ended with {node.process.returncode}")
         for process in self.others:
-            process.wait(END_S)
+            process.wait(self.end_s)
 
     def check_logs(self):
         for node in self.nodes:
@@ -624,6 +739,7 @@ class Scenario:
     def close(self):
         """Whatever was left open."""
         self.stalls.over.set()
+        self.session.close()
         for process in self.others:
             process.kill()
             process.wait()

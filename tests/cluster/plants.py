@@ -1,0 +1,99 @@
+#!/usr/bin/env python3
+"""make cluster-plants: takes one of the things away that keep nodes apart, and looks whether the campaign sees it.
+
+    tests/cluster/plants.py BUILD [NAME...]
+
+A plant is one replacement or several, each of which must fit exactly once. The changed files are compiled as BUILD
+compiles the true ones and linked in front of the true library. What the campaign does not report is a hole in its
+checks: exit status 1. Needs the target `pawl` of BUILD."""
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+sys.path.insert(0, str(HERE.parent / "sim"))
+from plants import compile_command  # noqa: E402
+
+SCENARIOS = 12
+
+# name, what goes wrong meanwhile, then (file below src/, what stands there, what is planted instead)
+PLANTS = [
+    ("no-fence", "pause,freeze", ("store/postgres/pg_statement.c", "AND NOT dead FOR SHARE", "FOR SHARE"),
+     ("store/postgres/pg_cluster.c", "draining = $9 WHERE epoch = $1 AND NOT dead", "draining = $9 WHERE epoch = $1")),
+    ("no-kill-at-the-end-of-the-lease", "pause,partition,silence,kill",
+     ("worker/worker.c", "if (now_ms >= worker->lease_ms) {", "if (0) {")),
+    ("lease-counted-double", "pause,partition,silence",
+     ("server/cluster.c", "before_ms + cluster->options.lease_ms - cluster->options.lease_ms / 5",
+      "before_ms + 2 * cluster->options.lease_ms")),
+    ("nobody-declared-dead", "crash",
+     ("store/postgres/pg_cluster.c", "AND lease_until < clock_timestamp() FOR UPDATE", "AND false FOR UPDATE")),
+    ("the-dead-lead", "crash,pause",
+     ("store/postgres/pg_cluster.c", "n.epoch = l.epoch AND NOT n.dead))", "n.epoch = l.epoch))")),
+    ("what-was-given-is-forgotten", "crash,pause",
+     ("store/postgres/pg_cluster.c", "if (!code && count) {\n        store->runs_came",
+      "if (0) {\n        store->runs_came")),
+    ("an-unknown-outcome-is-none", "commit:after",
+     ("store/postgres/pg_commit.c", "store_pg_rows(store, found) == 1;", "false;")),
+    ("an-unknown-outcome-is-good", "commit:before",
+     ("store/postgres/pg_commit.c", "store_pg_rows(store, found) == 1;", "true;")),
+]
+
+
+def link_command(build):
+    out = subprocess.run(["ninja", "-C", build, "-t", "commands", "pawl"], check=True, capture_output=True, text=True)
+    command = out.stdout.strip().splitlines()[-1]
+    if " -o pawl " not in command:
+        sys.exit("plants: cannot see how the program is linked")
+    return command
+
+
+def betrayed(build, folder, plant):
+    """The first sentence of the campaign, or None."""
+    name, only, *replacements = plant
+    objects, program = "", folder / name
+    for path, old, new in replacements:
+        source = ROOT / "src" / path
+        text = source.read_text()
+        if text.count(old) != 1:
+            sys.exit(f"plants: {name}: the text to replace stands {text.count(old)} times in src/{path}")
+        planted = folder / f"{name}.{source.name}"
+        planted.write_text(text.replace(old, new))
+        command = compile_command(build, str(source)).replace(str(source), str(planted))
+        command = re.sub(r" -o \S+", f" -o {planted}.o -w -Wno-error", command)
+        command = re.sub(r" -M[FT] \S+| -MD", "", command)
+        subprocess.run(command, shell=True, check=True, cwd=build)
+        objects += f"{planted}.o "
+    subprocess.run(link_command(build).replace(" -o pawl ", f" -o {program} {objects}"), shell=True, check=True,
+                   cwd=build)
+    for seed in range(1, SCENARIOS + 1):
+        run = subprocess.run(
+            [sys.executable, HERE / "campaign.py", "--scenario", "1", "--seed", str(seed), "--only", only],
+            env={**os.environ, "PAWL": str(program)}, capture_output=True, text=True, check=False)
+        if run.returncode:
+            found = [line.strip() for line in run.stdout.splitlines() if line.startswith("  ") and
+                     not re.match(r" +\d", line)]
+            return f"seed {seed}: {found[1] if len(found) > 1 else run.stdout + run.stderr}"
+    return None
+
+
+def main():
+    build = os.path.abspath(sys.argv[1])
+    wanted = sys.argv[2:]
+    plants = [plant for plant in PLANTS if not wanted or plant[0] in wanted]
+    missed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        for plant in plants:
+            said = betrayed(build, Path(folder), plant)
+            missed += said is None
+            print(f"{plant[0]:32} {said or 'NOT SEEN'}", flush=True)
+    print(f"{len(plants) - missed} of {len(plants)} were seen")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
