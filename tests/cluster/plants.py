@@ -74,9 +74,8 @@ def betrayed(build, folder, plant):
             [sys.executable, HERE / "campaign.py", "--scenario", "1", "--seed", str(seed), "--only", only],
             env={**os.environ, "PAWL": str(program)}, capture_output=True, text=True, check=False)
         if run.returncode:
-            found = [line.strip() for line in run.stdout.splitlines() if line.startswith("  ") and
-                     not re.match(r" +\d", line)]
-            return f"seed {seed}: {found[1] if len(found) > 1 else run.stdout + run.stderr}"
+            found = [line.strip() for line in run.stdout.splitlines() if re.match(r"  [a-z]", line)]
+            return f"seed {seed}: {found[0] if found else run.stdout + run.stderr}"
     return None
 
 

@@ -16,7 +16,8 @@ from wire import LABELS, QUIET, Arm
 
 END_S = 40              # within which everything has to end once all is repaired
 DRAIN_S = 30            # within which a node ends that was told to, whatever else happens
-SLOTS = 8
+SLOTS = 4               # few, so that nodes run attempts for each other
+SLOTS_ALONE = 16        # where it is measured how soon work goes on: it shall not have to wait for one
 
 
 def task(ms, dependencies=(), code=0, lines=3, max_attempts=1, on_lost="retry"):
@@ -32,8 +33,10 @@ DAGS = {
     "careful": {f"p{i}": task(120, [f"p{i - 1}"] if i else [], on_lost="fail") for i in range(3)},
     "slow": {"a": task(700, lines=200), "b": task(0), "c": task(5, ["a", "b"])},
     "sole": {"s": task(0, on_lost="fail"), "after": task(5, ["s"])},
+    "spread": {**{f"s{i}": task(150) for i in range(9)}, "all": task(5, [f"s{i}" for i in range(9)])},
     "tick": {"t": task(20), "u": task(5, ["t"])},
 }
+SPREAD = "spread"       # placement: any; more at a time than a node has slots
 LONG = 2.2              # leases, of tasks that have 0 above: they would outlive a lease that has ended
 SCHEDULED = "tick"      # fires every minute of the nodes' clock
 
@@ -42,6 +45,8 @@ def yaml_of(name, tasks, program, ledger_dir, long_ms):
     lines = [f"name: {name}"]
     if name == SCHEDULED:
         lines.append('schedule: {cron: "* * * * *", overlap: allow, catchup: all}')
+    if name == SPREAD:
+        lines.append("placement: any")
     lines.append("tasks:")
     for task_id, t in tasks.items():
         command = json.dumps([program, ledger_dir, str(t["ms"] or long_ms), str(t["exit"]), str(t["lines"])])
@@ -181,7 +186,7 @@ class Scenario:
             link = self.wire.link(place.gateway, socket_path, number)
             store = f"postgresql://pawl@{place.gateway}:{link.port}/{name}?sslmode=disable&gssencmode=disable"
             options = ["--store", store, "--lease", f"{int(self.lease_s * 1000)}ms", "--workers", "1", "--slots",
-                       str(SLOTS), "--drain", "3s", "--http-threads", "1"]
+                       str(SLOTS_ALONE if self.alone else SLOTS), "--drain", "3s", "--http-threads", "1"]
             offset_ms = self.choose.randint(-300000, 300000) if skew else 0
             self.slowest_ms = min(self.slowest_ms, offset_ms)
             clock = {"LD_PRELOAD": str(self.lane.tools / "clock.so"),
@@ -247,7 +252,7 @@ class Scenario:
         """A client of all nodes, in a thread of its own. Everywhere something runs for long."""
         for node in self.nodes:
             key = f"key-{choose.getrandbits(64):x}"
-            self.keys[key] = choose.choice(["slow", "slow", "sole"])
+            self.keys[key] = choose.choice(["slow", "slow", "sole", SPREAD])
             with contextlib.suppress(Gone):
                 self.ask(node, key, self.keys[key])
         while time.monotonic() < until:

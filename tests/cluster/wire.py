@@ -7,8 +7,16 @@ import asyncio
 import struct
 import threading
 
-# How the SQL of a step begins. A step that is never met is reported by the campaign.
+# How the SQL of a step begins, or (...) what is in it; the first that fits. A step that is never met is reported by the
+# campaign.
 LABELS = {
+    "offer": "...INSERT INTO offers",
+    "offer-take": "...UPDATE offers SET state = 'taken'",
+    "offer-held": "...WHERE o.node = $1 AND o.state = 'taken'",
+    "offer-report": "...UPDATE offers o SET state = $3",
+    "offer-read": "...FROM offers o WHERE o.fence = ANY($1",
+    "offer-withdraw": "...UPDATE offers SET state = 'refused'",
+    "offer-done": "...DELETE FROM offers WHERE fence",
     "migrate": "SET lock_timeout TO '60s'; SELECT pg_advisory_lock",
     "join": "WITH before AS",
     "leave": "WITH left_alone AS",
@@ -40,7 +48,8 @@ QUIET = {"begin", "rollback"}           # nothing to break there that its neighb
 
 def label_of(sql):
     text = sql.decode(errors="replace")
-    return next((label for label, start in LABELS.items() if text.startswith(start)), None)
+    return next((label for label, part in LABELS.items()
+                 if (part[3:] in text if part.startswith("...") else text.startswith(part))), None)
 
 
 class Arm:
