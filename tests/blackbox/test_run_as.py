@@ -198,6 +198,7 @@ def test_it_is_ended_with_all_it_started(serve, spot, how):
     elif how == "both":
         os.kill(daemon.pid, signal.SIGSTOP)
         os.kill(worker, signal.SIGKILL)
+        wait_pid_gone(pids[0])  # with nobody there to end it
         daemon.kill()
         daemon.start()
         assert daemon.wait_run(run)["tasks"][0]["errorType"] == "lost"
@@ -359,8 +360,10 @@ def test_a_daemon_that_is_not_root_but_may(yard, open_gate, spot):
         door = open_gate()
         run = daemon.start_run("dies", dag({"id": "a", "command": door.command(), "onLost": "fail"}, runAs="nobody"))
         pid = door.wait_arrival()
+        os.kill(daemon.pid, signal.SIGSTOP)
         os.kill(parent_of(pid), signal.SIGKILL)
         wait_pid_gone(pid)
+        os.kill(daemon.pid, signal.SIGCONT)
         assert daemon.wait_run(run)["tasks"][0]["errorType"] == "lost"
     finally:
         assert daemon.close() == []
