@@ -142,6 +142,7 @@ static void put_taken(struct buf *out, const struct store *store)
         const char *kind;
         uint64_t count;
     } rows[] = {{"run", taken.runs}, {"attempt", taken.attempts}, {"dead_letter", taken.letters},
+                {"pending_dead_letter", taken.pending},
                 {"instant", taken.fires}, {"idempotency_key", taken.keys}};
     head(out, "retention_removed_total", "counter", "What retention has removed since the start, by kind.");
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)

@@ -51,6 +51,14 @@ const struct cli_option cli_options[CLI_OPTION_COUNT] = {
                        .summary = "ended runs that are kept; the oldest go first; 0: all"},
     [CLI_KEEP_BYTES] = {.name = "keep-bytes", .kind = CLI_BYTES, .value = "SIZE", .preset = "64GiB", .max = INT64_MAX,
                         .summary = "history and logs together beyond which the oldest runs go; 0: no limit"},
+    [CLI_KEEP_LETTERS] = {.name = "keep-letters", .kind = CLI_NUMBER, .value = "N", .preset = "1000000",
+                          .max = INT64_MAX,
+                          .summary = "dead letters that are kept, settled or not; settled ones go first, then the "
+                                     "oldest; 0: all"},
+    [CLI_KEEP_LETTERS_AGE] = {.name = "keep-letters-age", .kind = CLI_DURATION, .value = "DURATION", .preset = "0s",
+                              .max = 36500 * DAY_MS,
+                              .summary = "time after which a dead letter goes, settled or not; 0s: with its run, and "
+                                         "while it is pending never"},
     [CLI_SECRETS] = {.name = "secret", .kind = CLI_SECRET, .value = "NAME=WHERE", .preset = "", .list = true,
                      .summary = "where a secret of DAGs comes from: NAME=file:PATH or NAME=env:VARIABLE"},
     [CLI_HTTP_DENY_PRIVATE] = {.name = "http-deny-private", .kind = CLI_FLAG, .preset = "false",

@@ -17,9 +17,9 @@
 #include "server/address.h"
 
 /* Settings that SIGHUP changes; the others ask for a restart. */
-static const enum cli_option_id reloaded[] = {CLI_DRAIN,     CLI_KEEP_AGE,          CLI_KEEP_RUNS,       CLI_KEEP_BYTES,
-                                              CLI_SECRETS,   CLI_WAITING_TASKS_MAX, CLI_ACTIVE_RUNS_MAX, CLI_LOG_LEVEL,
-                                              CLI_TLS_CERT,  CLI_TLS_KEY};
+static const enum cli_option_id reloaded[] = {
+    CLI_DRAIN,   CLI_KEEP_AGE,          CLI_KEEP_RUNS,       CLI_KEEP_BYTES, CLI_KEEP_LETTERS, CLI_KEEP_LETTERS_AGE,
+    CLI_SECRETS, CLI_WAITING_TASKS_MAX, CLI_ACTIVE_RUNS_MAX, CLI_LOG_LEVEL,  CLI_TLS_CERT,     CLI_TLS_KEY};
 
 /* One reading of the settings. The first is that of the command line; each later one has its flags. */
 struct reading {

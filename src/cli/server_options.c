@@ -63,6 +63,8 @@ int cli_server_options(struct cli *cli, struct server_options *ret_options, stru
         .keep_age_ms = number(cli, CLI_KEEP_AGE),
         .keep_runs = number(cli, CLI_KEEP_RUNS),
         .keep_bytes = number(cli, CLI_KEEP_BYTES),
+        .keep_letters = number(cli, CLI_KEEP_LETTERS),
+        .keep_letters_age_ms = number(cli, CLI_KEEP_LETTERS_AGE),
         .http_deny_private = flag(cli, CLI_HTTP_DENY_PRIVATE),
         .http_networks = cli->values[CLI_HTTP_NETWORKS].items,
         .http_network_count = (uint32_t)cli->values[CLI_HTTP_NETWORKS].count,

@@ -88,11 +88,18 @@ struct dag_schedule {
     enum dag_catchup catchup;
 };
 
+/* What is kept of a DAG's ended runs, where the server's limits are not meant. */
+struct dag_keep {
+    int64_t age_ms;                 /* since a run's end; 0: as the server says; INT64_MAX: however old */
+    uint32_t runs;                  /* the latest so many; 0: as the server says */
+};
+
 struct dag {
     const char *name;
     const char *description;        /* NULL if absent */
     struct dag_schedule schedule;
     int64_t timeout_ms;             /* of a run; 0: none */
+    struct dag_keep keep;
     struct dag_vars env;
     struct dag_words secrets;
     const char *run_as;             /* user of its shell and python tasks; NULL: the daemon's choice */

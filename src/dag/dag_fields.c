@@ -90,6 +90,14 @@ static const struct dag_field schedule_fields[] = {
      .near = "concurrency concurrencyPolicy", .about = "What happens when the run before is still active."},
 };
 
+static const struct dag_field keep_fields[] = {
+    {.key = "age", .kind = DAG_FIELD_DURATION, .offset = offsetof(struct dag_keep, age_ms),
+     .near = "days time duration keepAge keep-age max_age ttl",
+     .about = "How long ended runs are kept, with their attempts and logs; none: however old."},
+    {.key = "runs", .kind = DAG_FIELD_COUNT, .offset = offsetof(struct dag_keep, runs), .min = 1, .max = 1000000,
+     .near = "count number limit max keepRuns keep-runs", .about = "How many ended runs are kept, the latest."},
+};
+
 #define TASK(member) .offset = offsetof(struct dag_task, member)
 #define REQUEST(member) .offset = offsetof(struct dag_http, member)
 
@@ -163,6 +171,9 @@ static const struct dag_field file_fields[] = {
      .near = "cron schedules schedule_interval", .about = "When runs start by themselves."},
     {.key = "timeout", .kind = DAG_FIELD_DURATION, FILE(timeout_ms), .near = "time_limit timeoutSec",
      .about = "How long a run may take."},
+    {.key = "keep", .kind = DAG_FIELD_MAPPING, FILE(keep), .table = &dag_table_keep,
+     .near = "retention history historyLimit hist_retention_days histRetentionDays ttl",
+     .about = "What is kept of its ended runs, where the server's limits are not meant."},
     {.key = "env", .kind = DAG_FIELD_ENV, FILE(env), .refs = DAG_REFS_EXPANDED,
      .near = "environment envs variables vars", .about = "Environment variables of every task."},
     {.key = "secrets", .kind = DAG_FIELD_NAMES, FILE(secrets), .near = "secret",
@@ -183,6 +194,7 @@ const struct dag_table dag_table_file = TABLE("a DAG file", file_fields);
 const struct dag_table dag_table_task = TABLE("a task", task_fields);
 const struct dag_table dag_table_retry = TABLE("retry", retry_fields);
 const struct dag_table dag_table_schedule = TABLE("schedule", schedule_fields);
+const struct dag_table dag_table_keep = TABLE("keep", keep_fields);
 const struct dag_table dag_table_defaults = TABLE("defaults", defaults_fields);
 
 static_assert(COUNT_OF(task_fields) <= 24, "the masks of tasks have room for so many; see dag_reader.h");

@@ -71,6 +71,7 @@ extern const struct dag_table dag_table_file;       /* the whole file: struct da
 extern const struct dag_table dag_table_task;       /* struct dag_task; http fields: struct dag_http */
 extern const struct dag_table dag_table_retry;      /* struct dag_retry */
 extern const struct dag_table dag_table_schedule;   /* struct dag_schedule */
+extern const struct dag_table dag_table_keep;       /* struct dag_keep */
 extern const struct dag_table dag_table_defaults;   /* struct dag_task */
 
 /* The field of a key, or NULL; *ret_index is its index in the table. */

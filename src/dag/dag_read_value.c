@@ -509,6 +509,10 @@ static bool read_mapping(const struct reading *v)
         v->r->retry_given = given;
         if ((given & both) == both && retry->max_delay_ms > 0 && retry->max_delay_ms < retry->initial_delay_ms)
             return FAIL(v, NULL, "'maxDelay' must not be shorter than 'initialDelay'");
+    } else if (v->field->table == &dag_table_keep) {
+        struct dag_keep *keep = v->into;
+        if (given & dag_table_bit(&dag_table_keep, "age") && keep->age_ms == 0)
+            keep->age_ms = INT64_MAX;
     } else if (defaults) {
         v->r->defaults_given = given;
         v->r->defaults_retry_given = v->r->retry_given;

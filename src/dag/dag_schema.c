@@ -33,7 +33,8 @@ static const struct {
     const struct dag_table *table;
     const char *name;
 } definitions[] = {
-    {&dag_table_defaults, "defaults"}, {&dag_table_retry, "retry"}, {&dag_table_schedule, "schedule"},
+    {&dag_table_defaults, "defaults"}, {&dag_table_keep, "keep"}, {&dag_table_retry, "retry"},
+    {&dag_table_schedule, "schedule"},
     {&dag_table_task, "task"}};
 
 static void put_ref(struct json *json, const struct dag_table *table)

@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "dag/dag.h"
 #include "server/core_model.h"
+#include "server/server.h"
 
 enum {
     ENDING_MS = 5000,
@@ -315,6 +316,17 @@ void core_drain(struct core *core)
     set_deadline(core, core->options.drain_ms);
     log_info("stopping: no new starts; waiting up to %lld s for %u running attempts",
              (long long)(core->options.drain_ms / 1000), engine_counts(core->engine).running_attempts);
+}
+
+struct store_retention server_retention(const struct server_options *options)
+{
+    return (struct store_retention){
+        .age_ms = options->keep_age_ms,
+        .runs_max = options->keep_runs,
+        .bytes_max = options->keep_bytes,
+        .letter_age_ms = options->keep_letters_age_ms,
+        .letters_max = options->keep_letters,
+    };
 }
 
 void core_set_limits(struct core *core, const struct core_limits *limits)

@@ -23,6 +23,10 @@
 #include "store/store_thread.h"
 
 struct core;
+struct server_options;
+
+/* What of the options is the store's to keep to. */
+struct store_retention server_retention(const struct server_options *options);
 
 struct core_options {
     const char *data_dir;           /* absolute; the caller holds its lock */

@@ -283,7 +283,7 @@ static int run_in(const char *data_dir, const struct server_options *options, st
         .grace_ms = options->grace_ms,
         .drain_ms = options->drain_ms,
         .log_bytes_max = options->log_bytes_max,
-        .retention = {options->keep_age_ms, options->keep_runs, options->keep_bytes},
+        .retention = server_retention(options),
         .die_with_parent = true,
         .base_dir = local->request->base_dir,
         .inherit_env = true,

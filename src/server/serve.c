@@ -219,7 +219,7 @@ static void reload(struct daemon *daemon)
         .waiting_tasks_max = fresh.waiting_tasks_max,
         .active_runs_max = fresh.active_runs_max,
         .drain_ms = fresh.drain_ms,
-        .retention = {fresh.keep_age_ms, fresh.keep_runs, fresh.keep_bytes},
+        .retention = server_retention(&fresh),
     };
     core_set_limits(daemon->core, &limits);
     daemon->secrets.items = fresh.secrets;
@@ -312,7 +312,7 @@ static int start_core(struct daemon *daemon, struct error *err)
         .grace_ms = options->grace_ms,
         .drain_ms = options->drain_ms,
         .log_bytes_max = options->log_bytes_max,
-        .retention = {options->keep_age_ms, options->keep_runs, options->keep_bytes},
+        .retention = server_retention(options),
         .http_deny_private = options->http_deny_private,
         .http_networks = options->http_networks,
         .http_network_count = options->http_network_count,

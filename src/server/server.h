@@ -59,6 +59,8 @@ struct server_options {
     int64_t keep_age_ms;            /* what history is kept (store.h, store_retention); 0: without limit */
     int64_t keep_runs;
     int64_t keep_bytes;
+    int64_t keep_letters_age_ms;
+    int64_t keep_letters;
     bool http_deny_private;         /* http tasks connect to public addresses only, and */
     const char *const *http_networks; /* to those of these networks: "10.0.0.0/8" */
     uint32_t http_network_count;

@@ -32,6 +32,7 @@ struct server_sweep {
     bool woken;
     atomic_bool stopping;
     bool warned;                /* the thread's: something could not be deleted and was told */
+    uint64_t pending_told;      /* the thread's: dropped letters that were told of */
 };
 
 /* ---- files ---- */
@@ -125,6 +126,19 @@ static void sweep_some(struct server_sweep *sweep, struct uuid done[IDS_MAX], si
     arena_fini(&arena);
 }
 
+/* Nobody had looked at them: that is not to go unseen. */
+static void tell_of_letters(struct server_sweep *sweep)
+{
+    struct store_taken taken;
+    store_get_taken(sweep->store, &taken);
+    if (taken.pending == sweep->pending_told)
+        return;
+    uint64_t count = taken.pending - sweep->pending_told;
+    log_warn("%llu pending dead letter%s went, beyond keep-letters or keep-letters-age", (unsigned long long)count,
+             count == 1 ? "" : "s");
+    sweep->pending_told = taken.pending;
+}
+
 static void *run(void *context)
 {
     struct server_sweep *sweep = context;
@@ -135,6 +149,7 @@ static void *run(void *context)
     (void)syscall(SYS_ioprio_set, IO_WHO_PROCESS, 0, IO_IDLE);
     while (sleep_until_woken(sweep, again ? LOCKED_MS : -1)) {
         size_t count = 0;
+        tell_of_letters(sweep);
         do { /* the lock is given up in between, for a backup that waits */
             int lock = server_sweep_lock(sweep->data_dir, false);
             again = lock < 0 && (errno == EAGAIN || errno == EACCES);

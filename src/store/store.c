@@ -104,12 +104,14 @@ void store_set_retention(struct store *store, const struct store_retention *rete
     store->keep.age_ms = limits->age_ms;
     store->keep.runs_max = limits->runs_max;
     store->keep.bytes_max = limits->bytes_max;
+    store->keep.letter_age_ms = limits->letter_age_ms;
+    store->keep.letters_max = limits->letters_max;
 }
 
 void store_get_taken(const struct store *store, struct store_taken *ret_taken)
 {
     *ret_taken = (struct store_taken){store->keep.runs, store->keep.attempts, store->keep.letters, store->keep.fires,
-                                      store->keep.keys};
+                                      store->keep.keys, store->keep.pending};
 }
 
 int store_list_taken(struct store *store, const struct uuid *done, size_t done_count, size_t max, struct arena *arena,

@@ -222,11 +222,19 @@ enum store_check_depth {
 /* What history is kept. Active runs are no history. Beyond these limits the oldest runs go, each with its attempts,
  * dead letters and logs, except one that somebody may still need: with a pending dead letter, as the source of an
  * active rerun, or while its idempotency key lives. Records of schedules' instants go by age, those that wait never.
+ *
+ * A DAG's latest version may say otherwise for its runs (struct dag_keep): its age stands in place of age_ms, and
+ * beyond its number of runs its oldest go. runs_max and bytes_max, which protect the machine, hold for all.
+ *
+ * Dead letters have limits of their own beside those of their runs. Those that are settled go first; a pending one goes
+ * only by these, and is counted as such: then its run is needed no longer.
  * 0 in a field: without limit. */
 struct store_retention {
     int64_t age_ms;             /* since the run's end */
     int64_t runs_max;           /* ended runs */
     int64_t bytes_max;          /* the store's rows and the log files together */
+    int64_t letter_age_ms;      /* since the dead letter was made */
+    int64_t letters_max;
 };
 
 /* ---- all rows, whatever the back end: store_rows.h says more ---- */
@@ -261,13 +269,15 @@ struct store_copying {
 /* What retention has taken since the store was opened. */
 struct store_taken {
     uint64_t runs, attempts, letters, fires, keys;
+    uint64_t pending;           /* of letters: nobody had settled them */
 };
 
 /* Set by any thread (store_set_retention), read by maintain; counted by maintain, read by any thread. */
 struct store_keep {
-    _Atomic int64_t age_ms, runs_max, bytes_max;
-    _Atomic uint64_t runs, attempts, letters, fires, keys;
-    void (*on_taken)(void *context); /* on the writer's thread: slot `taken` has something new. NULL: nobody asks */
+    _Atomic int64_t age_ms, runs_max, bytes_max, letter_age_ms, letters_max;
+    _Atomic uint64_t runs, attempts, letters, fires, keys, pending;
+    /* On the writer's thread: slot `taken` has something new, or pending letters went. NULL: nobody asks. */
+    void (*on_taken)(void *context);
     void *context;
 };
 

@@ -109,3 +109,64 @@ def test_pawl_run_keeps_house_too(make_daemon, tmp_path):
     listed = subprocess.run([pawl_path(), "runs", "list", "--data", daemon.data, "-o", "json"], check=True,
                             stdin=subprocess.DEVNULL, capture_output=True, text=True)
     assert listed.stdout.count('"runId"') <= 2
+
+
+def test_a_dag_says_what_is_kept(make_daemon):
+    """Its latest version, for its own runs; without a limit of the daemon's for all."""
+    daemon = make_daemon().start("--keep-age", "0s", "--keep-runs", "0", "--keep-bytes", "0")
+    tasks = [{"id": "a", "command": LOUD}]
+    few = daemon.create("few", dag(*tasks))
+    all_of_it = daemon.create("all", dag(*tasks, keep={"age": "none"}))
+    runs = [daemon.trigger(few["id"]) for _ in range(5)]
+    others = [daemon.trigger(all_of_it["id"]) for _ in range(2)]
+    for run in runs + others:
+        daemon.wait_run(run)
+    changed = daemon.send("PUT", f"/api/v1/dags/{few['id']}", {"yaml": dag(*tasks, keep={"runs": 2})})
+    assert changed.status == 200, changed
+    eventually(lambda: metric(daemon, "run") == 3, "three runs to go")
+    assert [is_gone(daemon, run) for run in runs] == [True] * 3 + [False] * 2
+    eventually(lambda: log_folders(daemon) == {*runs[3:], *others}, "the logs to go")
+    daemon.stop()
+    # a shorter age of the daemon's is not meant for a DAG that has its own
+    daemon.start("--keep-age", "1ms", "--keep-runs", "0", "--keep-bytes", "0")
+    eventually(lambda: all(is_gone(daemon, run) for run in runs), "the others to go")
+    assert not any(is_gone(daemon, run) for run in others)
+    daemon.stop()
+    fsck(daemon)
+
+
+def test_what_is_no_retention(daemon):
+    for keep, word in (({"age": "soon"}, "Invalid duration"), ({"runs": 0}, "runs"), ({"days": 3}, "did you mean 'age'"),
+                       ([1], "mapping")):
+        answer = daemon.post("/api/v1/dags", {"name": "x", "yaml": dag({"id": "a", "command": "true"}, keep=keep)})
+        assert answer.status == 400 and word in answer.text, answer.text
+
+
+def test_dead_letters_have_limits_of_their_own(make_daemon):
+    """The settled ones first; a pending one only by these limits, and not unseen. Its run stays."""
+    daemon = make_daemon().start()
+    made = daemon.create("fails", dag({"id": "f", "command": "exit 3"}))
+    runs = []
+    for _ in range(4):
+        runs.append(daemon.trigger(made["id"]))
+        daemon.wait_run(runs[-1])
+    letters = [letter["id"] for letter in reversed(daemon.get("/api/v1/dlq").json)]
+    daemon.post(f"/api/v1/dlq/{letters[2]}/resolve", {"notes": "seen"}, 204)
+    daemon.stop()
+    daemon.start("--keep-letters", "3")
+    eventually(lambda: metric(daemon, "dead_letter") == 1, "a dead letter to go")
+    assert {letter["id"] for letter in daemon.get("/api/v1/dlq").json} == {letters[0], letters[1], letters[3]}
+    assert metric(daemon, "pending_dead_letter") == 0 and "pending dead letter" not in daemon.log()
+    daemon.stop()
+    daemon.start("--keep-letters", "1")
+    eventually(lambda: metric(daemon, "pending_dead_letter") == 2, "two dead letters to go")
+    eventually(lambda: "pending dead letters went" in daemon.log(), "a word of it")
+    assert [letter["id"] for letter in daemon.get("/api/v1/dlq").json] == [letters[3]]
+    assert daemon.get("/api/v1/dlq/stats").json["pending"] == 1
+    assert daemon.post(f"/api/v1/dlq/{letters[0]}/retry", {}).status == 404
+    assert not any(is_gone(daemon, run) for run in runs)
+    daemon.stop()
+    daemon.start("--keep-letters-age", "1ms", "--keep-age", "1ms")
+    eventually(lambda: metric(daemon, "run") == 4, "the runs to go with the last of them")
+    daemon.stop()
+    fsck(daemon)

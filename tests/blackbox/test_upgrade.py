@@ -7,6 +7,8 @@ from support import dag, tasks_by_id
 
 # What each version added to the one before, taken back.
 TAKE_BACK = {
+    6: ["DROP INDEX dags_keeping", "ALTER TABLE dags DROP COLUMN keep_age_ms",
+        "ALTER TABLE dags DROP COLUMN keep_runs"],
     5: ["ALTER TABLE active_runs DROP COLUMN trace", "ALTER TABLE runs DROP COLUMN trace"],
     4: ["ALTER TABLE active_runs DROP COLUMN changes", "ALTER TABLE runs DROP COLUMN changes"],
     3: ["DROP TABLE taken", "DROP INDEX active_runs_by_source", "ALTER TABLE meta DROP COLUMN ended_runs",

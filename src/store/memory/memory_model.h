@@ -7,6 +7,7 @@
 
 #include <pthread.h>
 
+#include "dag/dag.h"
 #include "store/memory/store_memory.h"
 
 /* Pointers to rows in the order of compare. */
@@ -23,6 +24,7 @@ struct memory_version {
     const char *source;
     size_t source_len;
     const char *cron, *timezone;    /* NULL: none */
+    struct dag_keep keep;
     uint64_t given;                 /* the last load_active that gave its source */
 };
 

@@ -42,6 +42,58 @@ static size_t count_ended(const struct store_memory *store)
     return count;
 }
 
+static const struct dag_keep *keep_of(const struct memory_run *run)
+{
+    const struct memory_rows *versions = &run->dag->versions;
+    return &((const struct memory_version *)versions->items[versions->count - 1])->keep;
+}
+
+/* Whether the DAG has as many later ended runs as it wants to keep. */
+static bool is_beyond(const struct store_memory *store, const struct memory_run *run)
+{
+    uint32_t later = 0, wanted = keep_of(run)->runs;
+    for (size_t i = store_memory_lower(&store->runs, &run->run.id) + 1; i < store->runs.count && later < wanted; i++) {
+        const struct memory_run *other = store->runs.items[i];
+        later += other->dag == run->dag && state_run_is_terminal(other->run.state);
+    }
+    return wanted && later == wanted;
+}
+
+static bool is_old(const struct memory_run *run, const struct store_keep *keep, int64_t now_ms)
+{
+    int64_t own_ms = keep_of(run)->age_ms, age_ms = own_ms ? own_ms : keep->age_ms;
+    return age_ms && age_ms < now_ms && run->run.completed_ms < now_ms - age_ms;
+}
+
+static const struct memory_letter *oldest_letter(const struct store_memory *store, bool pending)
+{
+    for (size_t i = 0; i < store->letters.count; i++) {
+        const struct memory_letter *letter = store->letters.items[i];
+        if ((letter->row.resolution == RESOLUTION_PENDING) == pending)
+            return letter;
+    }
+    return NULL;
+}
+
+static void take_letters(struct store_memory *store, int64_t now_ms)
+{
+    struct store_keep *keep = &store->head.keep;
+    int64_t old_ms = keep->letter_age_ms ? now_ms - keep->letter_age_ms : INT64_MIN;
+    for (int pending = 0; pending < 2; pending++) {
+        const struct memory_letter *oldest;
+        while ((oldest = oldest_letter(store, pending)) &&
+               ((keep->letters_max && (int64_t)store->letters.count > keep->letters_max) ||
+                oldest->row.letter.created_ms < old_ms)) {
+            size_t at = store_memory_lower(&store->letters, &oldest->row.letter.id);
+            for (size_t i = at + 1; i < store->letters.count; i++)
+                store->letters.items[i - 1] = store->letters.items[i];
+            store->letters.count--;
+            keep->letters++;
+            keep->pending += (uint64_t)pending;
+        }
+    }
+}
+
 static void take_run(struct store_memory *store, struct memory_run *run)
 {
     struct store_keep *keep = &store->head.keep;
@@ -87,19 +139,21 @@ void store_memory_retain(struct store_memory *store, int64_t now_ms)
     const struct store_keep *keep = &store->head.keep;
     int64_t horizon_ms = keep->age_ms ? now_ms - keep->age_ms : INT64_MIN;
     size_t before = store->taken.count;
+    uint64_t pending = keep->pending;
+    take_letters(store, now_ms);
     for (size_t i = 0; i < store->runs.count;) {
         struct memory_run *run = store->runs.items[i];
         bool over = (keep->runs_max && (int64_t)count_ended(store) > keep->runs_max) ||
                     (keep->bytes_max && bytes_of(store) > keep->bytes_max);
-        bool old = run->run.completed_ms < horizon_ms;
-        if (state_run_is_terminal(run->run.state) && (over || old) && !is_needed(store, run))
+        if (state_run_is_terminal(run->run.state) && (over || is_old(run, keep, now_ms) || is_beyond(store, run)) &&
+            !is_needed(store, run))
             take_run(store, run);
         else
             i++;
     }
     if (keep->age_ms)
         take_fires(store, horizon_ms);
-    if (store->taken.count > before && keep->on_taken)
+    if ((store->taken.count > before || keep->pending > pending) && keep->on_taken)
         keep->on_taken(keep->context);
 }
 

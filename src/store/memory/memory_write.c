@@ -196,6 +196,7 @@ static void add_version(struct store_memory *store, struct memory_dag *dag, cons
     version->source_len = row->source_len;
     version->cron = arena_strdup(&store->arena, row->dag->schedule.cron);
     version->timezone = arena_strdup(&store->arena, row->dag->schedule.timezone);
+    version->keep = row->dag->keep;
     store_memory_insert(store, &dag->versions, version);
 }
 

@@ -215,6 +215,10 @@ static const struct {
      "CREATE INDEX taken_open ON taken (serial) WHERE has_attempts;"
      "CREATE TABLE sweeps (node uuid PRIMARY KEY, serial bigint NOT NULL);"
      "CREATE INDEX active_runs_by_source ON active_runs (source) WHERE source IS NOT NULL;"},
+    /* 7: what DAGs say of how long their history is kept; 0: nothing */
+    {5, "ALTER TABLE dags ADD COLUMN keep_age_ms bigint NOT NULL DEFAULT 0; "
+        "ALTER TABLE dags ADD COLUMN keep_runs bigint NOT NULL DEFAULT 0; "
+        "CREATE INDEX dags_keeping ON dags (dag) WHERE keep_age_ms <> 0 OR keep_runs <> 0;"},
 };
 
 enum { STEP_COUNT = sizeof steps / sizeof steps[0], LOCK_KEY = 0x7061776c /* "pawl" */ };

@@ -22,11 +22,12 @@ const char *const store_pg_sql[PG_STATEMENT_COUNT] = {
     [PG_DAG_LOCK] = "SELECT dag, version, deleted_ms, covered_ms FROM dags WHERE id = $1 FOR UPDATE",
     [PG_DAG_LIVE_NAME] = "SELECT 1 FROM dags WHERE name = $1 AND deleted_ms = 0",
     [PG_DAG_INSERT] = "INSERT INTO dags (id, name, version, task_count, cron, timezone, paused, created_ms, "
-                      "updated_ms, deleted_ms, covered_ms) VALUES ($1, $2, 1, $3, $4, $5, $6, $7, $7, 0, $7) "
-                      "RETURNING dag",
+                      "updated_ms, deleted_ms, covered_ms, keep_age_ms, keep_runs) "
+                      "VALUES ($1, $2, 1, $3, $4, $5, $6, $7, $7, 0, $7, $8, $9) RETURNING dag",
     [PG_DAG_UPDATE] = "UPDATE dags SET version = $2, task_count = $3, cron = $4, timezone = $5, updated_ms = $6, "
                       "covered_ms = CASE WHEN cron IS DISTINCT FROM $4 OR timezone IS DISTINCT FROM $5 "
-                      "THEN greatest(covered_ms, $6) ELSE covered_ms END WHERE dag = $1",
+                      "THEN greatest(covered_ms, $6) ELSE covered_ms END, keep_age_ms = $7, keep_runs = $8 "
+                      "WHERE dag = $1",
     [PG_DAG_DELETE] = "UPDATE dags SET deleted_ms = $2 WHERE dag = $1",
     [PG_DAG_PAUSE] = "UPDATE dags SET paused = $2 WHERE dag = $1",
     [PG_DAG_ACTIVE] = "SELECT 1 FROM active_runs WHERE dag = $1 LIMIT 1",

@@ -205,6 +205,8 @@ static int create_dag(struct store_pg *store, const struct record_dag *row, stru
     store_pg_add_text(&values, row->dag->schedule.timezone);
     store_pg_add_bool(&values, row->paused);
     store_pg_add_int(&values, row->time_ms);
+    store_pg_add_int(&values, row->dag->keep.age_ms);
+    store_pg_add_int(&values, row->dag->keep.runs);
     int code = store_pg_run(&store->writer, PG_DAG_INSERT, &values, &result, err);
     if (!code)
         dag = store_pg_int(store, result, 0, 0);
@@ -225,6 +227,8 @@ static int update_dag(struct store_pg *store, const struct pg_dag *dag, const st
     store_pg_add_text(&values, row->dag->schedule.cron);
     store_pg_add_text(&values, row->dag->schedule.timezone);
     store_pg_add_int(&values, row->time_ms);
+    store_pg_add_int(&values, row->dag->keep.age_ms);
+    store_pg_add_int(&values, row->dag->keep.runs);
     int code = store_pg_run(&store->writer, PG_DAG_UPDATE, &values, NULL, err);
     arena_fini(&arena);
     if (verdict)

@@ -185,6 +185,10 @@ static const char *const steps[] = {
     /* 5: the trace that a run is part of */
     "ALTER TABLE active_runs ADD COLUMN trace TEXT;"
     "ALTER TABLE runs ADD COLUMN trace TEXT;",
+    /* 6: what DAGs say of how long their history is kept; 0: nothing */
+    "ALTER TABLE dags ADD COLUMN keep_age_ms INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE dags ADD COLUMN keep_runs INTEGER NOT NULL DEFAULT 0;"
+    "CREATE INDEX dags_keeping ON dags (dag) WHERE keep_age_ms <> 0 OR keep_runs <> 0;",
 };
 
 enum { STEP_COUNT = sizeof steps / sizeof steps[0] };

@@ -55,7 +55,8 @@ enum sqlite_statement {
     SQL_ATTEMPTS_RUNNING, SQL_ATTEMPT_STATE, SQL_ATTEMPT_CLAIM, SQL_ATTEMPT_END, SQL_ATTEMPT_WITHDRAW,
     SQL_LETTER_FIND, SQL_LETTER_INSERT, SQL_LETTER_RESOLVE, SQL_LETTERS_RESOLVE,
     /* retention */
-    SQL_OLD_RUN, SQL_OLD_NEEDED, SQL_OLD_LETTER, SQL_OLD_LETTER_DROP, SQL_OLD_RUN_DROP, SQL_OLD_FIRES, SQL_USED_PAGES,
+    SQL_OLD_RUN, SQL_KEEPING_DAG, SQL_KEEPING_BELOW, SQL_KEEPING_ABOVE, SQL_LETTER_FIRST,
+    SQL_OLD_NEEDED, SQL_OLD_LETTER, SQL_OLD_LETTER_DROP, SQL_OLD_RUN_DROP, SQL_OLD_FIRES, SQL_USED_PAGES,
     SQL_TAKEN_INSERT, SQL_TAKEN_OPEN, SQL_TAKEN_SLICE, SQL_TAKEN_ATTEMPTS, SQL_TAKEN_WHOLE, SQL_TAKEN_DONE,
     SQL_TAKEN_LIST,
     /* lists of ids, newest first: ?1 and ?2 are the smallest and the largest id */
@@ -101,11 +102,23 @@ struct sqlite_run {
     uint32_t running;                       /* attempts without an end */
 };
 
+/* The parts of a walk of retention, in this order. */
+enum sqlite_walk { WALK_LETTERS, WALK_RUNS, WALK_DAGS };
+
 /* Where retention is. */
 struct sqlite_retain {
     bool met;                               /* what an earlier life left half taken was looked for */
-    bool walking;                           /* from the oldest run on; cursor: the last one looked at */
-    struct uuid cursor;
+    bool walking;
+    enum sqlite_walk walk;                  /* what is being looked at */
+    struct uuid cursor;                     /* the last run looked at */
+    bool has_dag;                           /* in WALK_DAGS: what follows is of one DAG that says what it keeps */
+    int64_t dag;                            /* the last one looked at; 0: none yet */
+    int64_t dag_age_ms;                     /* as in struct dag_keep */
+    uint32_t dag_skip;                      /* of its latest runs, so many more may stay */
+    bool dag_bound;                         /* from `dag_last` down it has more runs than it wants */
+    struct uuid dag_last;
+    bool any_dag;                           /* the last walk met such a DAG */
+    bool dropped;                           /* pending letters went and nobody was told */
     int64_t walked_ms;                      /* wall time of the last walk's end; 0: none yet */
     int64_t sliced_us;                      /* boot time of the last slice */
     bool taking;                            /* a run that is gone still has attempts in [base, last] */

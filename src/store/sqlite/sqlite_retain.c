@@ -1,7 +1,8 @@
 /* Retention: old runs go, in slices between commits.
  *
- *     walk      from the oldest run (ids are in the order of birth) on; a walk ends where the limits are met, and the
- *               next begins minutes later, or soon when there are more runs than the limit allows
+ *     walk      dead letters beyond their own limits, then runs from the oldest (ids are in the order of birth) on to
+ *               where the limits are met, then those of each DAG that says what it keeps; the next walk begins minutes
+ *               later, or soon when there are more runs than the limit allows
  *     letters   of a run that may go, one by one: while it is there nobody misses those that are resolved
  *     the run   its row moves into the table taken: from here on nobody can read it
  *     attempts  of one taken run at a time, from the last key down, so that what is left keeps its predecessors
@@ -29,13 +30,14 @@ enum {
 };
 
 struct limits {
-    int64_t age_ms, runs_max, bytes_max;
+    int64_t age_ms, runs_max, bytes_max, letter_age_ms, letters_max;
 };
 
 struct old_run {
     struct uuid id;
     int64_t base, created_ms, completed_ms;
     uint32_t task_count;
+    bool is_of_keeping_dag;     /* its DAG has an age of its own */
 };
 
 static int64_t bound(int64_t value)
@@ -46,12 +48,14 @@ static int64_t bound(int64_t value)
 static struct limits read_limits(const struct store_sqlite *store)
 {
     const struct store_keep *keep = &store->head.keep;
-    return (struct limits){bound(keep->age_ms), bound(keep->runs_max), bound(keep->bytes_max)};
+    return (struct limits){bound(keep->age_ms), bound(keep->runs_max), bound(keep->bytes_max),
+                           bound(keep->letter_age_ms), bound(keep->letters_max)};
 }
 
 static bool any_limit(const struct limits *limits)
 {
-    return limits->age_ms != INT64_MAX || limits->runs_max != INT64_MAX || limits->bytes_max != INT64_MAX;
+    return limits->age_ms != INT64_MAX || limits->runs_max != INT64_MAX || limits->bytes_max != INT64_MAX ||
+           limits->letter_age_ms != INT64_MAX || limits->letters_max != INT64_MAX;
 }
 
 /* A statement of the writer with an id as its first value, run to its end. */
@@ -144,19 +148,38 @@ static int is_over(struct store_sqlite *store, const struct limits *limits, bool
     return 0;
 }
 
+/* The row of a statement whose values are bound; next NULL: it could not be prepared. */
+static int read_run(struct store_sqlite *store, sqlite3_stmt *next, struct old_run *ret_run, bool *ret_found,
+                    struct error *err)
+{
+    int code = look(store, next, ret_found, err);
+    if (*ret_found) {
+        *ret_run = (struct old_run){store_sqlite_uuid(next, 0), sqlite3_column_int64(next, 1),
+                                    sqlite3_column_int64(next, 3), sqlite3_column_int64(next, 4),
+                                    store_sqlite_u32(next, 2), sqlite3_column_int64(next, 5) != 0};
+        (void)sqlite3_reset(next);
+    }
+    return code;
+}
+
 static int next_run(struct store_sqlite *store, struct old_run *ret_run, bool *ret_found, struct error *err)
 {
     sqlite3_stmt *next = store_sqlite_prepare(&store->writer, SQL_OLD_RUN, err);
     if (next)
         store_sqlite_bind_id(next, 1, &store->retain.cursor);
-    int code = look(store, next, ret_found, err);
-    if (*ret_found) {
-        *ret_run = (struct old_run){store_sqlite_uuid(next, 0), sqlite3_column_int64(next, 1),
-                                    sqlite3_column_int64(next, 3), sqlite3_column_int64(next, 4),
-                                    store_sqlite_u32(next, 2)};
-        (void)sqlite3_reset(next);
+    return read_run(store, next, ret_run, ret_found, err);
+}
+
+/* The same among the ended runs of the DAG at hand: above the cursor or below it. */
+static int next_of_dag(struct store_sqlite *store, enum sqlite_statement which, struct old_run *ret_run,
+                       bool *ret_found, struct error *err)
+{
+    sqlite3_stmt *next = store_sqlite_prepare(&store->writer, which, err);
+    if (next) {
+        store_sqlite_bind_int(next, 1, store->retain.dag);
+        store_sqlite_bind_id(next, 2, &store->retain.cursor);
     }
-    return code;
+    return read_run(store, next, ret_run, ret_found, err);
 }
 
 static int is_needed(struct store_sqlite *store, const struct old_run *run, bool *ret_needed, struct error *err)
@@ -222,41 +245,203 @@ struct slice {
     struct store_taken taken;
 };
 
+/* Wall time before which things are older than `age_ms`. */
+static int64_t since(const struct slice *slice, int64_t age_ms)
+{
+    return age_ms < slice->now_ms ? slice->now_ms - age_ms : 0;
+}
+
 static int64_t horizon(const struct slice *slice)
 {
-    return slice->limits.age_ms < slice->now_ms ? slice->now_ms - slice->limits.age_ms : 0;
+    return since(slice, slice->limits.age_ms);
+}
+
+/* A run that the limits let go, goes, unless somebody needs it; the cursor moves on when it is decided. */
+static int let_go(struct store_sqlite *store, struct slice *slice, const struct old_run *run, struct error *err)
+{
+    bool needed = true, more = false;
+    int code = is_needed(store, run, &needed, err);
+    if (!code && !needed)
+        code = take_letter(store, &run->id, &more, err);
+    if (code || more) {
+        slice->taken.letters += !code;
+        return code;
+    }
+    store->retain.cursor = run->id;
+    if (needed)
+        return 0;
+    slice->taken.runs++;
+    return take_run(store, run, err);
 }
 
 /* Looks at the run behind the cursor. */
-static int walk(struct store_sqlite *store, struct slice *slice, struct error *err)
+static int walk_runs(struct store_sqlite *store, struct slice *slice, struct error *err)
 {
     struct sqlite_retain *retain = &store->retain;
     struct old_run run;
-    bool found, over, needed = true, more = false;
+    bool found, over;
     int code = is_over(store, &slice->limits, &over, err);
     if (!code)
         code = next_run(store, &run, &found, err);
     if (code)
         return code;
     if (!found || (!over && run.created_ms >= horizon(slice))) {
+        retain->walk = WALK_DAGS;
+        retain->dag = 0;
+        retain->has_dag = retain->any_dag = false;
+        return 0;
+    }
+    if (over || (run.completed_ms < horizon(slice) && !run.is_of_keeping_dag))
+        return let_go(store, slice, &run, err);
+    retain->cursor = run.id;
+    return 0;
+}
+
+/* ---- what DAGs say of their own ---- */
+
+/* The next DAG that says what it keeps; with none the walk ends. */
+static int next_dag(struct store_sqlite *store, const struct slice *slice, struct error *err)
+{
+    struct sqlite_retain *retain = &store->retain;
+    bool row;
+    sqlite3_stmt *next = store_sqlite_prepare(&store->writer, SQL_KEEPING_DAG, err);
+    if (next)
+        store_sqlite_bind_int(next, 1, retain->dag);
+    int code = look(store, next, &row, err);
+    retain->has_dag = row;
+    if (row) {
+        retain->dag = sqlite3_column_int64(next, 0);
+        retain->dag_age_ms = sqlite3_column_int64(next, 1);
+        retain->dag_skip = store_sqlite_u32(next, 2);
+        retain->dag_bound = retain->dag_skip == 0;
+        retain->dag_last = (struct uuid){{0}};
+        memset(retain->cursor.bytes, retain->dag_bound ? 0 : 0xff, sizeof retain->cursor.bytes);
+        retain->any_dag = true;
+        (void)sqlite3_reset(next);
+    } else if (!code) {
         retain->walking = false;
         retain->walked_ms = slice->now_ms;
-        return 0;
     }
-    if (over || run.completed_ms < horizon(slice))
-        code = is_needed(store, &run, &needed, err);
-    if (!code && !needed)
-        code = take_letter(store, &run.id, &more, err);
-    if (code || more) {
-        slice->taken.letters += !code;
-        return code;
-    }
-    retain->cursor = run.id;
-    if (needed)
-        return 0;
-    slice->taken.runs++;
-    return take_run(store, &run, err);
+    return code;
 }
+
+/* From the latest run down, past those that the DAG wants to keep. */
+static int find_bound(struct store_sqlite *store, struct error *err)
+{
+    struct sqlite_retain *retain = &store->retain;
+    struct old_run run;
+    bool found;
+    int code = next_of_dag(store, SQL_KEEPING_BELOW, &run, &found, err);
+    if (code)
+        return code;
+    if (found && retain->dag_skip > 0) {
+        retain->dag_skip--;
+        retain->cursor = run.id;
+        return 0;
+    }
+    if (found)
+        retain->dag_last = run.id;
+    retain->dag_bound = true;
+    retain->cursor = (struct uuid){{0}};
+    return 0;
+}
+
+static int walk_dag(struct store_sqlite *store, struct slice *slice, struct error *err)
+{
+    struct sqlite_retain *retain = &store->retain;
+    struct old_run run;
+    bool found;
+    if (!retain->has_dag)
+        return next_dag(store, slice, err);
+    if (!retain->dag_bound)
+        return find_bound(store, err);
+    int code = next_of_dag(store, SQL_KEEPING_ABOVE, &run, &found, err);
+    if (code)
+        return code;
+    int64_t old_ms = retain->dag_age_ms ? since(slice, retain->dag_age_ms) : 0;
+    bool over = found && uuid_compare(run.id, retain->dag_last) <= 0;
+    if (!found || (!over && run.created_ms >= old_ms)) {
+        retain->has_dag = false;
+        return 0;
+    }
+    if (over || run.completed_ms < old_ms)
+        return let_go(store, slice, &run, err);
+    retain->cursor = run.id;
+    return 0;
+}
+
+/* ---- dead letters by limits of their own ---- */
+
+struct old_letter {
+    struct uuid id;
+    int64_t created_ms;
+    bool found;
+};
+
+static int oldest_letter(struct store_sqlite *store, enum resolution resolution, struct old_letter *ret_letter,
+                         struct error *err)
+{
+    sqlite3_stmt *find = store_sqlite_prepare(&store->writer, SQL_LETTER_FIRST, err);
+    if (find)
+        store_sqlite_bind_text(find, 1, state_resolution_name(resolution));
+    int code = look(store, find, &ret_letter->found, err);
+    if (ret_letter->found) {
+        ret_letter->id = store_sqlite_uuid(find, 0);
+        ret_letter->created_ms = sqlite3_column_int64(find, 1);
+        (void)sqlite3_reset(find);
+    }
+    return code;
+}
+
+/* The oldest that is settled, else the oldest that is pending: which goes, or the walk of letters ends. */
+static int walk_letters(struct store_sqlite *store, struct slice *slice, struct error *err)
+{
+    static const enum resolution order[] = {RESOLUTION_RETRIED, RESOLUTION_SKIPPED, RESOLUTION_RESOLVED,
+                                            RESOLUTION_PENDING};
+    struct sqlite_retain *retain = &store->retain;
+    struct old_letter oldest = {0};
+    enum resolution resolution = RESOLUTION_PENDING;
+    int64_t count = 0, old_ms = since(slice, slice->limits.letter_age_ms);
+    for (int i = 0; i < RESOLUTION_COUNT; i++)
+        count += store->meta.letters[i];
+    bool over = count > slice->limits.letters_max;
+    for (size_t i = 0; i < RESOLUTION_COUNT; i++) {
+        struct old_letter letter;
+        bool settled = order[i] != RESOLUTION_PENDING;
+        if (!settled && oldest.found && (over || oldest.created_ms < old_ms))
+            break;
+        int code = oldest_letter(store, order[i], &letter, err);
+        if (code)
+            return code;
+        if (letter.found && (!settled || !oldest.found || uuid_compare(letter.id, oldest.id) < 0)) {
+            oldest = letter;
+            resolution = order[i];
+        }
+    }
+    if (!oldest.found || !(over || oldest.created_ms < old_ms)) {
+        retain->walk = WALK_RUNS;
+        retain->cursor = (struct uuid){{0}};
+        return 0;
+    }
+    store->meta.letters[resolution]--;
+    slice->taken.letters++;
+    slice->taken.pending += resolution == RESOLUTION_PENDING;
+    retain->dropped = retain->dropped || resolution == RESOLUTION_PENDING;
+    return run_for(store, SQL_OLD_LETTER_DROP, &oldest.id, err);
+}
+
+static int walk(struct store_sqlite *store, struct slice *slice, struct error *err)
+{
+    switch (store->retain.walk) {
+    case WALK_LETTERS: return walk_letters(store, slice, err);
+    case WALK_RUNS: return walk_runs(store, slice, err);
+    case WALK_DAGS: return walk_dag(store, slice, err);
+    }
+    assert(false);
+    return ERROR_INTERNAL;
+}
+
+/* ---- steps ---- */
 
 static int take_fires(struct store_sqlite *store, struct slice *slice, struct error *err)
 {
@@ -304,6 +489,7 @@ static void count(struct store_keep *keep, const struct store_taken *taken)
     keep->attempts += taken->attempts;
     keep->letters += taken->letters;
     keep->fires += taken->fires;
+    keep->pending += taken->pending;
 }
 
 static int transact(struct store_sqlite *store, struct slice *slice, struct error *err)
@@ -339,8 +525,10 @@ static bool starts_walk(const struct store_sqlite *store, const struct limits *l
 {
     const struct sqlite_retain *retain = &store->retain;
     int64_t since_ms = now_ms - retain->walked_ms;
-    if (!any_limit(limits) || retain->walking)
+    if (retain->walking)
         return false;
+    if (!any_limit(limits) && !retain->any_dag)
+        return retain->walked_ms == 0; /* to see whether there are DAGs that say what they keep */
     return retain->walked_ms == 0 || since_ms < 0 || since_ms >= WALK_MS ||
            (since_ms >= WALK_SOON_MS && store->meta.ended_runs > limits->runs_max);
 }
@@ -352,7 +540,7 @@ static int64_t next_due(const struct store_sqlite *store, const struct limits *l
         return SOON_MS;
     if (has_done)
         return DONE_MS;
-    if (!any_limit(limits))
+    if (!any_limit(limits) && !retain->any_dag)
         return -1;
     int64_t pause_ms = store->meta.ended_runs > limits->runs_max ? WALK_SOON_MS : WALK_MS;
     int64_t left_ms = retain->walked_ms + pause_ms - now_ms;
@@ -370,7 +558,7 @@ int store_sqlite_retain(struct store_sqlite *store, int64_t now_ms, bool idle, i
         return code;
     if (starts_walk(store, &slice.limits, now_ms)) {
         retain->walking = true;
-        retain->cursor = (struct uuid){{0}};
+        retain->walk = WALK_LETTERS;
     }
     (void)pthread_mutex_lock(&store->lock);
     bool has_done = store->done_count > 0;
@@ -384,10 +572,10 @@ int store_sqlite_retain(struct store_sqlite *store, int64_t now_ms, bool idle, i
             return 0;
         }
     }
-    bool tells = retain->waiting && !code && store->head.keep.on_taken;
+    bool tells = (retain->waiting || retain->dropped) && !code && store->head.keep.on_taken;
     *ret_next_ms = next_due(store, &slice.limits, now_ms, tells);
     if (tells) {
-        retain->waiting = false;
+        retain->waiting = retain->dropped = false;
         store->head.keep.on_taken(store->head.keep.context);
     }
     return code;

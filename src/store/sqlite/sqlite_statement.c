@@ -21,6 +21,15 @@
     "SELECT id FROM letters INDEXED BY letters_by_dag WHERE dag_id = ?4 AND resolution = ?5 " \
     "AND id BETWEEN ?1 AND ?2 ORDER BY id DESC"
 
+/* The ended run of a DAG next to an id, over all states: each part is one look into the index. */
+#define KEEPING_PART(pick, sign, state) \
+    "SELECT " pick "(id) AS id FROM runs INDEXED BY runs_by_dag WHERE dag = ?1 AND state = '" state "' " \
+    "AND id " sign " ?2"
+#define KEEPING_NEXT(pick, sign) \
+    "SELECT id, base, task_count, created_ms, completed_ms, 0 FROM runs WHERE id = (SELECT " pick "(id) FROM (" \
+    KEEPING_PART(pick, sign, "succeeded") " UNION ALL " KEEPING_PART(pick, sign, "failed") " UNION ALL " \
+    KEEPING_PART(pick, sign, "canceled") "))"
+
 static const char *const sql[SQL_COUNT] = {
     [SQL_BEGIN] = "BEGIN",
     [SQL_BEGIN_WRITE] = "BEGIN IMMEDIATE",
@@ -36,10 +45,11 @@ static const char *const sql[SQL_COUNT] = {
     [SQL_DAG_FIND] = "SELECT dag, version, deleted_ms, covered_ms FROM dags WHERE id = ?1",
     [SQL_DAG_LIVE_NAME] = "SELECT 1 FROM dags WHERE name = ?1 AND deleted_ms = 0",
     [SQL_DAG_INSERT] = "INSERT INTO dags (id, name, version, task_count, cron, timezone, paused, created_ms, "
-                       "updated_ms, deleted_ms, covered_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, 0, ?8)",
+                       "updated_ms, deleted_ms, covered_ms, keep_age_ms, keep_runs) "
+                       "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8, 0, ?8, ?9, ?10)",
     [SQL_DAG_UPDATE] = "UPDATE dags SET version = ?2, task_count = ?3, cron = ?4, timezone = ?5, updated_ms = ?6, "
-                       "covered_ms = iif(cron IS NOT ?4 OR timezone IS NOT ?5, max(covered_ms, ?6), covered_ms) "
-                       "WHERE dag = ?1",
+                       "covered_ms = iif(cron IS NOT ?4 OR timezone IS NOT ?5, max(covered_ms, ?6), covered_ms), "
+                       "keep_age_ms = ?7, keep_runs = ?8 WHERE dag = ?1",
     [SQL_DAG_DELETE] = "UPDATE dags SET deleted_ms = ?2 WHERE dag = ?1",
     [SQL_DAG_PAUSE] = "UPDATE dags SET paused = ?2 WHERE dag = ?1",
     [SQL_DAG_ACTIVE] = "SELECT 1 FROM active_runs WHERE dag = ?1 LIMIT 1",
@@ -98,7 +108,14 @@ static const char *const sql[SQL_COUNT] = {
     [SQL_LETTERS_RESOLVE] = "UPDATE letters INDEXED BY letters_by_run SET resolution = 'retried', "
                             "resolved_run = ?2, resolved_ms = ?3 WHERE run_id = ?1 AND resolution = 'pending'",
 
-    [SQL_OLD_RUN] = "SELECT id, base, task_count, created_ms, completed_ms FROM runs WHERE id > ?1 ORDER BY id LIMIT 1",
+    [SQL_OLD_RUN] = "SELECT r.id, r.base, r.task_count, r.created_ms, r.completed_ms, coalesce(d.keep_age_ms, 0) "
+                    "FROM runs r LEFT JOIN dags d ON d.dag = r.dag WHERE r.id > ?1 ORDER BY r.id LIMIT 1",
+    [SQL_KEEPING_DAG] = "SELECT dag, keep_age_ms, keep_runs FROM dags INDEXED BY dags_keeping "
+                        "WHERE (keep_age_ms <> 0 OR keep_runs <> 0) AND dag > ?1 ORDER BY dag LIMIT 1",
+    [SQL_KEEPING_BELOW] = KEEPING_NEXT("max", "<"),
+    [SQL_KEEPING_ABOVE] = KEEPING_NEXT("min", ">"),
+    [SQL_LETTER_FIRST] = "SELECT id, created_ms FROM letters INDEXED BY letters_by_resolution "
+                          "WHERE resolution = ?1 ORDER BY id LIMIT 1",
     [SQL_OLD_NEEDED] = "SELECT EXISTS (SELECT 1 FROM letters INDEXED BY letters_by_run WHERE run_id = ?1 "
                        "AND resolution = 'pending') OR EXISTS (SELECT 1 FROM active_runs INDEXED BY "
                        "active_runs_by_source WHERE source = ?1) OR EXISTS (SELECT 1 FROM idempotency INDEXED BY "

@@ -79,6 +79,13 @@ static int write_version(struct store_sqlite *store, int64_t dag, uint32_t versi
     return code ? code : store_sqlite_write_source(store, row->source, row->source_len, err);
 }
 
+/* What a DAG wants is looked at soon. */
+static void ask_to_keep(struct store_sqlite *store, const struct dag *dag)
+{
+    if (dag->keep.age_ms || dag->keep.runs)
+        store->retain.walked_ms = 0;
+}
+
 static int create_dag(struct store_sqlite *store, const struct record_dag *row, struct error *err)
 {
     sqlite3_stmt *insert = store_sqlite_prepare(&store->writer, SQL_DAG_INSERT, err);
@@ -94,6 +101,9 @@ static int create_dag(struct store_sqlite *store, const struct record_dag *row, 
     store_sqlite_bind_text(insert, 6, row->dag->schedule.timezone);
     store_sqlite_bind_int(insert, 7, row->paused);
     store_sqlite_bind_int(insert, 8, row->time_ms);
+    store_sqlite_bind_int(insert, 9, row->dag->keep.age_ms);
+    store_sqlite_bind_int(insert, 10, row->dag->keep.runs);
+    ask_to_keep(store, row->dag);
     int code = store_sqlite_run(&store->writer, insert, err);
     if (code)
         return code;
@@ -114,6 +124,9 @@ static int update_dag(struct store_sqlite *store, const struct sqlite_dag *dag, 
     store_sqlite_bind_text(update, 4, row->dag->schedule.cron);
     store_sqlite_bind_text(update, 5, row->dag->schedule.timezone);
     store_sqlite_bind_int(update, 6, row->time_ms);
+    store_sqlite_bind_int(update, 7, row->dag->keep.age_ms);
+    store_sqlite_bind_int(update, 8, row->dag->keep.runs);
+    ask_to_keep(store, row->dag);
     int code = store_sqlite_run(&store->writer, update, err);
     if (verdict)
         verdict->version = version;

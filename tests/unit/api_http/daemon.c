@@ -88,8 +88,8 @@ static size_t get_workers(void *context, struct api_worker **ret_workers)
     (void)pthread_mutex_unlock(&daemon->lock);
     *ret_workers = mem_new_array(struct api_worker, count + 1);
     for (size_t i = 0; i < count; i++)
-        (*ret_workers)[i] = (struct api_worker){views[i].id, views[i].state, views[i].running, views[i].queued,
-                                                views[i].slots};
+        (*ret_workers)[i] = (struct api_worker){.id = views[i].id, .state = views[i].state, .running = views[i].running,
+                                                .queued = views[i].queued, .slots = views[i].slots};
     return count;
 }
 

@@ -1,8 +1,13 @@
 /* Retention: what goes, what stays, and that nothing is half gone for a reader. */
 #include "store/conformance.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "base/limits.h"
 #include "base/mem.h"
+#include "dag/dag.h"
+#include "dag/dag_problem.h"
 #include "store/cluster.h"
 
 enum { HOUR_MS = 3600000, DAY_MS = 24 * HOUR_MS, SLICES_MAX = 10000 };
@@ -306,6 +311,194 @@ static struct uuid put_instant(struct suite *suite, struct uuid dag, int64_t fro
     return id;
 }
 
+/* ---- what a DAG says of its own ---- */
+
+/* PostgreSQL knows the limits of the server alone. */
+static struct suite *keeping(struct suite *suite)
+{
+    if (strcmp(suite->store->ops->kind, "postgresql") == 0)
+        skip();
+    return retaining(suite);
+}
+
+static void put_keeping(struct suite *suite, enum record_kind kind, struct uuid id, const char *keep)
+{
+    char source[300];
+    struct dag_problems problems = {0};
+    struct dag *dag = NULL;
+    const struct dag_read_options options = {.tasks_max = 10, .bytes_max = sizeof source};
+    (void)snprintf(source, sizeof source,
+                   "name: k\n%s\ntasks:\n- {id: a, type: shell, command: x}\n- {id: b, type: shell, command: x}\n"
+                   "- {id: c, type: shell, command: x}\n- {id: d, type: shell, command: x}\n", keep);
+    assert_int_equal(dag_read(source, strlen(source), &options, &problems, &dag), 0);
+    dag_problems_fini(&problems);
+    struct batch *batch = suite_batch(suite);
+    struct record *record = put_dag(suite, batch, kind, record_add_group(batch), id);
+    record->dag.name = "keeping";
+    dag_unref(record->dag.dag);
+    record->dag.dag = dag;
+    suite_commit_all(suite, batch);
+}
+
+static struct uuid keeping_dag(struct suite *suite, const char *keep)
+{
+    struct uuid id = suite_id(suite);
+    put_keeping(suite, RECORD_DAG_CREATE, id, keep);
+    return id;
+}
+
+/* A DAG's age stands in place of the server's, whichever is longer. */
+static void test_age_of_a_dag(void **state)
+{
+    struct suite *suite = keeping(*state);
+    struct uuid dag = suite_make_dag(suite, "a"), brief = keeping_dag(suite, "keep: {age: 5d}");
+    struct uuid old = ended_run(suite, dag), shorter = ended_run(suite, brief);
+    suite->now_ms += 6LL * DAY_MS;
+    struct uuid young = ended_run(suite, brief), active = suite_make_run(suite, brief);
+    retain(suite, 10LL * DAY_MS, 0, 0);
+    keep_house(suite);
+    assert_true(is_there(suite, old));
+    assert_false(is_there(suite, shorter));
+    assert_true(is_there(suite, young));
+    put_keeping(suite, RECORD_DAG_UPDATE, brief, "keep: {age: 30d}");
+    suite->now_ms += 10LL * DAY_MS;
+    keep_house(suite);
+    assert_false(is_there(suite, old));
+    assert_true(is_there(suite, young));
+    put_keeping(suite, RECORD_DAG_UPDATE, brief, "keep: {age: none}");
+    suite->now_ms += 1000LL * DAY_MS;
+    keep_house(suite);
+    assert_true(is_there(suite, young));
+    put_keeping(suite, RECORD_DAG_UPDATE, brief, "description: says nothing now");
+    keep_house(suite);
+    assert_false(is_there(suite, young));
+    assert_true(is_there(suite, active));
+}
+
+/* Without a limit of the server's too, over a restart, and beside the limits that protect the machine. */
+static void test_number_of_a_dag(void **state)
+{
+    struct suite *suite = keeping(*state);
+    struct uuid dag = suite_make_dag(suite, "a"), few = keeping_dag(suite, "keep: {runs: 3}"), runs[8];
+    struct uuid other = ended_run(suite, dag);
+    for (int i = 0; i < 8; i++) {
+        runs[i] = suite_make_run(suite, few);
+        suite_end_run(suite, runs[i], few, (enum run_state)(RUN_SUCCEEDED + i % 3));
+    }
+    struct uuid letter = suite_make_letter(suite, runs[0], few, 0);
+    keep_house(suite);
+    for (int i = 0; i < 8; i++)
+        assert_int_equal(is_there(suite, runs[i]), i == 0 || i >= 5);
+    assert_true(is_there(suite, other));
+    suite_reopen(suite);
+    resolve(suite, letter);
+    keep_house(suite);
+    assert_false(is_there(suite, runs[0]));
+    assert_int_equal(count_runs(suite), 4);
+    struct uuid latest = ended_run(suite, few);
+    keep_house(suite);
+    assert_false(is_there(suite, runs[5]));
+    assert_true(is_there(suite, latest));
+    retain(suite, 0, 2, 0);
+    keep_house(suite);
+    assert_int_equal(count_runs(suite), 2);
+    assert_false(is_there(suite, other));
+}
+
+/* ---- dead letters beyond their own limits ---- */
+
+static size_t count_letters(struct suite *suite)
+{
+    struct store_letters letters;
+    const struct store_letter_query query = {.page.limit = LIMIT_PAGE_MAX};
+    assert_int_equal(store_list_letters(suite->store, &query, &suite->arena, &letters, NULL), 0);
+    return letters.count;
+}
+
+static bool has_letter(struct suite *suite, struct uuid id)
+{
+    struct store_letters letters;
+    const struct store_letter_query query = {.page.limit = LIMIT_PAGE_MAX};
+    assert_int_equal(store_list_letters(suite->store, &query, &suite->arena, &letters, NULL), 0);
+    bool found = false;
+    for (size_t i = 0; i < letters.count; i++)
+        found = found || uuid_equal(letters.items[i].letter.id, id);
+    return found;
+}
+
+static void limit_letters(struct suite *suite, int64_t age_ms, int64_t letters_max)
+{
+    store_set_retention(suite->store,
+                        &(struct store_retention){.letter_age_ms = age_ms, .letters_max = letters_max});
+}
+
+static void test_letters_by_number(void **state)
+{
+    struct suite *suite = keeping(*state);
+    struct uuid dag = suite_make_dag(suite, "a"), run = ended_run(suite, dag), letters[6];
+    struct store_taken counts;
+    for (uint32_t i = 0; i < 6; i++)
+        letters[i] = suite_make_letter(suite, ended_run(suite, dag), dag, 0);
+    resolve(suite, letters[2]);
+    resolve(suite, letters[4]);
+    limit_letters(suite, 0, 5);
+    keep_house(suite);
+    assert_int_equal(count_letters(suite), 5);
+    assert_false(has_letter(suite, letters[2])); /* settled, before older ones that are not */
+    store_get_taken(suite->store, &counts);
+    assert_int_equal(counts.pending, 0);
+    limit_letters(suite, 0, 3);
+    keep_house(suite);
+    assert_int_equal(count_letters(suite), 3);
+    assert_false(has_letter(suite, letters[4]));
+    assert_false(has_letter(suite, letters[0]));
+    assert_true(has_letter(suite, letters[1]));
+    store_get_taken(suite->store, &counts);
+    assert_int_equal(counts.letters, 3);
+    assert_int_equal(counts.pending, 1);
+    struct store_letter_stats stats;
+    assert_int_equal(store_get_letter_stats(suite->store, &stats, NULL), 0);
+    assert_int_equal(stats.counts[RESOLUTION_PENDING], 3);
+    assert_int_equal(stats.counts[RESOLUTION_RESOLVED], 0);
+    assert_true(is_there(suite, run)); /* their runs have limits of their own */
+    assert_int_equal(count_runs(suite), 7);
+    keep_house(suite);
+    assert_int_equal(count_letters(suite), 3);
+}
+
+static void test_letters_by_age(void **state)
+{
+    struct suite *suite = keeping(*state);
+    struct uuid dag = suite_make_dag(suite, "a"), run = ended_run(suite, dag);
+    struct uuid settled = suite_make_letter(suite, run, dag, 0), pending = suite_make_letter(suite, run, dag, 1);
+    struct store_taken counts;
+    resolve(suite, settled);
+    suite->now_ms += 8LL * DAY_MS;
+    struct uuid young = suite_make_letter(suite, run, dag, 2);
+    limit_letters(suite, 10LL * DAY_MS, 0);
+    keep_house(suite);
+    assert_int_equal(count_letters(suite), 3);
+    suite->now_ms += 2LL * DAY_MS;
+    keep_house(suite);
+    assert_int_equal(count_letters(suite), 1);
+    assert_true(has_letter(suite, young));
+    assert_false(has_letter(suite, pending));
+    store_get_taken(suite->store, &counts);
+    assert_int_equal(counts.letters, 2);
+    assert_int_equal(counts.pending, 1);
+    assert_true(is_there(suite, run));
+    /* what nobody waits for keeps its run no longer */
+    suite->now_ms += 10LL * DAY_MS;
+    retain(suite, DAY_MS, 0, 0);
+    keep_house(suite);
+    assert_true(is_there(suite, run));
+    store_set_retention(suite->store, &(struct store_retention){.age_ms = DAY_MS, .letter_age_ms = DAY_MS});
+    keep_house(suite);
+    assert_false(is_there(suite, run));
+    store_get_taken(suite->store, &counts);
+    assert_int_equal(counts.pending, 2);
+}
+
 /* Records of instants go by age; what waits or runs stays, and no instant becomes free again (G9). */
 static void test_instants(void **state)
 {
@@ -368,6 +561,10 @@ const struct conformance_test conformance_retain[] = {
     {"what is needed stays", test_what_is_needed_stays},
     {"slices and deaths", test_slices_and_deaths},
     {"instants go by age", test_instants},
+    {"a DAG says how old its runs become", test_age_of_a_dag},
+    {"a DAG says how many runs are kept", test_number_of_a_dag},
+    {"dead letters go by number", test_letters_by_number},
+    {"dead letters go by age", test_letters_by_age},
     {"who deletes logs is told", test_telling},
     {NULL, NULL},
 };
