@@ -175,8 +175,10 @@ int store_pg_commit(struct store *head, struct batch *const *batches, size_t cou
     code = try_commit(store, batches, count, &own);
     for (int tries = 1; code == ERROR_STORE_RETRY && tries < TRIES; tries++)
         code = try_commit(store, batches, count, &own);
-    if (code == ERROR_STORE_RETRY)
-        code = error_set(&own, ERROR_INTERNAL, "a row contradicts another: %s", own.text);
+    if (code == ERROR_STORE_RETRY) {
+        (void)error_add(&own, "a row contradicts another");
+        code = own.code = ERROR_INTERNAL;
+    }
     if (code == ERROR_INTERNAL || code == ERROR_STORE_FENCED || code == ERROR_STORE_FAILED)
         store_pg_set_broken(store, code, own.text);
     head->room = code == ERROR_STORE_FULL   ? STORE_ROOM_NONE
