@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { load } from "./load.mjs";
 
-const { Messages } = await load("core/stream.ts");
+const { Blocks, messageIn, lastIdIn } = await load("core/stream.ts");
 const { Hearing } = await load("core/hearing.ts");
 const { diffLines, withContext } = await load("core/diff.ts");
 const { pieces, lastWritten } = await load("log/ansi.ts");
@@ -18,10 +18,15 @@ const { parse } = await load("core/route.ts");
 test("a stream's messages do not depend on how it is cut", () => {
   const text = "id: 1-1\nevent: run\ndata: {\"a\": 1}\n\n: comment\n\nid: 1-2\nevent: task\ndata: x\ndata: y\n\n";
   for (let size = 1; size < text.length; size++) {
-    const found = [];
-    const messages = new Messages((message) => found.push(message));
-    for (let at = 0; at < text.length; at += size) messages.feed(text.slice(at, at + size));
-    assert.deepEqual(found, [{ name: "run", id: "1-1", text: "{\"a\": 1}" }, { name: "task", id: "1-2", text: "x\ny" }]);
+    const found = [], blocks = new Blocks();
+    let told = "";
+    for (let at = 0; at < text.length; at += size) {
+      blocks.add(text.slice(at, at + size));
+      told += blocks.take().join("");
+    }
+    for (let at = 0, end; (end = told.indexOf("\n\n", at)) >= 0; at = end + 2) found.push(messageIn(told, at, end));
+    assert.equal(lastIdIn(told), "1-2");
+    assert.deepEqual(found, [{ name: "run", id: "1-1", text: "{\"a\": 1}" }, null, { name: "task", id: "1-2", text: "x\ny" }]);
   }
 });
 

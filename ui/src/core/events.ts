@@ -5,7 +5,7 @@
 // Without Web Locks (a plain http address that is not loopback) each visible tab reads for itself.
 import { signal } from "@preact/signals";
 import { Hearing } from "./hearing";
-import { type Message, readStream } from "./stream";
+import { Blocks, type Message, lastIdIn, readStream } from "./stream";
 
 export interface Event {
   name: "run" | "task" | "worker" | "reset";
@@ -18,6 +18,7 @@ export const staleSince = signal<number>(Date.now());
 const SILENCE_MS = 40_000; // the server says something every 15 s
 const RETRY_MS = [500, 1000, 2000, 5000];
 const GATHER_MS = 40;
+const COMPANY_MS = 1000;
 const SLICE_MS = 4;
 
 type Listener = (event: Event) => void;
@@ -31,10 +32,12 @@ const subscribers = new Set<Subscriber>();
 const shared = "locks" in navigator && "BroadcastChannel" in self;
 const place = new URL("./", document.baseURI).pathname;
 const channel = shared ? new BroadcastChannel(`pawl-events:${place}`) : null;
-let lastId = "";
+let lastId = ""; // of the last event that this tab has heard
 let timer: ReturnType<typeof setTimeout> | undefined;
 let connected = false; // this tab reads the stream and it is open
-let gathered = ""; // what the stream said; after the last blank line there is part of a message
+let blocks = new Blocks();
+let company = true; // other tabs may be there to be told
+let answered = true; // by one of them, since it was asked for
 
 export function listen(listener: Listener, tasksOf?: string): () => void {
   const subscriber = { listener, tasksOf };
@@ -60,10 +63,7 @@ function isWanted(message: Message): boolean {
   return false;
 }
 
-const hearing = new Hearing((message) => {
-  if (message.id) lastId = message.id;
-  return isWanted(message);
-}, (message) => tellListeners({ name: message.name as Event["name"], data: JSON.parse(message.text || "{}") }));
+const hearing = new Hearing(isWanted, (message) => tellListeners({ name: message.name as Event["name"], data: JSON.parse(message.text || "{}") }));
 let works = false;
 
 function work(): void {
@@ -76,12 +76,17 @@ function work(): void {
   }
 }
 
-function hear(text: string): void {
-  hearing.add(text);
+function hear(texts: string[]): void {
+  for (const text of texts) {
+    lastId = lastIdIn(text) || lastId;
+    hearing.add(text);
+  }
   if (!works) work();
 }
 
-type Told = { kind: "heard"; text: string } | { kind: "live"; live: boolean } | { kind: "hello" };
+// `hello` asks the reader whether it is live, `who` asks everybody. A tab that was not told because it could not answer
+// knows it by `lastId` when it says hello again.
+type Told = { kind: "heard"; texts: string[] } | { kind: "live"; live: boolean; lastId: string } | { kind: "hello" | "who" | "here" };
 
 function tell(told: Told): void {
   channel?.postMessage(told);
@@ -89,23 +94,28 @@ function tell(told: Told): void {
 
 function flush(): void {
   timer = undefined;
-  const end = gathered.lastIndexOf("\n\n") + 2;
-  if (end < 2) return;
-  const text = gathered.slice(0, end);
-  gathered = gathered.slice(end);
-  tell({ kind: "heard", text });
-  hear(text);
+  const texts = blocks.take();
+  if (!texts.length) return;
+  if (company) tell({ kind: "heard", texts });
+  hear(texts);
 }
 
 function gather(text: string): void {
-  gathered += text;
+  blocks.add(text);
   timer ??= setTimeout(flush, GATHER_MS);
 }
 
 function announce(now: boolean): void {
   connected = now;
   setLive(now);
-  tell({ kind: "live", live: now });
+  tell({ kind: "live", live: now, lastId });
+}
+
+// Whoever is alone needs not tell.
+function askForCompany(): void {
+  company = answered;
+  answered = false;
+  tell({ kind: "who" });
 }
 
 // One connection, from opening to its end. A stream that says nothing for too long is as good as ended.
@@ -114,6 +124,7 @@ async function connect(signal: AbortSignal): Promise<void> {
   const stop = () => own.abort();
   signal.addEventListener("abort", stop);
   let silence = setTimeout(stop, SILENCE_MS);
+  const asking = setInterval(askForCompany, COMPANY_MS);
   try {
     await readStream("api/v1/events", lastId, {
       opened: () => {
@@ -129,8 +140,9 @@ async function connect(signal: AbortSignal): Promise<void> {
     }, own.signal);
   } finally {
     clearTimeout(silence);
+    clearInterval(asking);
     flush();
-    gathered = "";
+    blocks = new Blocks();
     signal.removeEventListener("abort", stop);
     announce(false);
   }
@@ -176,12 +188,25 @@ function takeTurn(): void {
   tell({ kind: "hello" });
 }
 
+function sayLive(): void {
+  flush();
+  tell({ kind: "live", live: true, lastId });
+}
+
+function hearLive(now: boolean, id: string): void {
+  if (now && lastId && id !== lastId) hear(["event: reset\ndata: {}\n\n"]);
+  setLive(now);
+}
+
 export function start(): void {
   if (channel) {
     channel.onmessage = ({ data }: MessageEvent<Told>) => {
-      if (data.kind === "heard") hear(data.text);
-      else if (data.kind === "live") setLive(data.live);
-      else if (connected) tell({ kind: "live", live: true });
+      const isBack = !company;
+      company = answered = true;
+      if (connected && (isBack || data.kind === "hello")) sayLive();
+      if (data.kind === "heard") hear(data.texts);
+      else if (data.kind === "who") tell({ kind: "here" });
+      else if (data.kind === "live") hearLive(data.live, data.lastId);
     };
   }
   document.addEventListener("visibilitychange", takeTurn);

@@ -1,5 +1,6 @@
 // Server-sent events out of a response's body (WHATWG HTML, section 9.2): fetch instead of EventSource, since a new
-// reader has to be able to name the last event that another tab has seen.
+// reader has to be able to name the last event that another tab has seen. Text is passed on in whole blocks, each of
+// which ends with a blank line; what is in them is looked at when its turn comes.
 
 export interface Message {
   name: string;
@@ -7,35 +8,45 @@ export interface Message {
   text: string;
 }
 
-// Feeds on pieces of text however they are cut; gives whole messages.
-export class Messages {
+// Takes text however it is cut; gives whole blocks, in as many texts as pieces came: joining them would cost a copy.
+export class Blocks {
   private rest = "";
-  private name = "";
-  private id = "";
-  private text: string[] = [];
+  private whole: string[] = [];
 
-  constructor(private readonly found: (message: Message) => void) {}
-
-  feed(piece: string): void {
-    const lines = (this.rest + piece).split("\n");
-    this.rest = lines.pop()!;
-    for (const line of lines) this.line(line.endsWith("\r") ? line.slice(0, -1) : line);
+  add(piece: string): void {
+    const text = this.rest + piece, end = text.lastIndexOf("\n\n") + 2;
+    if (end >= 2) this.whole.push(text.slice(0, end));
+    this.rest = end >= 2 ? text.slice(end) : text;
   }
 
-  private line(line: string): void {
-    if (line === "") {
-      if (this.text.length) this.found({ name: this.name || "message", id: this.id, text: this.text.join("\n") });
-      this.name = "";
-      this.text = [];
-      return;
+  take(): string[] {
+    const whole = this.whole;
+    this.whole = [];
+    return whole;
+  }
+}
+
+// The block between two places of a text; null when it holds no data.
+export function messageIn(text: string, start: number, end: number): Message | null {
+  let name = "message", id = "", data: string | null = null;
+  for (let at = start; at < end; ) {
+    const found = text.indexOf("\n", at), stop = found < 0 || found > end ? end : found;
+    const colon = text.indexOf(":", at);
+    if (colon > at && colon < stop) {
+      const value = text.slice(text[colon + 1] === " " ? colon + 2 : colon + 1, stop), field = colon - at;
+      if (field === 4 && text.startsWith("data", at)) data = data === null ? value : `${data}\n${value}`;
+      else if (field === 5 && text.startsWith("event", at)) name = value;
+      else if (field === 2 && text.startsWith("id", at)) id = value;
     }
-    const colon = line.indexOf(":");
-    const field = colon < 0 ? line : line.slice(0, colon);
-    const value = colon < 0 ? "" : line.slice(line[colon + 1] === " " ? colon + 2 : colon + 1);
-    if (field === "event") this.name = value;
-    else if (field === "data") this.text.push(value);
-    else if (field === "id") this.id = value;
+    at = stop + 1;
   }
+  return data === null ? null : { name, id, text: data };
+}
+
+// The id of the last event in blocks of text; "" when none has one.
+export function lastIdIn(text: string): string {
+  const at = text.lastIndexOf("\nid: ") + 1;
+  return at || text.startsWith("id: ") ? text.slice(at + 4, text.indexOf("\n", at)) : "";
 }
 
 export interface Reader {

@@ -80,7 +80,7 @@ export class RunModel {
       if (isOlder(next, task)) continue;
       this.counts[task.state]--;
       this.counts[next.state]++;
-      this.tasks[at] = { ...task, ...next };
+      Object.assign(task, next);
       this.changed.push(at);
     }
     this.waiting.clear();

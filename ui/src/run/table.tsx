@@ -1,5 +1,4 @@
 // The tasks as text: the same as the graph and the timeline for whoever listens, sorts or copies.
-import { useMemo } from "preact/hooks";
 import { bytes, duration, now, seconds } from "../core/format";
 import { here, go, wanted } from "../core/route";
 import type { Task } from "../core/types";
@@ -8,6 +7,7 @@ import { Select } from "../parts/parts";
 import { State } from "../parts/state";
 import { runMs, waitMs } from "./model";
 import type { Shown } from "./page";
+import { useSorted } from "./sorted";
 
 const columns: Column[] = [
   { name: "State", width: "112px" },
@@ -28,12 +28,11 @@ const sorts: Record<string, (task: Task) => number | string> = {
   name: (task) => task.name,
 };
 
+const asGiven = () => 0;
+
 export function TaskTable({ tasks, selected, critical, choose }: Shown) {
   const by = wanted("sort");
-  const sorted = useMemo(() => {
-    const key = sorts[by];
-    return key ? [...tasks].sort((a, b) => (key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0)) : tasks;
-  }, [tasks, by]);
+  const sorted = useSorted(tasks, sorts[by] ?? asGiven);
   const wait = (task: Task) => waitMs(task, now.value), ran = (task: Task) => (task.keptFrom ? null : runMs(task, now.value));
   return (
     <>

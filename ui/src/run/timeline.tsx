@@ -1,11 +1,11 @@
 // When each task was ready (thin) and when it ran (thick), by start; the critical path is marked.
-import { useMemo } from "preact/hooks";
 import { duration, now } from "../core/format";
 import type { Run, Task } from "../core/types";
 import { type Column, List } from "../parts/list";
 import { State } from "../parts/state";
 import { waitMs, runMs } from "./model";
 import type { Shown } from "./page";
+import { useSorted } from "./sorted";
 
 const columns: Column[] = [
   { name: "state", width: "20px", hidden: true },
@@ -34,7 +34,7 @@ const order = (task: Task) => task.startedAt ?? task.readyAt ?? "~";
 
 export function Timeline({ tasks, selected, critical, choose, head }: Shown & { head: Run }) {
   const scale = scaleOf(head);
-  const sorted = useMemo(() => [...tasks].sort((a, b) => (order(a) < order(b) ? -1 : order(a) > order(b) ? 1 : 0)), [tasks]);
+  const sorted = useSorted(tasks, order);
   return (
     <>
       <Axis scale={scale} />
