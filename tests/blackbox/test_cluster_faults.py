@@ -2,10 +2,13 @@
 What tests/cluster/campaign.py found stands here as the one case of it."""
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+import urllib.parse
 from pathlib import Path
 
 import pytest
@@ -197,6 +200,42 @@ def test_transactions_of_others(postgres, make_daemon, folder):
         assert two.run(run)["state"] == "running"
     assert ended(two, run)["state"] == "succeeded"
     assert lines(folder) == ["start 1", "end 1", "second"]
+
+
+def test_the_database_fails_over(make_daemon, folder):
+    """To a standby that has all that was acknowledged, at another address."""
+    first, made = Postgres(), []
+    try:
+        url = first.database()
+        with tempfile.TemporaryDirectory(prefix="pawl-pg-") as home:
+            if first.user:
+                shutil.chown(home, first.user)
+            first.call("pg_basebackup", "-h", first.folder, "-U", "pawl", "-D", f"{home}/data", "-R", "-c", "fast")
+            second = first.run_server(f"{home}/data", home)
+            try:
+                first.sql(url, "ALTER SYSTEM SET synchronous_standby_names = '*'")
+                first.sql(url, "SELECT pg_reload_conf()")
+                eventually(lambda: first.sql(url, "SELECT sync_state FROM pg_stat_replication") == "sync", "a standby")
+                both = url.replace("host=", f"target_session_attrs=read-write&host={urllib.parse.quote(home, safe='')},")
+                made += [make_daemon("--store", both, *OPTIONS).start() for _ in range(2)]
+                one, two = made
+                run = begin(one, folder)
+                first.stop(signal.SIGQUIT)
+                assert two.get("/api/v1/runs", status=503).code == "STORE_AWAY"
+                first.call("pg_ctl", "promote", "-D", f"{home}/data")
+                eventually(lambda: is_ready(one) and is_ready(two), "both nodes are ready")
+                (folder / "go").touch()
+                assert ended(two, run)["state"] == "succeeded"
+                assert not (folder / "violation").exists()
+                assert one.execute("chain", CHAIN)["state"] == "succeeded"
+            finally:
+                for daemon in made:
+                    daemon.signal(signal.SIGQUIT)
+                    daemon.wait()
+                second.send_signal(signal.SIGQUIT)
+                second.wait()
+    finally:
+        first.close()
 
 
 RETRIES = """

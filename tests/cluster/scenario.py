@@ -37,7 +37,7 @@ DAGS = {
     "tick": {"t": task(20), "u": task(5, ["t"])},
 }
 SPREAD = "spread"       # placement: any; more at a time than a node has slots
-LONG = 2.2              # leases, of tasks that have 0 above: they would outlive a lease that has ended
+LONG = 1.6              # leases, of tasks that have 0 above: they would outlive a lease that has ended
 SCHEDULED = "tick"      # fires every minute of the nodes' clock
 
 
@@ -60,7 +60,7 @@ def measure_load():
     """How many times longer leases and limits are than on an idle machine, so that nodes are declared dead for what is
     done to them and not for want of a processor."""
     load = os.getloadavg()[0] / (os.cpu_count() or 1)
-    return 1 if load < 2 else 2 if load < 6 else 3 if load < 12 else 4
+    return 1 if load < 3 else 2 if load < 10 else 3
 
 
 class Session:
