@@ -104,6 +104,18 @@ test("the search goes through the whole log, and the address holds the line", as
   assert.match(view.url(), /at=\d+/);
 });
 
+test("long lines are wrapped or not, by a key", async () => {
+  const run = await daemon.execute("wide", one("head -c 5000 /dev/zero | tr '\\0' x; echo; echo short"));
+  const view = await page(`#/run/${run.runId}?task=t`);
+  const log = view.getByRole("log");
+  await log.getByText("short").waitFor();
+  const overflow = () => log.evaluate((box) => box.scrollWidth > box.clientWidth);
+  assert.equal(await overflow(), false);
+  await view.keyboard.press("w");
+  await view.waitForFunction(() => location.hash.includes("wrap=no"));
+  assert.equal(await overflow(), true);
+});
+
 test("a log is downloaded whole", async () => {
   const run = await daemon.execute("whole", one("seq 1 3000000"));
   const view = await page(`#/run/${run.runId}?task=t`);

@@ -42,6 +42,35 @@ test("tabs share one connection, and it goes on when its tab goes away", async (
   assert.equal(found.length, 2);
 });
 
+test("a tab that could not hear for a while notices it", async () => {
+  const context = await open();
+  await context.addInitScript(() => {
+    globalThis.whos = 0;
+    globalThis.BroadcastChannel = class extends BroadcastChannel {
+      set onmessage(act) {
+        this.addEventListener("message", (event) => {
+          if (event.data.kind === "who") globalThis.whos++;
+          if (!globalThis.isDeaf) act(event);
+        });
+      }
+    };
+  });
+  const [first, second] = [await context.newPage(), await context.newPage()];
+  await first.goto(daemon.origin);
+  await liveMark(first).waitFor();
+  await second.goto(daemon.origin);
+  await liveMark(second).waitFor();
+  await daemon.execute("heard", "name: x\ntasks: [{id: a, type: shell, command: \"true\"}]\n");
+  await rows(second, "runs").filter({ hasText: "heard" }).getByText("succeeded").waitFor();
+  await second.evaluate(() => { globalThis.isDeaf = true; });
+  await second.waitForFunction((before) => globalThis.whos > before + 2, await second.evaluate(() => globalThis.whos));
+  await daemon.execute("missed", "name: x\ntasks: [{id: a, type: shell, command: \"true\"}]\n");
+  await rows(first, "runs").filter({ hasText: "missed" }).getByText("succeeded").waitFor();
+  assert.equal(await rows(second, "runs").filter({ hasText: "missed" }).count(), 0);
+  await second.evaluate(() => { globalThis.isDeaf = false; });
+  await rows(second, "runs").filter({ hasText: "missed" }).getByText("succeeded").waitFor();
+});
+
 test("a hidden tab is quiet and resumes where it was", async () => {
   const context = await open();
   await context.addInitScript(() => {

@@ -73,6 +73,8 @@ test("the critical path is marked", async () => {
   const view = await page(`#/run/${failed.runId}`);
   await view.getByText(/critical path: 3 tasks/).waitFor();
   await hasCount(view.locator(".row.critical"), 3);
+  await rows(view, "timeline").filter({ hasText: "load" }).getByRole("img", { name: /^waited .* for a slot, ran / }).waitFor();
+  await view.getByRole("region", { name: "task load" }).getByText(/for a slot/).waitFor();
 });
 
 test("a run is made again from where it failed", async () => {

@@ -45,6 +45,7 @@ const parents: Record<string, string> = { run: "runs", dag: "dags", new: "dags" 
 
 function Header() {
   const current = parents[page.value] ?? page.value;
+  const isOutside = me.value !== null && !me.value.role; // nobody is signed in: there is nothing to go to
   return (
     <header>
       <button class="skip" onClick={() => document.querySelector<HTMLElement>("main")?.focus()}>to the content</button>
@@ -54,13 +55,13 @@ function Header() {
         </svg>
         <span>pawl</span>
       </a>
-      <nav aria-label="pages">
+      <nav aria-label="pages" hidden={isOutside}>
         {places.map(([path, title, key]) => (
           <a key={path} href={link([path])} aria-current={current === path ? "page" : undefined} title={`g ${key}`}>{title}</a>
         ))}
       </nav>
-      <a class="failures" href={link(["runs"], { state: "failed" })} title="failed runs (f)">Failures</a>
-      <LiveMark />
+      <a class="failures" hidden={isOutside} href={link(["runs"], { state: "failed" })} title="failed runs (f)">Failures</a>
+      {!isOutside && <LiveMark />}
       <Who />
       <button class="quiet" onClick={() => (help.value = !help.value)} aria-label="keys" aria-expanded={help.value} title="keys (?)">?</button>
     </header>

@@ -1,10 +1,12 @@
 // Parts of the UI that need no browser.
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { test } from "node:test";
 import { load } from "./load.mjs";
 
 const { Blocks, messageIn, lastIdIn } = await load("core/stream.ts");
 const { Hearing } = await load("core/hearing.ts");
+const { quoted } = await load("core/shell.ts");
 const { diffLines, withContext } = await load("core/diff.ts");
 const { pieces, lastWritten } = await load("log/ansi.ts");
 const { linesOf } = await load("log/file.ts");
@@ -47,6 +49,12 @@ test("what is heard is told in order, of a task the last word only, and in slice
   assert.equal(hearing.work(1), false);
   while (!hearing.work(1));
   assert.equal(told.length, 20003);
+});
+
+test("what is copied into a shell is one word, whatever it holds", () => {
+  for (const text of ["plain", "a b", "$(touch /tmp/x)", "it's", "`id`", "a;b|c&d", "\"", "*", "~", "-n", "#", "!x", "é", "\\", "''"]) {
+    assert.equal(execFileSync("sh", ["-c", `printf %s ${quoted(text)}`], { encoding: "utf8" }), text === "-n" ? "-n" : text);
+  }
 });
 
 test("a difference leads from one text to the other", () => {

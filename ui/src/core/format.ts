@@ -56,7 +56,12 @@ const precise = new Intl.DateTimeFormat("en-GB", {
 });
 const clock = new Intl.DateTimeFormat("en-GB", { month: "short", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit" });
 
-// With the zone, and in UTC for whoever compares with a log.
+// With the zone.
+export function local(time: string): string {
+  return precise.format(new Date(time));
+}
+
+// The same, and in UTC for whoever compares with a log.
 export function at(time: string | null): string {
   return time ? `${precise.format(new Date(time))} (${time.slice(0, 19)}Z)` : "";
 }

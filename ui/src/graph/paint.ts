@@ -77,9 +77,10 @@ export class Painter {
   private *edges(ctx: CanvasRenderingContext2D, view: Rect, scale: number, look: Look): Generator<void> {
     const crowded = scale < BOX_SCALE;
     ctx.lineWidth = Math.max(1.2, 0.8 / scale);
+    const thin = Math.min(1, Math.sqrt((4 * this.plan.ids.length) / Math.max(1, this.plan.edges.length))); // many make a grey wall
     for (const bright of look.bright ? [false, true] : [true]) {
       ctx.strokeStyle = this.colours.soft;
-      ctx.globalAlpha = bright ? (crowded ? 0.3 : 0.6) : DIM / 2;
+      ctx.globalAlpha = bright ? (crowded ? 0.3 : 0.6) * thin : DIM / 2;
       let n = 0;
       ctx.beginPath();
       for (const edge of this.plan.edges) {

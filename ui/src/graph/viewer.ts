@@ -7,6 +7,8 @@ import type { Plan } from "./plan";
 const SLICE_MS = 6;
 const MARGIN = 0.5; // of the view, on each side of it
 const MAX_SCALE = 2.5;
+const READ_SCALE = 0.7; // names are easy to read from here on
+const FEW = 60; // tasks
 
 interface Sheet {
   canvas: HTMLCanvasElement;
@@ -127,6 +129,7 @@ export class Viewer {
     } else {
       this.fit();
       if (this.scale < BOX_SCALE) this.atWidth();
+      else if (this.scale < READ_SCALE && this.plan.ids.length <= FEW) this.atNames();
     }
     this.schedule();
   }
@@ -136,6 +139,15 @@ export class Viewer {
     this.scale = Math.min(1, Math.max(BOX_SCALE, this.width / (this.plan.width + 40)));
     const i = Math.max(0, this.selected);
     this.x = this.selected < 0 ? -20 : Math.max(-20, this.plan.x[i]! - this.width / 2 / this.scale);
+    this.y = this.plan.y[i]! - this.height / 2 / this.scale;
+    this.schedule();
+  }
+
+  // A graph of few tasks that is a little too large for the view: so that names can be read, from where it begins.
+  private atNames(): void {
+    const i = Math.max(0, this.selected);
+    this.scale = READ_SCALE;
+    this.x = this.selected < 0 ? -20 : this.plan.x[i]! - this.width / 2 / this.scale;
     this.y = this.plan.y[i]! - this.height / 2 / this.scale;
     this.schedule();
   }

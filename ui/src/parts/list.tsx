@@ -9,6 +9,7 @@ export interface Column {
   width: string;   // as in grid-template-columns
   right?: boolean; // numbers
   minor?: boolean; // left out where the screen is narrow
+  extra?: boolean; // left out where its pane is not wide
   hidden?: boolean; // the name is for listeners only
 }
 
@@ -80,10 +81,11 @@ export function List<T>(props: ListProps<T>) {
     if (items.length && last >= items.length - 10) props.nearEnd?.();
   }, [last, items.length]);
   const grid = columns.map((column) => column.width).join(" ");
+  const middle = columns.filter((column) => !column.extra).map((column) => column.width).join(" ");
   const narrow = columns.filter((column) => !column.minor).map((column) => column.width).join(" ");
   return (
     <div class="list" ref={view.box} onScroll={view.onScroll} role="table" aria-label={props.label} aria-rowcount={items.length + 1} {...(items.length === 0 ? { tabIndex: 0 } : {})}
-      style={{ "--grid": grid, "--narrow": narrow, "--row": `${height}px` }}>
+      style={{ "--grid": grid, "--middle": middle, "--narrow": narrow, "--row": `${height}px` }}>
       <div class="row head" role="row">
         {columns.map((column) => (
           <span key={column.name} role="columnheader" class={cellClass(column)}>{column.hidden ? <span class="sr">{column.name}</span> : column.name}</span>
@@ -100,7 +102,7 @@ export function List<T>(props: ListProps<T>) {
 }
 
 function cellClass(column: Column): string {
-  return `${column.right ? "n" : ""} ${column.minor ? "minor" : ""}`.trim();
+  return `${column.right ? "n" : ""} ${column.minor ? "minor" : ""} ${column.extra ? "extra" : ""}`.trim();
 }
 
 function Row<T>({ props, item, index, height, focusable, focused }: {

@@ -2,7 +2,7 @@
 // selected means the earliest failure.
 import { useEffect, useMemo } from "preact/hooks";
 import { get, post, taskPath } from "../core/api";
-import { at, between, count } from "../core/format";
+import { at, between, count, local } from "../core/format";
 import { addKeys } from "../core/keys";
 import { useLoad } from "../core/load";
 import { go, here, link, refine, route, wanted } from "../core/route";
@@ -94,7 +94,7 @@ function Heading({ model, head, path }: { model: RunModel; head: Run; path: Crit
     <div class="heading">
       <h1><a href={link(["dag", head.dagId])}>{head.dagName}</a> <span class="soft">v{head.version}</span> <Id id={head.runId} /> <State state={head.state} /></h1>
       <p class="facts">
-        <span>by {head.triggeredBy} <Time time={head.createdAt} />, {at(head.createdAt)}</span>
+        <span>by {head.triggeredBy} <Time time={head.createdAt} />, {local(head.createdAt)}</span>
         {head.scheduledFor && <span>for {at(head.scheduledFor)}</span>}
         {head.source && <span>again of <Id id={head.source} href={link(["run", head.source])} /></span>}
         {head.startedAt && <span>took {between(head.startedAt, head.completedAt)}</span>}

@@ -15,8 +15,8 @@ const columns: Column[] = [
   { name: "Tries", width: "44px", right: true, minor: true },
   { name: "Waited", width: "76px", right: true, minor: true },
   { name: "Ran", width: "76px", right: true },
-  { name: "CPU", width: "72px", right: true, minor: true },
-  { name: "Memory", width: "72px", right: true, minor: true },
+  { name: "CPU", width: "72px", right: true, minor: true, extra: true },
+  { name: "Memory", width: "72px", right: true, minor: true, extra: true },
   { name: "Cause", width: "minmax(60px, 2fr)", minor: true },
 ];
 

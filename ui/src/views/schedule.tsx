@@ -19,11 +19,11 @@ interface Fires {
 }
 
 const columns: Column[] = [
-  { name: "In", width: "112px" },
-  { name: "DAG", width: "minmax(110px, 1fr)" },
+  { name: "In", width: "minmax(66px, 0.6fr)" },
+  { name: "DAG", width: "minmax(90px, 1fr)" },
   { name: "Local time there", width: "184px" },
-  { name: "Zone", width: "minmax(80px, 0.8fr)", minor: true },
-  { name: "Why", width: "minmax(60px, 0.7fr)", minor: true },
+  { name: "Zone", width: "minmax(96px, 1fr)", minor: true },
+  { name: "Why", width: "minmax(40px, 0.6fr)", minor: true, extra: true },
 ];
 
 export function Schedule() {

@@ -2,7 +2,7 @@
 import { useEffect } from "preact/hooks";
 import { get } from "../core/api";
 import { listen, live } from "../core/events";
-import { duration } from "../core/format";
+import { bytes, duration } from "../core/format";
 import { useLoad, useThrottled } from "../core/load";
 import { refine, wanted } from "../core/route";
 import { may, me } from "../core/session";
@@ -52,7 +52,8 @@ function HealthAndApi() {
   );
 }
 
-const text = (value: unknown): string => (value === null || value === undefined ? "–" : typeof value === "object" ? JSON.stringify(value) : String(value));
+const text = (value: unknown, key = ""): string => (typeof value === "number" && /bytes$/i.test(key) ? bytes(value) : plain(value));
+const plain = (value: unknown): string => (value === null || value === undefined ? "–" : typeof value === "object" ? JSON.stringify(value) : String(value));
 
 function HealthOf({ health }: { health: Health }) {
   return (
@@ -67,7 +68,7 @@ function HealthOf({ health }: { health: Health }) {
           <article key={name} class="card">
             <h3>{name} <span class={`tag health-${facts["status"]}`}>{text(facts["status"])}</span></h3>
             {facts["message"] ? <p class="cause">{text(facts["message"])}</p> : null}
-            <dl class="pairs">{Object.entries(facts).filter(([key]) => key !== "status" && key !== "message").map(([key, value]) => <><dt>{key}</dt><dd>{text(value)}</dd></>)}</dl>
+            <dl class="pairs">{Object.entries(facts).filter(([key]) => key !== "status" && key !== "message").map(([key, value]) => <><dt>{key}</dt><dd>{text(value, key)}</dd></>)}</dl>
           </article>
         ))}
       </div>
@@ -92,7 +93,7 @@ function Settings() {
   const shown = (settings.value ?? []).filter((setting) => isWanted(setting, origin, text.toLowerCase()));
   return (
     <section aria-label="settings">
-      <div class="filters above">
+      <div class="above">
         <Search label="find a setting" value={text} change={(q) => refine({ q })} find />
         <Select label="From" value={origin} options={origins} choose={(value) => refine({ origin: value })} />
       </div>
@@ -101,7 +102,7 @@ function Settings() {
       {settings.value && shown.length === 0 && <Empty>No setting is like that.</Empty>}
       {shown.length > 0 && (
         <table class="plain settings">
-          <thead><tr><th>Setting</th><th>Value</th><th>From</th><th>A change takes</th></tr></thead>
+          <thead><tr><th>Setting</th><th>Value</th><th>From</th><th>Changed by</th></tr></thead>
           <tbody>{shown.map((setting) => <SettingRow key={setting.name} setting={setting} />)}</tbody>
         </table>
       )}
@@ -116,7 +117,7 @@ function SettingRow({ setting }: { setting: Setting }) {
       <th scope="row"><code>{setting.name}</code> <span class="soft says">{setting.summary}</span></th>
       <td>{setting.values.length === 0 ? <span class="soft">not set</span> : setting.values.map((value) => <code key={value}>{value}</code>)}</td>
       <td>{setting.origin === "default" ? <span class="soft">default</span> : setting.place}</td>
-      <td class="soft">{setting.reloads ? "SIGHUP" : "a restart"}</td>
+      <td class="soft how">{setting.reloads ? "SIGHUP" : "restart"}</td>
     </tr>
   );
 }
