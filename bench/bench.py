@@ -18,13 +18,14 @@ from pathlib import Path
 import plots
 import rows
 import rows_http
+import rows_pg
 import rows_python
 import rows_size
 import rows_ui
 import rows_workflows
 from figures import ROWS, Figure, Sweep
 
-assert rows and rows_http and rows_python and rows_size and rows_ui and rows_workflows  # each adds its own
+assert rows and rows_http and rows_pg and rows_python and rows_size and rows_ui and rows_workflows  # each adds its own
 
 
 def parse():

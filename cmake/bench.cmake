@@ -1,4 +1,5 @@
-# The programs of bench/: floors and load. Plain C, none of pawl's own code, except core*.c, which times the engine.
+# The programs of bench/: floors and load. Plain C, none of pawl's own code, except core*.c, which times the engine,
+# and store*.c, which times a store.
 file(GLOB bench_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/bench/*.c)
 foreach(source IN LISTS bench_sources)
     get_filename_component(name ${source} NAME_WE)
@@ -7,8 +8,11 @@ foreach(source IN LISTS bench_sources)
         RUNTIME_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR}/bench)
     target_compile_definitions(bench_${name} PRIVATE _GNU_SOURCE)
     target_compile_options(bench_${name} PRIVATE -O2 -Wall -Wextra -Wconversion -Werror)
-    if(name MATCHES "^core")
+    if(name MATCHES "^(core|store)")
         target_link_libraries(bench_${name} PRIVATE pawl_flags ${PAWL_MODULE_TARGETS})
+        target_include_directories(bench_${name} PRIVATE ${PROJECT_SOURCE_DIR}/src)
+    endif()
+    if(name MATCHES "^core")
         target_sources(bench_${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests/unit/engine/graph.c)
         target_include_directories(bench_${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests/unit/engine)
     endif()
