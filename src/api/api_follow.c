@@ -15,10 +15,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "api/api_far.h"
 #include "api/api_kept.h"
+#include "base/limits.h"
 #include "base/mem.h"
 
-enum { FOLLOW_CHECK_MS = 200 };
+enum { FOLLOW_CHECK_MS = 200, FAR_PIECE_BYTES = 256 * 1024 };
 
 struct api_follower {
     atomic_uint refs;
@@ -32,6 +34,11 @@ struct api_follower {
     atomic_ullong offset;           /* next byte to send */
     uint64_t left;                  /* bytes it may still send; the stream's thread only */
     atomic_bool ended;
+    bool is_far;                    /* another node has the file: worker */
+    struct uuid worker;
+    bool cut;                       /* reads behind the beginning that the row keeps; the stream's thread only */
+    uint64_t asked;                 /* next byte to ask for; the thread only */
+    struct buf pieces;              /* that came from there and are not sent; under follow->lock */
     struct api_follower *older;     /* list, under follow->lock */
     struct api_follower *newer;
 };
@@ -68,6 +75,7 @@ static void unref(struct api_follower *follower)
     if (atomic_fetch_sub(&follower->refs, 1) != 1)
         return;
     http_stream_unref(follower->stream);
+    buf_fini(&follower->pieces);
     mem_free(follower->path);
     mem_free(follower);
 }
@@ -110,11 +118,50 @@ void api_follow_publish(struct api_follow *follow, const struct batch *batch)
 
 /* ---- the thread ---- */
 
+/* Whether the attempt's row says that it runs. */
+static bool still_runs(const struct api_follower *follower)
+{
+    const struct store_attempt_query query = {.run_id = follower->run_id, .by_task = true, .task = follower->task};
+    struct arena arena = {0};
+    struct store_attempts found = {0};
+    struct store *store = follower->follow->api->backend.store;
+    bool runs = false, known = store_list_attempts(store, &query, &arena, &found, NULL) == 0;
+    for (size_t i = 0; i < found.count; i++)
+        runs = runs || (found.items[i].number == follower->number && !state_attempt_is_terminal(found.items[i].state));
+    arena_fini(&arena);
+    return runs || !known;
+}
+
+static bool has_far_news(struct api_follower *follower)
+{
+    struct api_follow *follow = follower->follow;
+    struct arena arena = {0};
+    struct store_cluster_piece piece = {.run_id = follower->run_id, .task = follower->task, .number = follower->number,
+                                        .offset = follower->asked, .limit = FAR_PIECE_BYTES};
+    (void)pthread_mutex_lock(&follow->lock);
+    bool waits = follower->pieces.len > FAR_PIECE_BYTES;
+    (void)pthread_mutex_unlock(&follow->lock);
+    if (!waits && api_far_read(follow->api, follower->worker, &piece, &arena, NULL) == 0 && piece.len) {
+        (void)pthread_mutex_lock(&follow->lock);
+        buf_add(&follower->pieces, piece.bytes, piece.len);
+        (void)pthread_mutex_unlock(&follow->lock);
+        follower->asked += piece.len;
+        waits = true;
+    } else if (!waits && !still_runs(follower)) {
+        atomic_store(&follower->ended, true);
+        waits = true;
+    }
+    arena_fini(&arena);
+    return waits;
+}
+
 static bool has_news(struct api_follower *follower)
 {
     struct stat file;
     if (atomic_load(&follower->ended))
         return true;
+    if (follower->is_far)
+        return has_far_news(follower);
     return stat(follower->path, &file) == 0 && (uint64_t)file.st_size > atomic_load(&follower->offset);
 }
 
@@ -234,6 +281,13 @@ int api_follower_new(struct api_follow *follow, const struct record_attempt *att
     return rc;
 }
 
+void api_follower_set_far(struct api_follower *follower, struct uuid worker)
+{
+    follower->is_far = true;
+    follower->worker = worker;
+    follower->asked = atomic_load(&follower->offset);
+}
+
 void api_follower_end(struct api_follower *follower)
 {
     atomic_store(&follower->ended, true);
@@ -255,6 +309,11 @@ static ssize_t read_kept(struct api_follower *follower, char *out, size_t max)
     ssize_t len = -1;
     int rc = api_kept_log(follower->follow->api, follower->run_id, follower->task, follower->number, &arena, &log,
                           &size, NULL);
+    bool is_cut = follower->is_far && size > LIMIT_LOG_KEPT_BYTES_MAX;
+    if (is_cut && offset > LIMIT_LOG_KEPT_BYTES_MAX / 2 && !follower->cut) {
+        offset = LIMIT_LOG_KEPT_BYTES_MAX / 2; /* only beginning and end are kept: goes on where that is said */
+        follower->cut = true;
+    }
     if (!rc && offset < size) {
         size_t rest = size - (size_t)offset;
         len = (ssize_t)(rest < max ? rest : max);
@@ -267,6 +326,23 @@ static ssize_t read_kept(struct api_follower *follower, char *out, size_t max)
     return len;
 }
 
+/* What came from the node that runs the attempt, and once that has ended the rest from its row. */
+static ssize_t read_far(struct api_follower *follower, char *out, size_t max)
+{
+    bool ended = atomic_load(&follower->ended);
+    (void)pthread_mutex_lock(&follower->follow->lock);
+    size_t len = follower->pieces.len < max ? follower->pieces.len : max;
+    len = len < follower->left ? len : (size_t)follower->left;
+    if (len) {
+        memcpy(out, follower->pieces.bytes, len);
+        buf_drop_front(&follower->pieces, len);
+    }
+    (void)pthread_mutex_unlock(&follower->follow->lock);
+    follower->left -= len;
+    (void)atomic_fetch_add(&follower->offset, len);
+    return len ? (ssize_t)len : ended ? read_kept(follower, out, max) : 0;
+}
+
 static ssize_t read_log(void *context, char *out, size_t max)
 {
     struct api_follower *follower = context;
@@ -274,6 +350,8 @@ static ssize_t read_log(void *context, char *out, size_t max)
     uint64_t offset = atomic_load(&follower->offset);
     if (!follower->left)
         return -1;
+    if (follower->is_far)
+        return read_far(follower, out, max);
     open_log(follower);
     if (follower->fd < 0 && ended && errno == ENOENT)
         return read_kept(follower, out, max);

@@ -32,6 +32,9 @@ void api_follow_publish(struct api_follow *follow, const struct batch *batch);
  * api_follower_end. ERROR_STOPPING, ERROR_FULL. */
 int api_follower_new(struct api_follow *follow, const struct record_attempt *attempt, char *take_path, uint64_t offset,
                      uint64_t max, struct api_follower **ret_follower, struct error *err);
+/* Before api_follower_attach: another node runs the attempt, by this worker; its node is asked for the log, and the
+ * attempt's row tells when it has ended. */
+void api_follower_set_far(struct api_follower *follower, struct uuid worker);
 void api_follower_end(struct api_follower *follower); /* what is in the file is all there will be */
 /* Replies with the stream, which owns the follower from here on. */
 void api_follower_attach(struct api_follower *take_follower, struct http_request *request, const char *content_type);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "api/api_call.h"
+#include "api/api_far.h"
 #include "api/api_follow.h"
 #include "api/api_handlers.h"
 #include "api/api_kept.h"
@@ -25,6 +26,7 @@ struct log {
     uint32_t task;
     uint32_t number;
     bool ended;         /* the attempt will write no more */
+    struct uuid worker; /* that runs it; zero: none does */
 };
 
 /* Of a task's attempts up to `attempt`, the latest ended when it has a time of completion. */
@@ -47,6 +49,8 @@ static int choose_attempt(const struct api_call *call, const struct live_task *t
                          task->attempt);
     log->number = wanted->given ? (uint32_t)wanted->number : latest;
     log->ended = has_ended(task, log->number);
+    if (log->number == task->attempt && !log->ended)
+        log->worker = task->worker;
     return 0;
 }
 
@@ -88,6 +92,31 @@ static void send_kept(struct api_call *call, const char *bytes, size_t size)
     buf_fini(&piece);
 }
 
+/* Of an attempt that another node runs. False: none does. */
+static bool send_far(struct api_call *call, const struct log *log)
+{
+    struct error err;
+    struct store_cluster_piece piece = {
+        .run_id = log->run_id,
+        .task = log->task,
+        .number = log->number,
+        .offset = (uint64_t)call->query[API_QUERY_LOG_OFFSET].number,
+        .limit = (uint32_t)call->query[API_QUERY_LOG_LIMIT].number,
+    };
+    struct buf body = BUF_INIT;
+    if (log->ended || !api_far_has(call->api, log->worker))
+        return false;
+    if (api_far_read(call->api, log->worker, &piece, api_arena(call), &err)) {
+        api_fail_error(call, &err);
+        return true;
+    }
+    say_size(call, piece.size);
+    buf_add(&body, piece.bytes, piece.len);
+    api_reply(call, 200, content_type, &body);
+    buf_fini(&body);
+    return true;
+}
+
 static void send_range(struct api_call *call, const struct log *log)
 {
     struct buf path = BUF_INIT, empty = BUF_INIT;
@@ -110,6 +139,8 @@ static void send_range(struct api_call *call, const struct log *log)
         send_kept(call, kept, kept_len);
         return;
     }
+    if (fd < 0 && send_far(call, log))
+        return;
     say_size(call, size);
     if (offset < size) {
         api_reply_file(call, 200, content_type, fd, offset, size - offset < limit ? size - offset : limit);
@@ -152,7 +183,9 @@ static void send_growing(struct api_call *call, const struct log *log)
         api_fail_error(call, &err);
         return;
     }
-    if (log->ended || ended_meanwhile(call, log))
+    if (size == 0 && !log->ended && api_far_has(call->api, log->worker))
+        api_follower_set_far(follower, log->worker);
+    else if (log->ended || ended_meanwhile(call, log))
         api_follower_end(follower);
     say_size(call, size);
     api_follower_attach(follower, call->request, content_type);

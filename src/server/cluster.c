@@ -483,6 +483,7 @@ struct words {
     struct server_cluster *cluster;
     bool asks;                          /* runs may have come, or cancels */
     bool offers;                        /* of this node */
+    bool logs, workers;                 /* of this node; logs of any, too */
     bool dead;
 };
 
@@ -506,6 +507,8 @@ static int beat(struct server_cluster *cluster, const struct words *words, int64
         code = share(cluster, due, err);
     if (!code)
         code = server_cluster_offers(cluster, due, words->dead, words->offers, &soon, err);
+    if (!code)
+        code = server_cluster_asks(cluster, words->logs, due || words->workers, err);
     if (due || heard)
         server_cluster_wake_engine(cluster);
     struct core_snapshot shown;
@@ -534,7 +537,11 @@ static void on_word(void *context, const char *word)
     if (strncmp(word, "load ", 5) == 0)
         return;
     unsigned long long epoch;
-    if (sscanf(word, "offer %llu", &epoch) == 1)
+    if (sscanf(word, "log %llu", &epoch) == 1)
+        words->logs = words->logs || !epoch || epoch == core_store(words->cluster->core)->epoch;
+    else if (sscanf(word, "worker %llu", &epoch) == 1)
+        words->workers = words->workers || epoch == core_store(words->cluster->core)->epoch;
+    else if (sscanf(word, "offer %llu", &epoch) == 1)
         words->offers = words->offers || epoch == core_store(words->cluster->core)->epoch;
     else if (strcmp(word, "told") != 0) /* what was offered is looked at after each word */
         words->asks = true;
@@ -570,7 +577,7 @@ static void *run(void *context)
             server_cluster_wake_engine(cluster);
             break;
         }
-        words.asks = words.offers = words.dead = false;
+        words.asks = words.offers = words.logs = words.workers = words.dead = false;
         store_cluster_wait(cluster->link, cluster->kick_fd, wait_ms, on_word, &words);
     }
     return NULL;

@@ -143,4 +143,7 @@ int server_cluster_inherit(struct server_cluster *cluster, struct cluster_arriva
 /* At the end: what is still to be told is tried once more, then everything is freed. */
 void server_cluster_offers_end(struct server_cluster *cluster);
 
+/* cluster_asks.c: somebody asked for logs, or ordered something of this node's workers. */
+int server_cluster_asks(struct server_cluster *cluster, bool logs, bool workers, struct error *err);
+
 #endif

@@ -68,6 +68,35 @@ struct daemon {
 
 /* ---- what the API asks ---- */
 
+/* The life that has a worker which is none of this node's; 0: nobody told of such a worker, or it is ours. */
+static int find_node_of(struct daemon *daemon, struct uuid worker, uint64_t *ret_epoch, struct error *err)
+{
+    struct arena arena = {0};
+    struct store_cluster_nodes nodes;
+    int code = store_cluster_list(core_store(daemon->core), &arena, &nodes, err);
+    const struct store_cluster_node *node = code ? NULL : store_cluster_find_worker(&nodes, worker);
+    *ret_epoch = node && !uuid_equal(node->id, daemon->node_id) ? node->epoch : 0;
+    arena_fini(&arena);
+    return code;
+}
+
+/* A worker of another node is drained by it, within moments: what is asked is durable first. False: it is ours. */
+static bool ask_node_of(struct daemon *daemon, struct command *command)
+{
+    struct command_result result = {0};
+    uint64_t epoch = 0;
+    if (command->kind != COMMAND_WORKER_DRAIN || !daemon->cluster)
+        return false;
+    int code = find_node_of(daemon, command->worker, &epoch, &result.error);
+    if (!code && !epoch)
+        return false;
+    if (!code)
+        (void)store_cluster_ask_worker(core_store(daemon->core), epoch, command->worker, command->draining,
+                                       &result.error);
+    command->done(command, &result);
+    return true;
+}
+
 /* A run that another node drives is canceled by it: what is asked is durable first. */
 static bool is_elsewhere(struct daemon *daemon, const struct command *command)
 {
@@ -82,6 +111,8 @@ static bool is_elsewhere(struct daemon *daemon, const struct command *command)
 static void submit(void *context, struct command *command)
 {
     struct daemon *daemon = context;
+    if (ask_node_of(daemon, command))
+        return;
     if (!is_elsewhere(daemon, command)) {
         core_post(daemon->core, command);
         return;

@@ -80,6 +80,46 @@ int store_cluster_list(struct store *store, struct arena *arena, struct store_cl
 /* Any thread: durable once it returned; the owner, whoever it is then, cancels the run. ERROR_RUN_NOT_FOUND when it is
  * not active. */
 int store_cluster_ask_cancel(struct store *store, struct uuid run_id, int64_t now_ms, struct error *err);
+/* -- what one node asks of another through the store; no node connects to another -- */
+
+/* A piece of the log of an attempt that runs. */
+struct store_cluster_piece {
+    struct uuid id;             /* of the question */
+    struct uuid run_id;
+    uint32_t task, number;
+    uint64_t offset;
+    uint32_t limit;             /* bytes */
+    bool of_any;                /* asked of whichever node has it */
+    uint64_t size;              /* of the whole log, as far as it is; an answer */
+    const char *bytes;
+    size_t len;
+};
+struct store_cluster_pieces { struct store_cluster_piece *items; size_t count; };
+
+/* Any thread. Asks the life `node` (0: whichever node has that log) and waits for its answer, wait_ms at most: then
+ * ERROR_TIMED_OUT. piece->bytes is in the arena. */
+int store_cluster_ask_log(struct store *store, uint64_t node, struct store_cluster_piece *piece, int64_t wait_ms,
+                          struct arena *arena, struct error *err);
+/* What was asked of this node or of any; and its answer. */
+int store_cluster_asked_logs(struct store_cluster *cluster, struct arena *arena,
+                             struct store_cluster_pieces *ret_pieces, struct error *err);
+int store_cluster_answer_log(struct store_cluster *cluster, const struct store_cluster_piece *piece,
+                             struct error *err);
+
+struct store_cluster_order { struct uuid worker; bool draining; };
+struct store_cluster_orders { struct store_cluster_order *items; size_t count; };
+
+/* Any thread: durable once it returned; the node, if it lives on, drains the worker or resumes it. The last one counts.
+ * ERROR_WORKER_NOT_FOUND: that life is over. */
+int store_cluster_ask_worker(struct store *store, uint64_t node, struct uuid worker, bool draining,
+                             struct error *err);
+/* What was ordered of this node; each is given once. */
+int store_cluster_asked_workers(struct store_cluster *cluster, struct arena *arena,
+                                struct store_cluster_orders *ret_orders, struct error *err);
+/* The node that has a worker, as it told with its last renewal; NULL: none of them. */
+const struct store_cluster_node *store_cluster_find_worker(const struct store_cluster_nodes *nodes,
+                                                           struct uuid worker);
+
 /* Any thread: whether the store is one that nodes share. */
 bool store_is_shared(const struct store *store);
 

@@ -17,7 +17,7 @@ static const struct store_column epoch[] = {{"epoch", STORE_INT}};
 static const struct store_column dags[] = {
     {"id", STORE_ID}, {"name", STORE_TEXT}, {"version", STORE_INT}, {"task_count", STORE_INT}, {"cron", STORE_TEXT},
     {"timezone", STORE_TEXT}, {"paused", STORE_BOOL}, {"created_ms", STORE_INT}, {"updated_ms", STORE_INT},
-    {"deleted_ms", STORE_INT}, {"covered_ms", STORE_INT},
+    {"deleted_ms", STORE_INT}, {"covered_ms", STORE_INT}, {"keep_age_ms", STORE_INT}, {"keep_runs", STORE_INT},
 };
 static const struct store_column versions[] = {
     {"dag", STORE_DAG}, {"version", STORE_INT}, {"task_count", STORE_INT}, {"created_ms", STORE_INT},

@@ -219,6 +219,24 @@ static const struct {
     {5, "ALTER TABLE dags ADD COLUMN keep_age_ms bigint NOT NULL DEFAULT 0; "
         "ALTER TABLE dags ADD COLUMN keep_runs bigint NOT NULL DEFAULT 0; "
         "CREATE INDEX dags_keeping ON dags (dag) WHERE keep_age_ms <> 0 OR keep_runs <> 0;"},
+    /* 8: what nodes ask of each other. Questions are of the moment: a crash of the server may take them. */
+    {5,
+     "CREATE UNLOGGED TABLE asked_logs ("
+     " id uuid PRIMARY KEY,"
+     " node bigint NOT NULL," /* the life that is asked; 0: any */
+     " run_id uuid NOT NULL,"
+     " task integer NOT NULL,"
+     " number integer NOT NULL,"
+     " first bigint NOT NULL,"
+     " most integer NOT NULL,"
+     " asked_at timestamptz NOT NULL DEFAULT clock_timestamp(),"
+     " size bigint,"
+     " bytes bytea);"
+     "CREATE TABLE asked_workers ("
+     " node bigint NOT NULL,"
+     " worker uuid NOT NULL,"
+     " draining boolean NOT NULL,"
+     " PRIMARY KEY (node, worker));"},
 };
 
 enum { STEP_COUNT = sizeof steps / sizeof steps[0], LOCK_KEY = 0x7061776c /* "pawl" */ };

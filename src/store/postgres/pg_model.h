@@ -8,7 +8,7 @@
  *     pg_open.c        opening, joining, the pool         pg_write.c       one function per record
  *     pg_commit.c      the transaction and verdicts       pg_cluster.c     leases, runs that change hands (cluster.h)
  *     pg_rows.c        all rows out and in                pg_offers.c      attempts that others run (offers.h)
- *     pg_retain.c      old runs, their rows, their logs
+ *     pg_retain.c      old runs, their rows, their logs   pg_asks.c        what nodes ask of each other (cluster.h)
  *
  * Joining. Whoever opens the store for writing is a node: it gets the next epoch and a row in `nodes` with a lease by
  * the database's clock, and takes over what an earlier life of the same node still owns. A row that was declared dead
