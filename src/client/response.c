@@ -146,7 +146,7 @@ static int choose_body(struct client_response *response, struct error *err)
 /* A whole line of the head is at the end of response->head, from `start` on, without its line break. */
 static int take_head_line(struct client_response *response, size_t start, struct error *err)
 {
-    const char *line = response->head.bytes + start;
+    const char *line = buf_text(&response->head) + start; /* an empty first line: nothing is kept yet */
     size_t len = response->head.len - start;
     if (start == 0)
         return check_status_line(response, line, len, err);
