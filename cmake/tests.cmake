@@ -10,6 +10,11 @@ set(PAWL_TEST_ENV
     "UBSAN_OPTIONS=print_stacktrace=1"
     "PYTHONDONTWRITEBYTECODE=1")
 
+if(PAWL_VALGRIND)
+    find_program(VALGRIND valgrind REQUIRED)
+    set(PAWL_RUNNER ${VALGRIND} -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite)
+endif()
+
 # A unit test is one executable per tests/unit/<module>/test_*.c. The folder's other .c files are
 # helpers and go into each of its tests.
 file(GLOB unit_folders CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/tests/unit
@@ -26,7 +31,7 @@ foreach(folder IN LISTS unit_folders)
             add_library(${target} OBJECT ${source} ${helpers})
         else()
             add_executable(${target} ${source} ${helpers})
-            add_test(NAME unit.${folder}.${name} COMMAND ${target}
+            add_test(NAME unit.${folder}.${name} COMMAND ${PAWL_RUNNER} $<TARGET_FILE:${target}>
                 WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
             set_tests_properties(unit.${folder}.${name} PROPERTIES
                 ENVIRONMENT "${PAWL_TEST_ENV}" TIMEOUT 300)
