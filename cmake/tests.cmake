@@ -10,7 +10,9 @@ set(PAWL_TEST_ENV
     "UBSAN_OPTIONS=print_stacktrace=1"
     "PYTHONDONTWRITEBYTECODE=1")
 
+set(PAWL_UNIT_TIMEOUT 300)
 if(PAWL_VALGRIND)
+    set(PAWL_UNIT_TIMEOUT 3000)
     find_program(VALGRIND valgrind REQUIRED)
     set(PAWL_RUNNER ${VALGRIND} -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite)
 endif()
@@ -34,7 +36,7 @@ foreach(folder IN LISTS unit_folders)
             add_test(NAME unit.${folder}.${name} COMMAND ${PAWL_RUNNER} $<TARGET_FILE:${target}>
                 WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
             set_tests_properties(unit.${folder}.${name} PROPERTIES
-                ENVIRONMENT "${PAWL_TEST_ENV}" TIMEOUT 300)
+                ENVIRONMENT "${PAWL_TEST_ENV}" TIMEOUT ${PAWL_UNIT_TIMEOUT})
         endif()
         target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/tests/unit)
         target_link_libraries(${target} PRIVATE

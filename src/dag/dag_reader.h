@@ -63,7 +63,7 @@ struct dag_refs_note {
     const char *field;          /* rendered path, in `scratch` */
     struct dag_place place;
     uint32_t length;
-    bool is_env;                /* a value of env: may refer in circles */
+    enum dag_field_kind kind;   /* of the field it stands in: a value of ENV may refer in circles */
 };
 
 struct dag_reader {

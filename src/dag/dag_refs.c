@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/limits.h"
 #include "base/map.h"
 #include "base/mem.h"
@@ -46,7 +47,7 @@ void dag_read_refs(struct dag_reader *r, const struct dag_field *field, const st
         r->refs[r->refs_count++] = (struct dag_refs_note){
             .task = r->task ? r->task - r->owned->tasks : -1, .text = text, .len = len,
             .field = dag_path_render(path, &r->scratch), .place = {at->line, at->column}, .length = at->length,
-            .is_env = field->kind == DAG_FIELD_ENV};
+            .kind = field->kind};
         noted = true;
     }
 }
@@ -132,6 +133,39 @@ static bool check_names(struct dag_reader *r, const struct dag_refs_note *note, 
     return ok;
 }
 
+/* Notes the first secret that is asked for. */
+static const char *note_secret(void *context, const char *name)
+{
+    const char **first = context;
+    if (!*first)
+        *first = name;
+    return "";
+}
+
+/* A command line can be read by everybody on the machine, an address by every server and proxy on the way. */
+static void warn_secret(struct dag_reader *r, const struct dag_refs_note *note)
+{
+    bool is_argument = note->kind == DAG_FIELD_WORDS || note->kind == DAG_FIELD_COMMAND;
+    if (!r->owned->dag.secrets.count || note->task < 0 || !(is_argument || note->kind == DAG_FIELD_URL))
+        return;
+    const char *name = NULL;
+    const struct dag_expand_source source = {.find = note_secret, .context = &name};
+    struct buf text = BUF_INIT;
+    int code = dag_expand(&r->owned->dag, &r->owned->tasks[note->task], &source, note->text, note->len, &text, NULL);
+    buf_fini(&text);
+    if (code || !name)
+        return;
+    char said[200], hint[200];
+    int cut = dag_text_cut(name, strlen(name), 60);
+    (void)snprintf(said, sizeof said, is_argument
+                   ? "The secret '%.*s' gets into a command line, which others on the machine can read"
+                   : "The secret '%.*s' gets into an address, which servers and proxies write into their logs", cut,
+                   name);
+    (void)snprintf(hint, sizeof hint, is_argument ? "let the program take $%.*s from its environment"
+                                                  : "send ${env.%.*s} in a header", cut, name);
+    dag_report_graph(r, DAG_SEVERITY_WARNING, note->place, note->length, note->field, hint, "%s", said);
+}
+
 /* What an attempt would do later, once: circles are found, and how much work it is. False when it is too much, for one
  * task or for all. */
 static bool try_out(struct dag_reader *r, const struct dag_refs_note *note, struct known *known)
@@ -141,7 +175,7 @@ static bool try_out(struct dag_reader *r, const struct dag_refs_note *note, stru
     const struct dag_task *task = note->task >= 0 ? &r->owned->tasks[note->task] : NULL;
     int code = dag_expand_check(&r->owned->dag, task, note->text, note->len, &known->task_steps, &err);
     known->steps += known->task_steps - before;
-    if (code && note->is_env) /* what refers to the variable is not to blame */
+    if (code && note->kind == DAG_FIELD_ENV) /* what refers to the variable is not to blame */
         dag_report_refs(r, note, NULL, "%s", err.text);
     bool too_many = known->task_steps > LIMIT_EXPAND_TASK_STEPS_MAX || known->steps > LIMIT_EXPAND_DAG_STEPS_MAX;
     if (too_many)
@@ -163,8 +197,8 @@ void dag_check_refs(struct dag_reader *r)
     for (size_t i = 0; i < r->refs_count && going; i++) {
         const struct dag_refs_note *note = &r->refs[i];
         turn_to_task(&known, r, note->task);
-        if (check_names(r, note, &known))
-            going = try_out(r, note, &known);
+        if (check_names(r, note, &known) && (going = try_out(r, note, &known)))
+            warn_secret(r, note);
     }
     map_fini(&known.task);
     map_fini(&known.dag);

@@ -89,7 +89,8 @@ static void turn(void *context)
     if (fenced.code) {
         core_fence(cluster->core, &fenced);
     } else {
-        core_set_lease(cluster->core, lease_ms);
+        if (lease_ms) /* else that of joining lasts */
+            core_set_lease(cluster->core, lease_ms);
         lead(cluster, changed, schedules);
     }
     core_free_schedules(schedules);
@@ -206,6 +207,11 @@ static int take_cancels(struct server_cluster *cluster, struct error *err)
     return code;
 }
 
+int64_t server_cluster_lease(int64_t before_ms, int64_t lease_ms)
+{
+    return before_ms + lease_ms - lease_ms / 5;
+}
+
 static void describe_workers(struct server_cluster *cluster, struct buf *out, struct store_cluster_beat *beat)
 {
     struct engine_worker_view *views;
@@ -230,7 +236,6 @@ static void describe_workers(struct server_cluster *cluster, struct buf *out, st
     mem_free(views);
 }
 
-/* The lease counts from before the renewal was sent, and ends a fifth early: by then what runs here is dead. */
 static int renew(struct server_cluster *cluster, bool *ret_leads, struct error *err)
 {
     struct buf workers = BUF_INIT;
@@ -248,7 +253,7 @@ static int renew(struct server_cluster *cluster, bool *ret_leads, struct error *
     if (!code) {
         (void)pthread_mutex_lock(&cluster->lock);
         cluster->renewed_ms = before_ms;
-        cluster->lease_ms = before_ms + cluster->options.lease_ms - cluster->options.lease_ms / 5;
+        cluster->lease_ms = server_cluster_lease(before_ms, cluster->options.lease_ms);
         (void)pthread_mutex_unlock(&cluster->lock);
     }
     return code;

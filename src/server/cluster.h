@@ -26,6 +26,10 @@ struct server_cluster_options {
     int64_t lease_ms;
 };
 
+/* Boot time at which what runs here is killed, when the lease was asked for at before_ms: it counts from before the
+ * question was sent, and ends a fifth early. */
+int64_t server_cluster_lease(int64_t before_ms, int64_t lease_ms);
+
 /* Before core_run. Options' texts are borrowed for its life. */
 int server_cluster_start(struct core *core, const struct server_cluster_options *options,
                          struct server_cluster **ret_cluster, struct error *err);

@@ -360,7 +360,10 @@ static int start_core(struct daemon *daemon, struct error *err)
         .on_batch = on_batch,
         .on_worker = on_worker,
     };
+    int64_t before_ms = clock_boot_ms();
     int code = core_new(&core, &daemon->core, err);
+    if (!code && options->store_url) /* joining gave the first lease */
+        core_set_lease(daemon->core, server_cluster_lease(before_ms, options->lease_ms));
     return code ? code : core_add_fd(daemon->core, daemon->signal_fd, on_signal, daemon, err);
 }
 

@@ -118,6 +118,7 @@ struct worker {
     bool met_daemon;                  /* at least once */
     bool quitting;                    /* exit when nothing is held */
     bool ending;                      /* exit when nothing runs; results are not kept */
+    bool outlived;                    /* its node's lease ended while something ran */
     bool unsure;                      /* a process was left alone whose attempt is not known */
     bool posix_spawn;
     int64_t lease_ms;                 /* boot: what runs then is ended; 0: never */

@@ -284,6 +284,7 @@ static bool goes_on(struct worker *worker)
         if (worker->lease_ms && worker_attempt_any_runs(worker)) {
             if (now_ms >= worker->lease_ms) {
                 log_warn("the node's lease has ended: what runs here may be started elsewhere and is killed");
+                worker->outlived = true;
                 worker_end(worker);
                 return goes_on(worker);
             }
@@ -362,8 +363,9 @@ int worker_main(const struct worker_options *options)
         log_error("the worker cannot work: %s", err.text);
     while (!code && goes_on(worker))
         turn(worker);
-    /* A worker that could not end everything leaves its record to whoever looks for the rest. */
-    bool clean = code || !worker_attempt_any_runs(worker);
+    /* A worker that could not end everything leaves its record to whoever looks for the rest. One whose lease ended has
+     * killed what nobody may know of: its files tell the next daemon that it died. */
+    bool clean = code || (!worker->outlived && !worker_attempt_any_runs(worker));
     clean_up(worker);
     if (clean)
         worker_files_remove(options->dir, options->id, true);

@@ -40,13 +40,17 @@ class Postgres:
                               extra_groups=[] if self.user else None).stdout
 
     def start(self):
-        with open(os.path.join(self.folder, "log"), "ab") as log:
-            self.process = subprocess.Popen(
-                [os.path.join(self.bin, "postgres"), "-D", self.data, "-k", self.folder, "-c", "listen_addresses=", "-c",
-                 "fsync=off", "-c", "shared_buffers=32MB", "-c", "max_connections=100"],
-                user=self.user, extra_groups=[] if self.user else None, cwd=self.folder, stdin=subprocess.DEVNULL,
-                stdout=log, stderr=log)
+        self.process = self.run_server(self.data, self.folder)
         eventually(self.is_ready, "a PostgreSQL server")
+
+    def run_server(self, data, folder):
+        """A server on `data`, with its socket and log in `folder`."""
+        with open(os.path.join(folder, "log"), "ab") as log:
+            return subprocess.Popen(
+                [os.path.join(self.bin, "postgres"), "-D", data, "-k", folder, "-c", "listen_addresses=", "-c",
+                 "fsync=off", "-c", "shared_buffers=32MB", "-c", "max_connections=100"],
+                user=self.user, extra_groups=[] if self.user else None, cwd=folder, stdin=subprocess.DEVNULL,
+                stdout=log, stderr=log)
 
     def is_ready(self):
         return subprocess.run([os.path.join(self.bin, "pg_isready"), "-q", "-h", self.folder], check=False,

@@ -2,16 +2,19 @@
 What tests/cluster/campaign.py found stands here as the one case of it."""
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+import urllib.parse
 from pathlib import Path
 
 import pytest
 from postgres import Postgres
-from support import PATIENCE, eventually, pawl_path, source_root, wait_pid_gone
-from test_cluster import LEASE_S, begin, check_taken_over, ended, is_ready, lines, nodes
+from support import PATIENCE, eventually, pawl_path, processes_of, source_root, wait_pid_gone
+from test_cluster import LEASE_S, TASK, begin, check_taken_over, ended, is_ready, lines, nodes
 
 CLUSTER = Path(source_root()) / "tests" / "cluster"
 sys.path.insert(0, str(CLUSTER))
@@ -134,6 +137,20 @@ def test_an_acknowledgement_is_lost(postgres, wire, make_daemon, after):
     assert [row["runId"] for row in two.get(f"/api/v1/dags/{dag}/runs").json] == [run]
 
 
+def test_the_lease_is_never_renewed(postgres, wire, make_daemon, folder):
+    """All works but that: what began in the time that joining gave is killed when that is over."""
+    url = postgres.database()
+    link, broken_url = through(wire, postgres, url, 1)
+
+    def again(_):
+        link.arms.append(Arm("renew", 1, False, again))
+    again(None)
+    one, two = make_daemon("--store", broken_url, *OPTIONS).start(), make_daemon("--store", url, *OPTIONS).start()
+    run = begin(one, folder)
+    check_taken_over(two, run, folder)
+    link.arms.clear()
+
+
 def test_a_slow_database(postgres, wire, make_daemon):
     link, url = through(wire, postgres, postgres.database(), 1)
     (one,) = [make_daemon("--store", url, *OPTIONS).start()]
@@ -185,6 +202,42 @@ def test_transactions_of_others(postgres, make_daemon, folder):
     assert lines(folder) == ["start 1", "end 1", "second"]
 
 
+def test_the_database_fails_over(make_daemon, folder):
+    """To a standby that has all that was acknowledged, at another address."""
+    first, made = Postgres(), []
+    try:
+        url = first.database()
+        with tempfile.TemporaryDirectory(prefix="pawl-pg-") as home:
+            if first.user:
+                shutil.chown(home, first.user)
+            first.call("pg_basebackup", "-h", first.folder, "-U", "pawl", "-D", f"{home}/data", "-R", "-c", "fast")
+            second = first.run_server(f"{home}/data", home)
+            try:
+                first.sql(url, "ALTER SYSTEM SET synchronous_standby_names = '*'")
+                first.sql(url, "SELECT pg_reload_conf()")
+                eventually(lambda: first.sql(url, "SELECT sync_state FROM pg_stat_replication") == "sync", "a standby")
+                both = url.replace("host=", f"target_session_attrs=read-write&host={urllib.parse.quote(home, safe='')},")
+                made += [make_daemon("--store", both, *OPTIONS).start() for _ in range(2)]
+                one, two = made
+                run = begin(one, folder)
+                first.stop(signal.SIGQUIT)
+                assert two.get("/api/v1/runs", status=503).code == "STORE_AWAY"
+                first.call("pg_ctl", "promote", "-D", f"{home}/data")
+                eventually(lambda: is_ready(one) and is_ready(two), "both nodes are ready")
+                (folder / "go").touch()
+                assert ended(two, run)["state"] == "succeeded"
+                assert not (folder / "violation").exists()
+                assert one.execute("chain", CHAIN)["state"] == "succeeded"
+            finally:
+                for daemon in made:
+                    daemon.signal(signal.SIGQUIT)
+                    daemon.wait()
+                second.send_signal(signal.SIGQUIT)
+                second.wait()
+    finally:
+        first.close()
+
+
 RETRIES = """
 name: retries
 tasks:
@@ -233,3 +286,22 @@ def test_watching_through_another_node(postgres, make_daemon, folder):
             assert "succeeded" in watch.communicate(timeout=PATIENCE)[0] and watch.returncode == 0
             logs.communicate(timeout=PATIENCE)
             assert logs.returncode == 0
+
+
+BLOCKER = "name: blocker\ntasks: [{{id: a, type: shell, command: 'while ! [ -e {folder}/unblock ]; do sleep 0.1; done'}}]"
+
+
+def test_a_node_is_back_after_its_workers_gave_up(postgres, make_daemon, folder):
+    """What they killed has run, though nothing else than their files says so: it was claimed before a slot was free."""
+    one = make_daemon("--store", postgres.database(), *OPTIONS, "--slots", "1").start()
+    one.start_run("blocker", BLOCKER.format(folder=folder))
+    run = one.start_run("guarded", TASK.format(folder=folder))
+    eventually(lambda: one.run(run)["state"] == "running" or one.run(run)["counts"]["queued"], "a claim ahead")
+    (folder / "unblock").touch()
+    eventually(lambda: lines(folder) == ["start 1"], "the first attempt")
+    one.kill()
+    wait_pid_gone(int((folder / "pid.1").read_text()))
+    for pid in processes_of(one.folder):
+        wait_pid_gone(pid)
+    one.start()
+    check_taken_over(one, run, folder)

@@ -160,6 +160,26 @@ static void test_yaml_mistakes(void **state)
                    "1:7: error: 'name' must be a string, found the integer d [name] (put it in quotes: \"d\")\n");
 }
 
+/* Not by name alone: what refers to a secret holds it. Headers, bodies and environments are no warning. */
+static void test_secrets_in_the_open(void **state)
+{
+    (void)state;
+    reading_assert("name: d\nsecrets: [TOKEN, KEY]\nenv: {HEADER: 'Bearer ${env.TOKEN}', PLAIN: x}\ntasks:\n"
+                   "- {id: a, type: shell, command: [curl, -H, '${env.HEADER}', '${env.PLAIN}']}\n"
+                   "- {id: b, type: python, script: x.py, args: [--key, '${env.KEY}', '$${env.KEY}']}\n"
+                   "- {id: c, type: http, url: 'https://h/?t=${env.TOKEN}', headers: {A: '${env.HEADER}'},\n"
+                   "   body: '${env.KEY}'}\n"
+                   "- {id: d, type: shell, command: [env], env: {OWN: '${env.KEY}', KEY2: '${env.KEY}'}}\n"
+                   "- {id: e, type: shell, command: [x, '${env.TOKEN}'], env: {TOKEN: none}}\n",
+                   0,
+                   "5:44: warning: The secret 'TOKEN' gets into a command line, which others on the machine can read "
+                   "[tasks[0].command[2]] (let the program take $TOKEN from its environment)\n"
+                   "6:53: warning: The secret 'KEY' gets into a command line, which others on the machine can read "
+                   "[tasks[1].args[1]] (let the program take $KEY from its environment)\n"
+                   "7:28: warning: The secret 'TOKEN' gets into an address, which servers and proxies write into their "
+                   "logs [tasks[2].url] (send ${env.TOKEN} in a header)\n");
+}
+
 /* The shell does it: a warning, and the DAG is valid. */
 static void test_warnings(void **state)
 {
@@ -281,7 +301,7 @@ int main(void)
         cmocka_unit_test(test_relied_on),  cmocka_unit_test(test_suggestions), cmocka_unit_test(test_wrong_kinds),
         cmocka_unit_test(test_one_pass),   cmocka_unit_test(test_yaml_mistakes), cmocka_unit_test(test_warnings),
         cmocka_unit_test(test_carets),     cmocka_unit_test(test_terminal),    cmocka_unit_test(test_long_line),
-        cmocka_unit_test(test_summary),
+        cmocka_unit_test(test_summary),    cmocka_unit_test(test_secrets_in_the_open),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
