@@ -15,6 +15,8 @@
 #include "base/mem.h"
 #include "dag/dag.h"
 
+enum { MEMORY_PER_BYTE = 12 }; /* of a DAG file that is read, kept and recorded */
+
 /* 400 with what is wrong in the file. */
 static void fail_problems(struct api_call *call, int code, const struct dag_problems *problems)
 {
@@ -44,6 +46,11 @@ static int read_yaml(const struct api_call *call, const char *name, struct dag_p
         .may_run_as = call->api->backend.may_run_as,
         .context = call->api->backend.context,
     };
+    /* what reading takes aborts when it cannot be had: a large file is refused before */
+    void *room = mem_try_alloc(yaml->len * MEMORY_PER_BYTE);
+    mem_free(room);
+    if (!room)
+        return ERROR_OUT_OF_MEMORY;
     return dag_read(yaml->text, yaml->len, &options, problems, ret_dag);
 }
 

@@ -17,11 +17,17 @@ void buf_clear(struct buf *buf)
     buf->len = 0;
 }
 
-static void grow(struct buf *buf, size_t need)
+static size_t cap_for(const struct buf *buf, size_t need)
 {
     size_t cap = buf->cap ? buf->cap : 64;
     while (cap < need)
         cap += cap < (1u << 24) ? cap : cap / 2;
+    return cap;
+}
+
+static void grow(struct buf *buf, size_t need)
+{
+    size_t cap = cap_for(buf, need);
     buf->bytes = mem_realloc(buf->bytes, cap);
     buf->cap = cap;
 }
@@ -45,6 +51,20 @@ void buf_add(struct buf *buf, const void *bytes, size_t len)
 {
     if (len)
         memcpy(buf_extend(buf, len), bytes, len);
+}
+
+bool buf_try_add(struct buf *buf, const void *bytes, size_t len)
+{
+    if (buf->len + len >= buf->cap) {
+        size_t cap = cap_for(buf, buf->len + len + 1);
+        char *grown = mem_try_realloc(buf->bytes, cap);
+        if (!grown)
+            return false;
+        buf->bytes = grown;
+        buf->cap = cap;
+    }
+    buf_add(buf, bytes, len);
+    return true;
 }
 
 void buf_add_text(struct buf *buf, const char *text)

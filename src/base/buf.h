@@ -3,6 +3,7 @@
 #define PAWL_BASE_BUF_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,6 +20,8 @@ void buf_clear(struct buf *buf);                              /* keeps the memor
 void buf_reserve(struct buf *buf, size_t extra);
 char *buf_extend(struct buf *buf, size_t len);                /* len more bytes, not cleared; pointer to the first */
 void buf_add(struct buf *buf, const void *bytes, size_t len);
+/* For what input makes large. False when there is no memory: then buf is as it was. */
+bool buf_try_add(struct buf *buf, const void *bytes, size_t len);
 void buf_add_text(struct buf *buf, const char *text);
 void buf_add_char(struct buf *buf, char c);
 void buf_add_uint(struct buf *buf, uint64_t value);           /* decimal */

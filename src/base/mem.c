@@ -85,6 +85,11 @@ void *mem_try_alloc(size_t size)
     return malloc(size ? size : 1);
 }
 
+void *mem_try_realloc(void *old, size_t size)
+{
+    return realloc(old, size ? size : 1);
+}
+
 void mem_free(void *ptr)
 {
     free(ptr);

@@ -15,6 +15,7 @@ char *mem_strdup(const char *text);                 /* NULL gives NULL */
 char *mem_strndup(const char *text, size_t len);
 char *mem_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void *mem_try_alloc(size_t size);                   /* NULL when there is no memory */
+void *mem_try_realloc(void *old, size_t size);      /* the same; then old is as it was */
 void mem_free(void *ptr);
 
 #define mem_new(type) ((type *)mem_zalloc(sizeof(type)))

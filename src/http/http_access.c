@@ -199,8 +199,9 @@ static enum MHD_Result on_body(struct http_exchange *exchange, const char *bytes
             buf_fini(&request->body);
             http_reply_error(request, ERROR_PAYLOAD_TOO_LARGE, "The request body is over %zu bytes",
                              request->body_max);
-        } else {
-            buf_add(&request->body, bytes, *len);
+        } else if (!buf_try_add(&request->body, bytes, *len)) {
+            buf_fini(&request->body);
+            http_reply_error(request, ERROR_OUT_OF_MEMORY, "There is not enough memory for the request body");
         }
     }
     *len = 0;
