@@ -10,6 +10,7 @@
 #   make bench-core  the engine alone, without I/O
 #   make sim      the simulation, SIM_SECONDS (600); goes on at the seed where it stopped
 #   make sim-plants  bugs planted into the engine one by one: does the simulation see each?
+#   make removals  the code of each guarantee taken away, piece by piece: does its test fail each time?
 #   make crash    kills the daemon and its workers, checks that nothing is lost or doubled
 #   make cluster  nodes that share PostgreSQL are killed, paused and cut off, and so is PostgreSQL
 #   make cluster-plants  what keeps nodes apart taken away, one by one: does the campaign see it?
@@ -24,7 +25,7 @@ PREFIX ?= /usr/local
 
 SIM_SECONDS ?= 600
 
-.PHONY: valgrind tsan sim sim-plants bench-core all check check-build lint workloads demo cluster-demo fuzz crash cluster cluster-plants torture bench deb install deps clean
+.PHONY: valgrind tsan removals sim sim-plants bench-core all check check-build lint workloads demo cluster-demo fuzz crash cluster cluster-plants torture bench deb install deps clean
 
 all:
 	@cmake -S . -B build -G Ninja -DCMAKE_C_COMPILER=$(CC) -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null
@@ -76,6 +77,10 @@ sim-plants:
 	@cmake -S . -B build -G Ninja -DCMAKE_C_COMPILER=$(CC) -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null
 	@cmake --build build -j $(JOBS) --target sim
 	@tests/sim/plants.py build
+
+# REMOVALS: options of tests/crash/removals.py, such as --only G5
+removals: check-build
+	@tests/crash/removals.py build-check $(REMOVALS)
 
 bench-core:
 	@cmake -S . -B build -G Ninja -DCMAKE_C_COMPILER=$(CC) -DPAWL_BENCH=ON >/dev/null

@@ -56,6 +56,10 @@ add_test(NAME build.release COMMAND tools/build-variant release
     WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
 set_tests_properties(build.clang build.release PROPERTIES TIMEOUT 900 COST 100)
 
+# What `make removals` takes away still stands where its table says, and the tests it names are there.
+add_test(NAME removals.table COMMAND ${PAWL_PYTHON} tests/crash/removals.py --check
+    WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+
 # The document comes from the command of its name; Spectral is installed on the first run.
 file(GLOB openapi_command CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/cli/*openapi*.c)
 if(openapi_command)
