@@ -60,7 +60,8 @@ enum pg_statement {
     PG_RUN_SERIALS, PG_RUN_ACTIVE, PG_RUN_ENDED, PG_RUNS_INSERT, PG_RUNS_START, PG_RUNS_CANCEL, PG_RUNS_END,
     PG_ATTEMPTS_CLAIM, PG_ATTEMPTS_END, PG_ATTEMPTS_WITHDRAW, PG_ATTEMPTS_BEFORE,
     PG_LETTER_FIND, PG_LETTERS_INSERT, PG_LETTER_RESOLVE, PG_LETTERS_RESOLVE,
-    PG_OLD_RUNS, PG_OLD_ATTEMPTS, PG_OLD_FIRES, PG_TAKEN_LOOK, PG_TAKEN_DROP, PG_SWEEP_SAVE,
+    PG_OLD_RUNS, PG_OLD_LISTED, PG_OLD_LETTERS,
+    PG_OLD_ATTEMPTS, PG_OLD_FIRES, PG_TAKEN_LOOK, PG_TAKEN_DROP, PG_SWEEP_SAVE,
     PG_LOAD_RUNS, PG_LOAD_ATTEMPTS, PG_LOAD_SOURCE,
     PG_STATEMENT_COUNT
 };
@@ -114,9 +115,13 @@ struct pg_dag {
 };
 
 /* Where retention is. */
+/* The parts of a walk of retention, in this order. */
+enum pg_walk { PG_WALK_RUNS, PG_WALK_LETTERS, PG_WALK_DAGS };
+
 struct pg_retain {
-    struct pg_connection keeper;            /* measures; not connected otherwise */
-    bool measuring, measured;
+    struct pg_connection keeper;            /* measures and lists; not connected otherwise */
+    bool asking, measured;                  /* asking: the keeper has a question under way */
+    enum pg_walk walk;                      /* what a walk is at */
     int64_t ended, bytes;                   /* of runs that have ended; when measured */
     bool walking;                           /* from the oldest run on; cursor: the last one looked at */
     struct uuid cursor;

@@ -3,12 +3,16 @@
  *     measure   how many runs have ended and how many bytes they are, on a connection of its own and only when a limit
  *               asks: it reads all there is, and nobody waits for it
  *     walk      from the oldest run on: those that may go leave `runs` and are noted in `taken`, with their letters
+ *     letters   dead letters beyond their own limits, and then the runs of DAGs that say what they keep: both are
+ *               listed by the connection that measures, since that may read much, and taken by the writer
  *     attempts  of taken runs, from the last key down, so that what is left keeps its predecessors
  *     logs      each node deletes the files it has (slot taken); `sweeps` says how far it is. Notes go after a week
  *
  * A step is one statement that looks at the lease first: a node that was declared dead, or that does not lead, takes
  * nothing. A crash at any point leaves the run, or its row in `taken`, from which whoever leads then goes on. */
 #include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -26,13 +30,15 @@ enum {
     RUNS_STEP = 100,
     ATTEMPTS_STEP = 512,
     FIRES_STEP = 256,
+    LISTED_STEP = 100,
+    LIST_SQL_MAX = 2048,
     RUN_BYTES = 400,            /* what a row and its places in indexes take; an attempt without its log */
     ATTEMPT_BYTES = 300
 };
 static const int64_t NOTE_MS = INT64_C(7) * 24 * 3600 * 1000;
 
 struct limits {
-    int64_t age_ms, runs_max, bytes_max;
+    int64_t age_ms, runs_max, bytes_max, letter_age_ms, letters_max;
 };
 
 static int64_t bound(int64_t value)
@@ -43,7 +49,8 @@ static int64_t bound(int64_t value)
 static struct limits read_limits(const struct store_pg *store)
 {
     const struct store_keep *keep = &store->head.keep;
-    return (struct limits){bound(keep->age_ms), bound(keep->runs_max), bound(keep->bytes_max)};
+    return (struct limits){bound(keep->age_ms), bound(keep->runs_max), bound(keep->bytes_max),
+                           bound(keep->letter_age_ms), bound(keep->letters_max)};
 }
 
 static bool counts(const struct limits *limits)
@@ -51,9 +58,14 @@ static bool counts(const struct limits *limits)
     return limits->runs_max != INT64_MAX || limits->bytes_max != INT64_MAX;
 }
 
+static int64_t since(int64_t now_ms, int64_t age_ms)
+{
+    return age_ms < now_ms ? now_ms - age_ms : 0;
+}
+
 static int64_t horizon(const struct limits *limits, int64_t now_ms)
 {
-    return limits->age_ms < now_ms ? now_ms - limits->age_ms : 0;
+    return since(now_ms, limits->age_ms);
 }
 
 static bool is_over(const struct pg_retain *retain, const struct limits *limits)
@@ -63,38 +75,48 @@ static bool is_over(const struct pg_retain *retain, const struct limits *limits)
 
 /* ---- measuring ---- */
 
-/* ret_done false: it is under way. */
-static int measure(struct store_pg *store, const struct limits *limits, bool idle, bool *ret_done, struct error *err)
+/* Asks the keeper, who answers later: *ret_result NULL until then. */
+static int ask(struct store_pg *store, const char *sql, bool idle, PGresult **ret_result, struct error *err)
 {
     struct pg_retain *retain = &store->retain;
     struct pg_connection *keeper = &retain->keeper;
-    PGresult *result = NULL;
     int code = 0;
     keeper->store = store;
-    *ret_done = false;
-    if (!retain->measuring) {
+    *ret_result = NULL;
+    if (!retain->asking) {
         code = store_pg_connect(keeper, err);
         if (!code)
             code = store_pg_query(keeper, "SET statement_timeout TO '1h'", NULL, NULL, err);
         if (!code)
-            code = store_pg_send(keeper, limits->bytes_max != INT64_MAX
-                                 ? "SELECT (SELECT count(*) FROM runs), count(*), coalesce(sum(log_bytes), 0)::bigint "
-                                   "FROM attempts WHERE state <> 'running'"
-                                 : "SELECT count(*), 0, 0 FROM runs", err);
-        retain->measuring = !code;
+            code = store_pg_send(keeper, sql, err);
+        retain->asking = !code;
     }
     if (code || !store_pg_is_done(keeper, idle ? MEASURE_WAIT_MS : 0))
         return code;
-    retain->measuring = false;
-    code = store_pg_finish(keeper, &result, err);
-    if (!code) {
+    retain->asking = false;
+    return store_pg_finish(keeper, ret_result, err);
+}
+
+/* ret_done false: it is under way. */
+static int measure(struct store_pg *store, const struct limits *limits, bool idle, bool *ret_done, struct error *err)
+{
+    struct pg_retain *retain = &store->retain;
+    PGresult *result;
+    *ret_done = false;
+    int code = ask(store, limits->bytes_max != INT64_MAX
+                   ? "SELECT (SELECT count(*) FROM runs), count(*), coalesce(sum(log_bytes), 0)::bigint "
+                     "FROM attempts WHERE state <> 'running'"
+                   : "SELECT count(*), 0, 0 FROM runs", idle, &result, err);
+    if (result) {
         retain->ended = store_pg_int(store, result, 0, 0);
         retain->bytes = store_pg_int(store, result, 0, 1) * ATTEMPT_BYTES + store_pg_int(store, result, 0, 2) +
                         retain->ended * RUN_BYTES;
         retain->measured = *ret_done = true;
     }
-    store_pg_clear(store, result);
-    store_pg_disconnect(keeper);
+    if (result || code) {
+        store_pg_clear(store, result);
+        store_pg_disconnect(&retain->keeper);
+    }
     return code;
 }
 
@@ -153,10 +175,96 @@ static int walk(struct store_pg *store, const struct limits *limits, int64_t now
         retain->walk_ms = leads ? WALK_MS : ASK_MS;
         if (!retain->walking)
             retain->walked_ms = now_ms;
+        if (!retain->walking && leads) {
+            retain->walking = true;
+            retain->walk = PG_WALK_LETTERS;
+        }
     }
     store_pg_clear(store, result);
     arena_fini(&arena);
     return code;
+}
+
+/* The next part of the walk, or its end. */
+static void next_part(struct pg_retain *retain, int64_t now_ms)
+{
+    retain->walking = retain->walk == PG_WALK_LETTERS;
+    retain->walk = PG_WALK_DAGS;
+    retain->walked_ms = now_ms;
+}
+
+/* What the keeper finds is taken by the writer. `sql` gives a number and so many ids as the text of an array; when
+ * nothing of it goes, somebody else's it is. */
+static int take_listed(struct store_pg *store, const char *sql, enum pg_statement which, int64_t now_ms, bool idle,
+                       struct error *err)
+{
+    struct pg_retain *retain = &store->retain;
+    struct arena arena = {0};
+    struct pg_values values = {.arena = &arena};
+    PGresult *listed, *result = NULL;
+    int code = ask(store, sql, idle, &listed, err);
+    if (code)
+        store_pg_disconnect(&retain->keeper);
+    if (code || !listed)
+        return code;
+    int64_t found = store_pg_int(store, listed, 0, 0), gone = 0;
+    if (found > 0) {
+        bool runs = which == PG_OLD_LISTED;
+        store_pg_add_int(&values, (int64_t)store->head.epoch);
+        store_pg_add_text(&values, store_pg_text(store, listed, 0, 1, &arena));
+        if (runs)
+            store_pg_add_int(&values, now_ms);
+        code = store_pg_run(&store->writer, which, &values, &result, err);
+        gone = code ? 0 : store_pg_int(store, result, 0, 0);
+        int64_t more = code ? 0 : store_pg_int(store, result, 0, 1);
+        store->head.keep.runs += runs ? (uint64_t)gone : 0;
+        store->head.keep.letters += (uint64_t)(runs ? more : gone);
+        store->head.keep.pending += runs ? 0 : (uint64_t)more;
+        retain->taking = retain->taking || (runs && gone > 0);
+        retain->waiting = retain->waiting || (!runs && more > 0);
+        store_pg_clear(store, result);
+    }
+    if (!code && (gone == 0 || found < LISTED_STEP))
+        next_part(retain, now_ms);
+    store_pg_clear(store, listed);
+    store_pg_disconnect(&retain->keeper);
+    arena_fini(&arena);
+    return code;
+}
+
+#define LISTED(inner) "SELECT count(*), '{' || coalesce(string_agg(id::text, ','), '') || '}' FROM (" inner ") listed"
+
+/* Those that are settled first; the oldest. */
+static int walk_letters(struct store_pg *store, const struct limits *limits, int64_t now_ms, bool idle,
+                        struct error *err)
+{
+    char sql[LIST_SQL_MAX];
+    if (limits->letters_max == INT64_MAX && limits->letter_age_ms == INT64_MAX) {
+        next_part(&store->retain, now_ms);
+        return 0;
+    }
+    (void)snprintf(sql, sizeof sql,
+                   LISTED("(SELECT id FROM letters ORDER BY resolution = 'pending', id LIMIT greatest(0, (SELECT "
+                          "count(*) FROM letters) - %" PRId64 ")) UNION (SELECT id FROM letters WHERE created_ms < "
+                          "%" PRId64 ") LIMIT %d"),
+                   limits->letters_max, since(now_ms, limits->letter_age_ms), LISTED_STEP);
+    return take_listed(store, sql, PG_OLD_LETTERS, now_ms, idle, err);
+}
+
+static int walk_dags(struct store_pg *store, int64_t now_ms, bool idle, struct error *err)
+{
+    char sql[LIST_SQL_MAX];
+    (void)snprintf(sql, sizeof sql,
+                   "WITH keeping AS MATERIALIZED (SELECT d.dag, d.keep_age_ms, CASE WHEN d.keep_runs > 0 THEN (SELECT "
+                   "r.id FROM runs r WHERE r.dag = d.dag ORDER BY r.id DESC OFFSET d.keep_runs LIMIT 1) END AS last "
+                   "FROM dags d WHERE d.keep_age_ms <> 0 OR d.keep_runs <> 0) "
+                   LISTED("SELECT r.id FROM keeping k JOIN runs r ON r.dag = k.dag WHERE (r.id <= k.last OR "
+                          "(k.keep_age_ms BETWEEN 1 AND %" PRId64 " AND r.completed_ms < %" PRId64 " - k.keep_age_ms)) "
+                          "AND NOT EXISTS (SELECT 1 FROM letters l WHERE l.run_id = r.id AND l.resolution = 'pending') "
+                          "AND NOT EXISTS (SELECT 1 FROM active_runs a WHERE a.source = r.id) "
+                          "AND NOT EXISTS (SELECT 1 FROM idempotency i WHERE i.created_ms = r.created_ms "
+                          "AND i.run_id = r.id) LIMIT %d"), now_ms, now_ms, LISTED_STEP);
+    return take_listed(store, sql, PG_OLD_LISTED, now_ms, idle, err);
 }
 
 static int take_fires(struct store_pg *store, const struct limits *limits, int64_t now_ms, struct error *err)
@@ -201,15 +309,21 @@ static int step(struct store_pg *store, const struct limits *limits, int64_t now
         *ret_more = false;
         return 0;
     }
+    if (retain->walk == PG_WALK_LETTERS || retain->walk == PG_WALK_DAGS) {
+        int code = retain->walk == PG_WALK_LETTERS ? walk_letters(store, limits, now_ms, idle, err)
+                                                   : walk_dags(store, now_ms, idle, err);
+        *ret_more = !retain->asking;
+        return code;
+    }
     if (counts(limits) && !retain->measured) {
         int code = measure(store, limits, idle, &measured, err);
         *ret_more = measured;
         return code;
     }
     int code = walk(store, limits, now_ms, err);
-    if (!code && !retain->walking && limits->age_ms != INT64_MAX)
+    if (!code && retain->walk != PG_WALK_RUNS && limits->age_ms != INT64_MAX)
         code = take_fires(store, limits, now_ms, err);
-    if (!code && !retain->walking && retain->walk_ms == WALK_MS)
+    if (!code && retain->walk != PG_WALK_RUNS)
         code = drop_notes(store, now_ms, err);
     return code;
 }
@@ -353,14 +467,14 @@ static int steps(struct store_pg *store, const struct limits *limits, int64_t no
     return code;
 }
 
-static void begin_walk(struct store_pg *store, const struct limits *limits, int64_t now_ms)
+static void begin_walk(struct store_pg *store, int64_t now_ms)
 {
     struct pg_retain *retain = &store->retain;
     int64_t since_ms = now_ms - retain->walked_ms;
-    bool any = counts(limits) || limits->age_ms != INT64_MAX;
-    if (!any || retain->walking || (retain->walked_ms && since_ms >= 0 && since_ms < retain->walk_ms))
+    if (retain->walking || (retain->walked_ms && since_ms >= 0 && since_ms < retain->walk_ms))
         return;
     retain->walking = true;
+    retain->walk = PG_WALK_RUNS;
     retain->measured = false;
     retain->ended = retain->bytes = 0;
     retain->cursor = (struct uuid){{0}};
@@ -376,7 +490,7 @@ int store_pg_retain(struct store_pg *store, int64_t now_ms, bool idle, int64_t *
         code = look_at_notes(store, err);
     if (looks && !code)
         retain->looked_ms = now_ms;
-    begin_walk(store, &limits, now_ms);
+    begin_walk(store, now_ms);
     bool works = retain->taking || retain->walking;
     if (!code && works && (idle || clock_boot_us() - retain->sliced_us >= BUSY_PAUSE_US)) {
         code = steps(store, &limits, now_ms, idle, err);

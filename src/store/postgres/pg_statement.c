@@ -124,13 +124,14 @@ const char *const store_pg_sql[PG_STATEMENT_COUNT] = {
     /* Attempts of runs with few tasks go with them. */
     [PG_OLD_RUNS] =
         "WITH mine AS MATERIALIZED (" MAY_RETAIN "), "
-        "seen AS MATERIALIZED (SELECT id, created_ms, completed_ms FROM runs WHERE id > $2 "
+        "seen AS MATERIALIZED (SELECT id, dag, created_ms, completed_ms FROM runs WHERE id > $2 "
         "AND EXISTS (SELECT 1 FROM mine) ORDER BY id LIMIT $3), "
-        "free AS MATERIALIZED (SELECT s.id, s.completed_ms, row_number() OVER (ORDER BY s.id) AS n FROM seen s WHERE "
-        "NOT EXISTS (SELECT 1 FROM letters l WHERE l.run_id = s.id AND l.resolution = 'pending') "
+        "free AS MATERIALIZED (SELECT s.id, s.dag, s.completed_ms, row_number() OVER (ORDER BY s.id) AS n FROM seen s "
+        "WHERE NOT EXISTS (SELECT 1 FROM letters l WHERE l.run_id = s.id AND l.resolution = 'pending') "
         "AND NOT EXISTS (SELECT 1 FROM active_runs a WHERE a.source = s.id) "
         "AND NOT EXISTS (SELECT 1 FROM idempotency k WHERE k.created_ms = s.created_ms AND k.run_id = s.id)), "
-        "gone AS (DELETE FROM runs r USING free f WHERE r.id = f.id AND (f.n <= $5::bigint OR f.completed_ms < $4) "
+        "gone AS (DELETE FROM runs r USING free f WHERE r.id = f.id AND (f.n <= $5::bigint OR (f.completed_ms < $4 "
+        "AND NOT EXISTS (SELECT 1 FROM dags d WHERE d.dag = f.dag AND d.keep_age_ms <> 0))) "
         "RETURNING r.id, r.run, r.task_count), "
         "letters_gone AS (DELETE FROM letters l USING gone g WHERE l.run_id = g.id RETURNING 1), "
         "attempts_gone AS (DELETE FROM attempts a USING gone g WHERE a.run = g.run AND g.task_count <= 4 "
@@ -141,6 +142,23 @@ const char *const store_pg_sql[PG_STATEMENT_COUNT] = {
         "LIMIT 1), (SELECT created_ms FROM seen ORDER BY id DESC LIMIT 1), (SELECT count(*) FROM gone), "
         "(SELECT count(*) FROM letters_gone), (SELECT count(*) FROM attempts_gone), "
         "(SELECT coalesce(sum(log_bytes), 0)::bigint FROM attempts_gone), (SELECT count(*) FROM noted)",
+    /* What was listed a moment ago, unless somebody needs it now. */
+    [PG_OLD_LISTED] =
+        "WITH mine AS MATERIALIZED (" MAY_RETAIN "), "
+        "gone AS (DELETE FROM runs r WHERE r.id = ANY($2::text::uuid[]) AND EXISTS (SELECT 1 FROM mine) "
+        "AND NOT EXISTS (SELECT 1 FROM letters l WHERE l.run_id = r.id AND l.resolution = 'pending') "
+        "AND NOT EXISTS (SELECT 1 FROM active_runs a WHERE a.source = r.id) "
+        "AND NOT EXISTS (SELECT 1 FROM idempotency k WHERE k.created_ms = r.created_ms AND k.run_id = r.id) "
+        "RETURNING r.id, r.run), "
+        "letters_gone AS (DELETE FROM letters l USING gone g WHERE l.run_id = g.id RETURNING 1), "
+        "noted AS (INSERT INTO taken (id, run, has_attempts, taken_ms) SELECT id, run, true, $3 FROM gone ORDER BY id "
+        "RETURNING 1) "
+        "SELECT (SELECT count(*) FROM gone), (SELECT count(*) FROM letters_gone), (SELECT count(*) FROM noted)",
+    [PG_OLD_LETTERS] =
+        "WITH mine AS MATERIALIZED (" MAY_RETAIN "), "
+        "gone AS (DELETE FROM letters WHERE id = ANY($2::text::uuid[]) AND EXISTS (SELECT 1 FROM mine) "
+        "RETURNING resolution) "
+        "SELECT count(*), count(*) FILTER (WHERE resolution = 'pending') FROM gone",
     /* A run whose attempts were found to the last one is whole: all but the last when there was no room for more. */
     [PG_OLD_ATTEMPTS] =
         "WITH mine AS MATERIALIZED (" MAY_RETAIN "), "
