@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "engine/engine.h"
 
-enum { FAR_WAIT_MS = 2000 };
+enum { FAR_WAIT_MS = 2000, FAR_ANY_MS = 500 };
 
 static bool is_own(const struct api *api, struct uuid worker)
 {
@@ -46,7 +46,10 @@ int api_far_read(struct api *api, struct uuid worker, struct store_cluster_piece
     if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
         return error_set(err, ERROR_IO, "no random numbers: %s", strerror(errno));
     piece->id = uuid_make_v7(clock_wall_ms(), random);
-    int code = store_cluster_ask_log(api->backend.store, node_of(api, worker, arena), piece, FAR_WAIT_MS, arena, err);
+    uint64_t node = node_of(api, worker, arena);
+    int code = store_cluster_ask_log(api->backend.store, node, piece, node ? FAR_WAIT_MS : FAR_ANY_MS, arena, err);
+    if (code == ERROR_TIMED_OUT && !node)
+        code = 0; /* none of them has a file of it: nothing is written yet */
     return code == ERROR_TIMED_OUT
                ? error_set(err, ERROR_STORE_AWAY, "the node that runs this attempt does not answer; try again")
                : code;

@@ -1,4 +1,5 @@
 /* Readers of runs and attempts. */
+#include <stdio.h>
 #include <string.h>
 
 #include "store/postgres/pg_model.h"
@@ -109,15 +110,19 @@ static void add_range(const struct store_run_query *query, struct buf *where, st
 }
 
 /* The lists to merge. Those of one DAG, or in some states, are one per terminal state, since that is how the indexes
- * lie. */
-static void add_lists(const struct store_run_query *query, const char *where, struct buf *sql)
+ * lie. Each is cut where the merged one will be, `most` (0: nowhere): so none of them is read and sorted as a whole,
+ * whatever the planner knows of it. */
+static void add_lists(const struct store_run_query *query, const char *where, uint32_t most, struct buf *sql)
 {
+    char cut[48] = "";
+    if (most)
+        (void)snprintf(cut, sizeof cut, " ORDER BY id DESC LIMIT %u", most);
     unsigned states = query->states ? query->states : (1u << RUN_STATE_COUNT) - 1, all_ended = 0, ended = 0;
     const char *join = "";
     for (unsigned i = 0; i < RUN_STATE_COUNT; i++) {
         if (!state_run_is_terminal((enum run_state)i) && (states & 1u << i)) {
-            buf_printf(sql, "%sSELECT id FROM active_runs WHERE state = '%s'%s", join,
-                       state_run_name((enum run_state)i), where);
+            buf_printf(sql, "%s(SELECT id FROM active_runs WHERE state = '%s'%s%s)", join,
+                       state_run_name((enum run_state)i), where, cut);
             join = " UNION ALL ";
         } else if (state_run_is_terminal((enum run_state)i)) {
             all_ended |= 1u << i;
@@ -125,13 +130,14 @@ static void add_lists(const struct store_run_query *query, const char *where, st
         }
     }
     if (ended == all_ended && uuid_is_zero(query->dag_id)) {
-        buf_printf(sql, "%sSELECT id FROM runs WHERE true%s", join, where);
+        buf_printf(sql, "%s(SELECT id FROM runs WHERE true%s%s)", join, where, cut);
         return;
     }
     for (unsigned i = 0; i < RUN_STATE_COUNT; i++) {
         if (!(ended & 1u << i))
             continue;
-        buf_printf(sql, "%sSELECT id FROM runs WHERE state = '%s'%s", join, state_run_name((enum run_state)i), where);
+        buf_printf(sql, "%s(SELECT id FROM runs WHERE state = '%s'%s%s)", join, state_run_name((enum run_state)i),
+                   where, cut);
         join = " UNION ALL ";
     }
 }
@@ -201,7 +207,7 @@ static int find_scanned(struct pg_connection *connection, const struct run_call 
     PGresult *result;
     add_range(call->query, &where, &values);
     buf_add_text(&sql, "SELECT id FROM (");
-    add_lists(call->query, buf_text(&where), &sql);
+    add_lists(call->query, buf_text(&where), call->query->scan_max, &sql);
     buf_printf(&sql, ") u ORDER BY id DESC LIMIT 1 OFFSET %u", call->query->scan_max - 1);
     int code = store_pg_query(connection, buf_text(&sql), &values, &result, err);
     if (!code && store_pg_rows(connection->store, result))
@@ -224,7 +230,8 @@ static int read_runs(struct pg_connection *connection, void *context, struct err
     const char *outcomes = query->with_outcomes ? "r.outcomes" : "NULL::bytea";
     add_range(query, &where, &values);
     buf_printf(&sql, "WITH %s AS MATERIALIZED (SELECT id FROM (", scans(query) ? "seen" : "page");
-    add_lists(query, buf_text(&where), &sql);
+    uint32_t most = scans(query) ? query->scan_max : query->page.limit + query->page.offset;
+    add_lists(query, buf_text(&where), uuid_is_zero(query->instance) ? most : 0, &sql);
     buf_add_text(&sql, ") u");
     if (scans(query))
         add_scan(query, &sql, &values);
