@@ -145,7 +145,8 @@ def test_the_lease_is_never_renewed(postgres, wire, make_daemon, folder):
     def again(_):
         link.arms.append(Arm("renew", 1, False, again))
     again(None)
-    one, two = make_daemon("--store", broken_url, *OPTIONS).start(), make_daemon("--store", url, *OPTIONS).start()
+    options = ("--lease", "10s", "--workers", "1")     # once, and long enough for a run to begin
+    two, one = make_daemon("--store", url, *options).start(), make_daemon("--store", broken_url, *options).start()
     run = begin(one, folder)
     check_taken_over(two, run, folder)
     link.arms.clear()
@@ -153,7 +154,7 @@ def test_the_lease_is_never_renewed(postgres, wire, make_daemon, folder):
 
 def test_a_slow_database(postgres, wire, make_daemon):
     link, url = through(wire, postgres, postgres.database(), 1)
-    (one,) = [make_daemon("--store", url, *OPTIONS).start()]
+    one = make_daemon("--store", url, "--workers", "1").start()
     link.slow(0.05)
     status = one.execute("chain", CHAIN)
     assert status["state"] == "succeeded" and {task["attempt"] for task in status["tasks"]} == {1}
