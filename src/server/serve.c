@@ -31,7 +31,7 @@
 #include "pool/pool_users.h"
 #include "server/address.h"
 #include "server/cluster.h"
-#include "server/core.h"
+#include "server/core_model.h"
 #include "server/listen.h"
 #include "server/node.h"
 #include "server/notify.h"
@@ -448,8 +448,18 @@ static int live_once(struct daemon *daemon, struct error *err)
     return code ? code : core_run(daemon->core, err);
 }
 
+/* What the store did not take in time: nobody decides it any more, its clients would wait for ever and the API for them. */
+static void refuse_waiting(struct core *core)
+{
+    engine_refuse_waiting(core->engine, ERROR_STORE_AWAY,
+                          "the daemon stopped before it knew whether this is stored; ask again, with the same "
+                          "Idempotency-Key if there was one");
+}
+
 static void end_life(struct daemon *daemon)
 {
+    if (daemon->core)
+        refuse_waiting(daemon->core);
     if (daemon->api)
         api_stop(daemon->api);
     server_cluster_stop(daemon->cluster);
