@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.parse
 from pathlib import Path
@@ -306,3 +307,23 @@ def test_a_node_is_back_after_its_workers_gave_up(postgres, make_daemon, folder)
         wait_pid_gone(pid)
     one.start()
     check_taken_over(one, run, folder)
+
+
+def test_a_stop_while_a_client_waits_for_the_database(postgres, wire, make_daemon):
+    """What was asked for and is not known to be durable holds nobody up: the client is told to ask again."""
+    url = postgres.database()
+    link, broken_url = through(wire, postgres, url, 1)
+    one = make_daemon("--store", broken_url, *OPTIONS, "--drain", "1s").start()
+    dag = one.create("chain", CHAIN)["id"]
+    link.arms.append(Arm("fence", 1, False, lambda _: link.silence()))
+    answers = []
+
+    def ask():
+        answers.append(one.post(f"/api/v1/dags/{dag}/runs"))
+    client = threading.Thread(target=ask)
+    client.start()
+    eventually(lambda: not link.heard.is_set(), "a commit that goes nowhere")
+    one.signal(signal.SIGTERM)
+    assert one.wait() == 0
+    client.join()
+    assert answers[0].status == 503
