@@ -448,7 +448,8 @@ static int live_once(struct daemon *daemon, struct error *err)
     return code ? code : core_run(daemon->core, err);
 }
 
-/* What the store did not take in time: nobody decides it any more, its clients would wait for ever and the API for them. */
+/* What the store did not take in time: nobody decides it any more, its clients would wait for ever, and the API for
+ * them. */
 static void refuse_waiting(struct core *core)
 {
     engine_refuse_waiting(core->engine, ERROR_STORE_AWAY,
