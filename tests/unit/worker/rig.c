@@ -273,7 +273,7 @@ const char *rig_log(struct rig *rig, const char *path)
     return buf_text(&rig->log);
 }
 
-void rig_expect_end(struct rig *rig)
+static void wait_end(struct rig *rig)
 {
     int fd = (int)syscall(SYS_pidfd_open, rig->pid, 0);
     struct pollfd ready = {.fd = fd, .events = POLLIN};
@@ -285,12 +285,25 @@ void rig_expect_end(struct rig *rig)
     rig->pid = 0;
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+void rig_expect_end(struct rig *rig)
+{
+    wait_end(rig);
     DIR *folder = opendir(rig->dir);
     struct dirent *item;
     while ((item = readdir(folder)))
         if (item->d_name[0] != '.')
             fail_msg("%s was left behind", item->d_name);
     (void)closedir(folder);
+}
+
+void rig_expect_death(struct rig *rig)
+{
+    wait_end(rig);
+    char *record = worker_file(rig->dir, rig->options.id, "run");
+    assert_int_equal(access(record, F_OK), 0);
+    mem_free(record);
 }
 
 void rig_quit(struct rig *rig)

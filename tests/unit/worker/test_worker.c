@@ -397,7 +397,7 @@ static void test_the_lease_ends(void **state)
     rig_begin(rig, &job);
     pid_t pid = (pid_t)strtol(rig_wait_fifo(rig, fifo), NULL, 10);
     rig_send(rig, &(struct message){.type = MESSAGE_LEASE, .lease_ms = clock_boot_ms() + 20});
-    rig_expect_end(rig);
+    rig_expect_death(rig);
     assert_false(rig_is_alive(pid));
     mem_free(fifo);
 }
