@@ -94,7 +94,7 @@ test("a hidden tab is quiet and resumes where it was", async () => {
 });
 
 test("a server that is killed and comes back is noticed both times", async () => {
-  watched.allow(/ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE/);
+  watched.allow(/ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|ERR_SOCKET_NOT_CONNECTED/);
   const view = await page("#/runs");
   await liveMark(view).waitFor();
   await daemon.kill();
