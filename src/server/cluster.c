@@ -140,10 +140,27 @@ static const char *keep_text(struct arena *arena, const char *text)
     return text ? arena_strdup(arena, text) : NULL;
 }
 
+static bool is_posted(const struct server_cluster *cluster, struct uuid run_id)
+{
+    for (size_t i = 0; i < cluster->posted_count; i++)
+        if (uuid_equal(cluster->posted[i], run_id))
+            return true;
+    return false;
+}
+
+static void forget_posted(struct server_cluster *cluster, struct uuid run_id)
+{
+    for (size_t i = cluster->posted_count; i-- > 0;)
+        if (uuid_equal(cluster->posted[i], run_id))
+            cluster->posted[i] = cluster->posted[--cluster->posted_count];
+}
+
 static int on_active(void *context, const struct store_active *active, struct error *err)
 {
     struct server_cluster *cluster = context;
     struct dag *dag;
+    if (is_posted(cluster, active->run.id))
+        return 0; /* read once more, since an answer was lost; by now it may have ended here, or left */
     int code = find_version(cluster, active, &dag, err);
     if (!code && active->run.changes) {
         dag_unref(dag);
@@ -173,12 +190,17 @@ static int on_active(void *context, const struct store_active *active, struct er
     *cluster->last = arrival;
     cluster->last = &arrival->next;
     (void)pthread_mutex_unlock(&cluster->lock);
+    cluster->posted = mem_grow(cluster->posted, &cluster->posted_cap, cluster->posted_count + 1,
+                               sizeof *cluster->posted);
+    cluster->posted[cluster->posted_count++] = active->run.id;
     return 0;
 }
 
 static int load(struct server_cluster *cluster, struct error *err)
 {
     int code = store_cluster_load(cluster->link, on_active, cluster, err);
+    if (!code)
+        cluster->posted_count = 0;
     while (cluster->version_count)
         dag_unref(cluster->versions[--cluster->version_count].dag);
     return code;
@@ -432,6 +454,8 @@ static int give(struct server_cluster *cluster, struct error *err)
     struct cluster_load *load = server_cluster_load(cluster, cluster->giving_to);
     if (!code && load)
         load->free -= (int64_t)cluster->giving_count; /* until it says otherwise */
+    for (size_t i = 0; i < cluster->giving_count && !code; i++)
+        forget_posted(cluster, cluster->giving[i]);
     if (!code)
         cluster->giving_count = 0;
     return code;
@@ -606,6 +630,8 @@ int server_cluster_start(struct core *core, const struct server_cluster_options 
     struct core_others others = server_cluster_others;
     others.context = cluster;
     core_set_others(core, &others);
+    cluster->lease_ms = server_cluster_lease(options->joined_ms, options->lease_ms);
+    core_set_lease(core, cluster->lease_ms);
     if (!code) {
         /* signals are the main thread's */
         (void)sigfillset(&all);
@@ -643,6 +669,7 @@ void server_cluster_stop(struct server_cluster *cluster)
     store_cluster_close(cluster->link);
     core_free_schedules(cluster->schedules);
     mem_free(cluster->busy);
+    mem_free(cluster->posted);
     mem_free(cluster->versions);
     if (cluster->kick_fd >= 0)
         (void)close(cluster->kick_fd);

@@ -24,6 +24,7 @@ struct server_cluster_options {
     const char *url;            /* where other nodes reach this one's API */
     const char *data_dir;
     int64_t lease_ms;
+    int64_t joined_ms;          /* boot time, not after it joined: its lease counts from then until it is renewed */
 };
 
 /* Boot time at which what runs here is killed, when the lease was asked for at before_ms: it counts from before the

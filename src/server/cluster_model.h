@@ -81,6 +81,8 @@ struct server_cluster {
 
     /* the thread's own */
     struct cluster_version *versions;     /* DAGs of the load under way */
+    struct uuid *posted;                /* runs that the engine has; the store may not know that they were read */
+    size_t posted_count, posted_cap;
     size_t version_count, version_cap;
     bool was_leading;
     uint64_t catalog;                   /* as it was when schedules were last read */

@@ -423,7 +423,7 @@ static int start_api(struct daemon *daemon, struct error *err)
     return 0;
 }
 
-static int start_cluster(struct daemon *daemon, struct error *err)
+static int start_cluster(struct daemon *daemon, int64_t joined_ms, struct error *err)
 {
     const struct server_cluster_options options = {
         .node_id = daemon->node_id,
@@ -431,6 +431,7 @@ static int start_cluster(struct daemon *daemon, struct error *err)
         .url = daemon->address.url,
         .data_dir = daemon->dir.path,
         .lease_ms = daemon->options->lease_ms,
+        .joined_ms = joined_ms,
     };
     return daemon->options->store_url ? server_cluster_start(daemon->core, &options, &daemon->cluster, err) : 0;
 }
@@ -438,13 +439,14 @@ static int start_cluster(struct daemon *daemon, struct error *err)
 /* From the store's opening to its end. */
 static int live_once(struct daemon *daemon, struct error *err)
 {
+    int64_t joined_ms = clock_boot_ms();
     int code = start_core(daemon, err);
     if (!code)
         code = core_recover(daemon->core, err);
     if (!code)
         code = start_api(daemon, err);
     if (!code)
-        code = start_cluster(daemon, err);
+        code = start_cluster(daemon, joined_ms, err);
     return code ? code : core_run(daemon->core, err);
 }
 

@@ -334,9 +334,9 @@ struct recover_call {
 static int recover(struct pg_connection *connection, void *context, struct error *err)
 {
     static const char drop_sql[] = "DELETE FROM offers o USING active_runs r WHERE r.id = o.run_id AND r.owner = $1 "
-                                   "AND o.state IN ('offered', 'refused')";
+                                   "AND NOT r.given AND o.state IN ('offered', 'refused')";
     static const char own_sql[] = "SELECT " COLUMNS "FROM offers o JOIN active_runs r ON r.id = o.run_id "
-                                  "WHERE r.owner = $1";
+                                  "WHERE r.owner = $1 AND NOT r.given";
     static const char guests_sql[] = "SELECT " COLUMNS "FROM offers o WHERE o.node = $1 AND o.state = 'taken'";
     const struct recover_call *call = context;
     const struct store_pg *store = connection->store;

@@ -186,7 +186,8 @@ const char *const store_pg_sql[PG_STATEMENT_COUNT] = {
                       "SET serial = greatest(sweeps.serial, excluded.serial)",
 
     [PG_LOAD_RUNS] = "SELECT " PG_LIVE_COLUMNS "r.outcomes, r.trace FROM active_runs r JOIN dags d ON d.dag = r.dag "
-                     "WHERE r.owner = $1 AND r.id > $2 AND ($3::uuid[] IS NULL OR r.id = ANY($3)) "
+                     "WHERE r.owner = $1 AND r.id > $2 "
+                     "AND CASE WHEN $3::uuid[] IS NULL THEN NOT r.given ELSE r.id = ANY($3) END "
                      "ORDER BY r.id LIMIT 200",
     [PG_LOAD_ATTEMPTS] = "SELECT " PG_ATTEMPT_COLUMNS " FROM attempts a WHERE a.run = $1 ORDER BY a.task, a.number",
     [PG_LOAD_SOURCE] = "SELECT v.source FROM dags d JOIN versions v ON v.dag = d.dag WHERE d.id = $1 "
