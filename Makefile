@@ -75,7 +75,7 @@ sim:
 
 sim-plants:
 	@cmake -S . -B build -G Ninja -DCMAKE_C_COMPILER=$(CC) -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null
-	@cmake --build build -j $(JOBS) --target sim
+	@cmake --build build -j $(JOBS) --target sim --target sim_nodes
 	@tests/sim/plants.py build
 
 # REMOVALS: options of tests/crash/removals.py, such as --only G5

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Plants bugs into the engine, one at a time, and looks whether the simulation sees each.
+"""Plants bugs into the engine and into what nodes of a cluster do, one at a time, and looks whether the simulation sees each.
 
     tests/sim/plants.py BUILD [NAME...]
 
 A plant is a replacement in one source file, which must fit exactly once. The changed file is compiled as BUILD
 compiles the true one and linked in front of the true library; the product's sources hold nothing for this. A plant
-that no seed of SEEDS betrays is a hole in the checks: exit status 1. Needs the target `sim` of BUILD.
+that no seed of SEEDS betrays is a hole in the checks: exit status 1. Those of NODES are for the simulation of several
+nodes; what the simulated store does by conditions on rows is planted into the simulated store. Needs the targets `sim`
+and `sim_nodes` of BUILD.
 """
 import json
 import os
@@ -112,6 +114,53 @@ PLANTS = [
     ("live-miscounts", "live/live.c", "    run->counts[task->state]--;\n", ""),
 ]
 
+# The same for sim_nodes, the file below the root.
+NODES = [
+    ("missing-fence", "tests/sim/nodes/shop.c",
+     "    if (life->dead)\n        return ERROR_STORE_FENCED;\n    if (batch", "    if (batch"),
+    ("lease-by-local-clock", "tests/sim/nodes/shop.c",
+     "    life->lease_until_ms = sim.now_ms + LEASE_MS;\n    life->draining",
+     "    life->lease_until_ms = sim.now_ms + node->wall_ms + LEASE_MS;\n    life->draining"),
+    ("claim-without-row-check", "tests/sim/nodes/shop.c",
+     "row->node != node->store.epoch || row->stage != STORE_OFFER_OFFERED ||", "row->stage != STORE_OFFER_OFFERED ||"),
+    ("taken-from-the-living", "tests/sim/nodes/shop.c",
+     "sim.model.runs[i]->ended || !shop_is_dead(sim.owners[i].epoch))",
+     "sim.model.runs[i]->ended || sim.owners[i].epoch == node->store.epoch)"),
+    ("withdrawn-though-taken", "tests/sim/nodes/shop.c",
+     "        if (row->stage == STORE_OFFER_OFFERED)\n            row->stage = STORE_OFFER_REFUSED;",
+     "        row->stage = STORE_OFFER_REFUSED;"),
+    ("lost-while-its-node-lives", "tests/sim/nodes/shop.c",
+     "sim.offers[i].stage <= STORE_OFFER_TAKEN && shop_is_dead(sim.offers[i].node))",
+     "sim.offers[i].stage <= STORE_OFFER_TAKEN)"),
+    ("join-takes-what-was-never-read", "tests/sim/nodes/shop.c",
+     "            sim.owners[i].given |= is_foreign(node, sim.model.runs[i]);\n", "            sim.owners[i].given = false;\n"),
+    ("join-leaves-its-guests", "tests/sim/nodes/shop.c",
+     "            sim.offers[i].node = sim.epochs;\n", "            sim.offers[i].node = before;\n"),
+    ("lease-ends-too-late", "src/server/cluster.c",
+     "cluster->options.lease_ms - cluster->options.lease_ms / 5;", "cluster->options.lease_ms * 2;"),
+    ("no-lease-until-renewed", "src/server/cluster.c",
+     "    cluster->lease_ms = lease_from(cluster, options->joined_ms);\n    core_set_lease(core, cluster->lease_ms);\n", ""),
+    ("read-twice", "src/server/cluster.c", "if (is_posted(cluster, active->run.id))", "if (0)"),
+    ("cancels-not-taken", "src/server/cluster.c", "        core_post(cluster->core, command);\n", "        mem_free(command);\n"),
+    ("given-to-nobody", "src/server/cluster.c",
+     "    int code = store_cluster_give(cluster->link, cluster->giving, cluster->giving_count, cluster->giving_to, err);",
+     "    int code = 0;"),
+    ("row-removed-too-early", "src/server/cluster_offers.c",
+     "        hearing = hearing_new(NEWS_ENDED, &row->attempt);\n",
+     "        hearing = hearing_new(NEWS_ENDED, &row->attempt);\n        on_done(cluster, &hearing->attempt);\n"),
+    ("stop-not-told", "src/server/cluster_offers.c",
+     "    tell(context, telling_new(ORDER_STOP, key));", "    (void)context;\n    (void)key;"),
+    ("untaken-not-taken-back", "src/server/cluster_offers.c",
+     "    if (!code && untaken)\n        code = store_offers_withdraw", "    if (0)\n        code = store_offers_withdraw"),
+    ("inherited-not-followed", "src/server/cluster_offers.c",
+     "        known->told = arrival->offers.items[i].stage != STORE_OFFER_TAKEN;", "        known->told = true;"),
+    ("held-elsewhere-is-lost", "src/server/core_offers.c",
+     "if (offers[i].stage != STORE_OFFER_OFFERED && offers[i].stage != STORE_OFFER_REFUSED)", "if (0)"),
+    ("guest-acknowledged-unheard", "src/engine/guest.c", "    guest->ended = true;\n    return true;", "    drop(engine, guest);\n    return true;"),
+    ("refused-keeps-its-slot", "src/engine/offer.c", "    engine_attempt_take_back(engine, run, attempt->task);\n", ""),
+    ("unread-claim-is-lost", "src/engine/attempt.c", "if (engine_is_node(try->claimed_by, NULL))\n", "if (0)\n"),
+]
+
 
 def compile_command(build, source):
     with open(os.path.join(build, "compile_commands.json"), encoding="utf-8") as file:
@@ -121,32 +170,50 @@ def compile_command(build, source):
     sys.exit(f"plants: {build} does not compile {source}")
 
 
-def link_command(build):
-    out = subprocess.run(["ninja", "-C", build, "-t", "commands", "sim"], check=True, capture_output=True, text=True)
+def link_command(build, target):
+    out = subprocess.run(["ninja", "-C", build, "-t", "commands", target], check=True, capture_output=True, text=True)
     command = out.stdout.strip().splitlines()[-1]
-    if " -o sim " not in command:
+    if f" -o {target} " not in command:
         sys.exit("plants: cannot see how the simulation is linked")
     return command
 
 
-def betrayed(build, folder, plant):
+def wrapped(path, planted, folder):
+    """Of a file that the simulation includes: the source to compile as it, and a copy that includes the planted one."""
+    wrapper = os.path.join(ROOT, "tests/sim/nodes/real_" + os.path.basename(path))
+    with open(wrapper, encoding="utf-8") as file:
+        text = file.read()
+    copy = os.path.join(folder, "wrapped.c")
+    with open(copy, "w", encoding="utf-8") as file:
+        file.write(text.replace(path.removeprefix("src/"), planted))
+    return wrapper, copy
+
+
+def betrayed(build, folder, plant, target):
     """The line in which the simulation says what it saw, or None."""
     name, path, old, new = plant
-    source = os.path.join(ROOT, "src", path)
+    source = os.path.join(ROOT, path)
     with open(source, encoding="utf-8") as file:
         text = file.read()
     if text.count(old) != 1:
-        sys.exit(f"plants: {name}: the text to replace stands {text.count(old)} times in src/{path}")
+        sys.exit(f"plants: {name}: the text to replace stands {text.count(old)} times in {path}")
     planted = os.path.join(folder, name + ".c")
     with open(planted, "w", encoding="utf-8") as file:
         file.write(text.replace(old, new))
-    command = compile_command(build, source).replace(source, planted)
+    compiled = planted
+    if target == "sim_nodes" and os.path.exists(os.path.join(ROOT, "tests/sim/nodes/real_" + os.path.basename(path))):
+        source, compiled = wrapped(path, planted, folder)
+    command = compile_command(build, source)
+    command = command.replace(" -c ", f" -I{os.path.dirname(source)} -c ")
+    command = command.replace(f" -c {source}", f" -c {compiled}")
     command = re.sub(r" -o \S+", f" -o {planted}.o -w -Wno-error", command)
     command = re.sub(r" -M[FT] \S+| -MD", "", command)
     subprocess.run(command, shell=True, check=True, cwd=build)
     program = os.path.join(folder, name)
-    subprocess.run(link_command(build).replace(" -o sim ", f" -o {program} {planted}.o "), shell=True, check=True,
-                   cwd=build)
+    link = link_command(build, target)
+    own = f"CMakeFiles/{target}.dir/{os.path.relpath(source, ROOT)}.o"
+    link = link.replace(own, f"{planted}.o") if own in link else link.replace(f" -o {target} ", f" {planted}.o -o {target} ")
+    subprocess.run(link.replace(f" -o {target} ", f" -o {program} "), shell=True, check=True, cwd=build)
     try:
         run = subprocess.run([program, "--count", str(SEEDS)], capture_output=True, text=True, timeout=300)
     except subprocess.TimeoutExpired:
@@ -160,11 +227,13 @@ def betrayed(build, folder, plant):
 def main():
     build = os.path.abspath(sys.argv[1])
     wanted = sys.argv[2:]
-    plants = [plant for plant in PLANTS if not wanted or plant[0] in wanted]
+    plants = [((name, "src/" + path, old, new), "sim") for name, path, old, new in PLANTS]
+    plants += [(plant, "sim_nodes") for plant in NODES]
+    plants = [(plant, target) for plant, target in plants if not wanted or plant[0] in wanted]
     missed = 0
     with tempfile.TemporaryDirectory() as folder:
-        for plant in plants:
-            said = betrayed(build, folder, plant)
+        for plant, target in plants:
+            said = betrayed(build, folder, plant, target)
             missed += said is None
             print(f"{plant[0]:32} {said or 'NOT SEEN'}", flush=True)
     print(f"{len(plants) - missed} of {len(plants)} planted bugs were seen")
