@@ -47,6 +47,13 @@ static void queue_remove(struct fire_queue *queue, struct uuid id)
     }
 }
 
+static void queue_confirm(struct fire_queue *queue, struct uuid id)
+{
+    for (size_t i = 0; i < queue->count; i++)
+        if (uuid_equal(queue->items[i].id, id))
+            queue->items[i].recorded = true;
+}
+
 static struct fire_queue *queue_of(struct schedule *schedule, enum trigger trigger)
 {
     return trigger == TRIGGER_BACKFILL ? &schedule->backfill : &schedule->waiting;
@@ -114,7 +121,7 @@ static void skip(struct engine *engine, struct schedule *schedule, int64_t from_
                  enum fire_reason reason, struct engine_now now)
 {
     const struct waiting_fire waits = {.trigger = TRIGGER_SCHEDULE,
-                                       .fire = {engine_new_id(engine, now.wall_ms), from_ms},
+                                       .fire = {engine_new_id(engine, now.wall_ms), from_ms, false},
                                        .outcome = FIRE_SKIPPED};
     struct record_fire *row = record_fire(engine, schedule, RECORD_FIRE, waits, now);
     row->to_ms = to_ms;
@@ -128,7 +135,7 @@ static void skip(struct engine *engine, struct schedule *schedule, int64_t from_
 static void put_in_queue(struct engine *engine, struct schedule *schedule, enum trigger trigger, int64_t time_ms,
                          struct command *backfill, struct engine_now now)
 {
-    const struct fire fire = {engine_new_id(engine, now.wall_ms), time_ms};
+    const struct fire fire = {engine_new_id(engine, now.wall_ms), time_ms, false};
     const struct waiting_fire waits = {
         .trigger = trigger, .fire = fire, .outcome = FIRE_QUEUED, .backfill = backfill};
     record_fire(engine, schedule, RECORD_FIRE, waits, now)->again = backfill && backfill->again;
@@ -203,7 +210,7 @@ static bool decide(struct engine *engine, struct schedule *schedule, int64_t tim
         if (!engine_has_room(engine, schedule->dag, NULL))
             return false;
         make_run(engine, schedule, RECORD_FIRE, TRIGGER_SCHEDULE,
-                 (struct fire){engine_new_id(engine, now.wall_ms), time_ms}, now);
+                 (struct fire){engine_new_id(engine, now.wall_ms), time_ms, false}, now);
     } else if (rule->overlap != DAG_OVERLAP_QUEUE && !made_up) {
         skip(engine, schedule, time_ms, time_ms, 1, FIRE_OVERLAP, now);
     } else if (schedule->waiting.count >= LIMIT_FIRE_QUEUE_MAX) {
@@ -246,7 +253,7 @@ static void release(struct engine *engine, struct schedule *schedule, enum trigg
 {
     struct fire_queue *queue = queue_of(schedule, trigger);
     bool alone = schedule->dag->schedule.overlap != DAG_OVERLAP_ALLOW;
-    while (queue->count) {
+    while (queue->count && queue->items[0].recorded) {
         if (alone ? schedule->active || schedule->elsewhere
                   : trigger == TRIGGER_BACKFILL && schedule->backfills >= LIMIT_BACKFILL_ACTIVE_MAX)
             return;
@@ -345,6 +352,8 @@ void engine_fire_committed(struct engine *engine, const struct waiting_fire *fir
     schedule->pending -= covers(fire);
     if (!verdict->refused) {
         schedule->unsure &= !covers(fire);
+        if (fire->outcome == FIRE_QUEUED)
+            queue_confirm(queue_of(schedule, fire->trigger), fire->fire.id);
         return;
     }
     if (fire->outcome == FIRE_QUEUED)

@@ -91,6 +91,7 @@ struct timer {
 struct fire {
     struct uuid id;             /* of the record */
     int64_t time_ms;
+    bool recorded;              /* that it waits is durable: until then it may still be refused, and is not released */
 };
 
 struct fire_queue {

@@ -130,7 +130,7 @@ int engine_restore_schedule(struct engine *engine, const struct engine_schedule 
     for (size_t i = 0; i < row->queued_count; i++) {
         const struct record_fire *fire = &row->queued[i];
         engine_fire_queue_put(fire->trigger == TRIGGER_BACKFILL ? &schedule->backfill : &schedule->waiting,
-                              (struct fire){fire->id, fire->from_ms});
+                              (struct fire){fire->id, fire->from_ms, true});
     }
     engine_schedule_arm(schedule);
     engine->schedules_stir = true;
