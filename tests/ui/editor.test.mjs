@@ -66,6 +66,7 @@ test("the schema completes keys and values", async () => {
   await view.keyboard.press("Control+Space");
   await view.getByRole("option", { name: "type" }).waitFor();
   await view.keyboard.press("Enter");
+  await view.getByRole("option", { name: "type" }).waitFor({ state: "detached" });
   await view.keyboard.press("Control+Space");
   await view.getByRole("option", { name: "python" }).waitFor();
 });
