@@ -56,12 +56,14 @@ def test_a_failed_sync_ends_the_store(wire, gate):
     clients = [threading.Thread(target=go_on_asking) for _ in range(CLIENTS)]
     for client in clients:
         client.start()
-    eventually(lambda: len(acknowledged) > 20, "runs")
-    file.touch()
-    status = daemon.wait()
-    tripped.set()
-    for client in clients:
-        client.join()
+    try:
+        eventually(lambda: len(acknowledged) > 20, "runs")
+        file.touch()
+        status = daemon.wait()
+    finally:
+        tripped.set()
+        for client in clients:
+            client.join()
     assert status not in (0, None) and status > 0, status
     assert "nothing more is acknowledged" in daemon.log()
     assert late == [None] * len(late)
