@@ -36,22 +36,28 @@ void engine_fire_queue_put(struct fire_queue *queue, struct fire fire)
     queue->items[place] = fire;
 }
 
+static struct fire *queue_find(const struct fire_queue *queue, struct uuid id)
+{
+    for (size_t i = 0; i < queue->count; i++)
+        if (uuid_equal(queue->items[i].id, id))
+            return &queue->items[i];
+    return NULL;
+}
+
 static void queue_remove(struct fire_queue *queue, struct uuid id)
 {
-    for (size_t i = 0; i < queue->count; i++) {
-        if (!uuid_equal(queue->items[i].id, id))
-            continue;
+    struct fire *fire = queue_find(queue, id);
+    if (fire) {
         queue->count--;
-        memmove(queue->items + i, queue->items + i + 1, (queue->count - i) * sizeof *queue->items);
-        return;
+        memmove(fire, fire + 1, (size_t)(queue->items + queue->count - fire) * sizeof *fire);
     }
 }
 
 static void queue_confirm(struct fire_queue *queue, struct uuid id)
 {
-    for (size_t i = 0; i < queue->count; i++)
-        if (uuid_equal(queue->items[i].id, id))
-            queue->items[i].recorded = true;
+    struct fire *fire = queue_find(queue, id);
+    if (fire)
+        fire->recorded = true;
 }
 
 static struct fire_queue *queue_of(struct schedule *schedule, enum trigger trigger)

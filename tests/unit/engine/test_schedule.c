@@ -539,6 +539,18 @@ static void test_crash_before_commit(void **state)
     rig_fini(&s.rig);
 }
 
+/* The store takes what stands in no group and has no room for the others. */
+static void commit_without_room(struct scene *scene, struct batch *batch)
+{
+    for (uint32_t i = 0; i < batch->group_count; i++) {
+        batch->verdicts[i].refused = true;
+        batch->verdicts[i].code = ERROR_STORE_FULL;
+    }
+    engine_committed(scene->rig.engine, batch, scene->rig.now);
+    record_batch_free(batch);
+    engine_check(scene->rig.engine);
+}
+
 /* No room in the store: taken back and tried again, neither lost nor doubled. */
 static void test_store_full(void **state)
 {
@@ -549,18 +561,44 @@ static void test_store_full(void **state)
     rig_dispatch(&s.rig);
     struct batch *batch = rig_take(&s.rig);
     assert_int_equal(batch->group_count, 4);
-    for (uint32_t i = 0; i < batch->group_count; i++) {
-        batch->verdicts[i].refused = true;
-        batch->verdicts[i].code = ERROR_STORE_FULL;
-    }
-    engine_committed(s.rig.engine, batch, s.rig.now);
-    record_batch_free(batch);
-    engine_check(s.rig.engine);
+    commit_without_room(&s, batch);
     rig_settle(&s.rig);
     assert_int_equal(s.rig.model.fire_count, 0); /* not at once */
     s.rig.now.boot_ms += 10000;
     rig_settle(&s.rig);
     assert_int_equal(count_fires(&s, FIRE_FIRED), 4);
+    rig_fini(&s.rig);
+}
+
+/* What it waits for ends before that it waits is durable, and then there is no room: it is decided once more, once. */
+static void test_store_full_for_what_waits(void **state)
+{
+    (void)state;
+    struct scene s;
+    setup(&s, "* * * * *", DAG_OVERLAP_QUEUE, DAG_CATCHUP_ALL);
+    (void)rig_worker(&s.rig, 2);
+    rig_pass(&s.rig, 40000);
+    const struct effect *start = rig_start_of(&s.rig, fire_at(&s, NEXT_MINUTE)->run_id, 0);
+    struct engine_attempt end = rig_attempt(start);
+    end.ended = true;
+    end.outcome = ATTEMPT_SUCCEEDED;
+    s.rig.now.wall_ms += MINUTE;
+    s.rig.now.boot_ms += MINUTE;
+    rig_dispatch(&s.rig);
+    struct batch *queues = rig_take(&s.rig);
+    assert_int_equal(queues->group_count, 1);
+    end.started_ms = end.ended_ms = s.rig.now.wall_ms;
+    engine_attempt_ended(s.rig.engine, start->worker, &end, s.rig.now);
+    rig_dispatch(&s.rig);
+    struct batch *ends = rig_take(&s.rig);
+    assert_int_equal(ends->group_count, 0);
+    commit_without_room(&s, queues);
+    rig_commit(&s.rig, ends);
+    rig_settle(&s.rig);
+    assert_null(fire_at(&s, NEXT_MINUTE + MINUTE));
+    rig_pass(&s.rig, 10000);
+    assert_fired(&s, NEXT_MINUTE + MINUTE);
+    assert_int_equal(s.rig.model.fire_count, 2);
     rig_fini(&s.rig);
 }
 
@@ -719,6 +757,7 @@ int main(void)
         cmocka_unit_test(test_draining),
         cmocka_unit_test(test_crash_before_commit),
         cmocka_unit_test(test_store_full),
+        cmocka_unit_test(test_store_full_for_what_waits),
         cmocka_unit_test(test_already_fired),
         cmocka_unit_test(test_engine_is_full),
         cmocka_unit_test(test_daylight_saving),
