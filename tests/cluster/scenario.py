@@ -216,6 +216,8 @@ class Scenario:
             while name not in self.dags:
                 if time.monotonic() > until:
                     raise RuntimeError(f"DAG {name} cannot be made")
+                self.repair_due()
+                self.watch()
                 with contextlib.suppress(Gone):
                     node = self.choose.choice(self.nodes)
                     status, body = node.call("POST", "/api/v1/dags",
@@ -651,6 +653,15 @@ class Scenario:
                 raise RuntimeError(f"nobody answers {path}")
             idle(0.05)
 
+    def ask_ended(self, run_id):
+        """The tables have it ended; a node that is short of time learns that its own commit is durable a moment later."""
+        until = time.monotonic() + 2 * self.load
+        while True:
+            status = self.ask_some(f"/api/v1/runs/{run_id}")
+            if not status or status["completedAt"] or time.monotonic() > until:
+                return status
+            idle(0.02)
+
     def collect(self):
         tables = dict(line.split("|") for line in
                       self.sql("SELECT r.id, d.name FROM (SELECT id, dag FROM pawl.runs UNION ALL SELECT id, dag FROM "
@@ -659,7 +670,7 @@ class Scenario:
                             if run_id not in tables]
         known = {}
         for run_id, name in {**tables, **self.runs}.items():
-            status = self.ask_some(f"/api/v1/runs/{run_id}")
+            status = self.ask_ended(run_id)
             others = []
             for node in self.up() if self.choose.random() < 0.3 else []:
                 with contextlib.suppress(Gone):
