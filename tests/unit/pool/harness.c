@@ -14,6 +14,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
+enum { PATIENCE_MS = 60000 };
+
 static void on_worker_up(void *context, const struct pool_worker *worker)
 {
     struct harness *h = context;
@@ -133,10 +137,12 @@ void harness_close(struct harness *h)
 
 void harness_until(struct harness *h, harness_condition *condition, size_t count)
 {
+    int64_t until_ms = clock_boot_ms() + PATIENCE_MS; /* of all of it: something else may happen for ever */
     while (!condition(h, count)) {
         struct pollfd ready = {.fd = pool_fd(h->pool), .events = POLLIN};
-        if (poll(&ready, 1, 60000) != 1)
-            fail_msg("nothing happens: %zu up, %zu gone (%s), %zu started, %zu results", h->up_count, h->gone_count,
+        int64_t left_ms = until_ms - clock_boot_ms();
+        if (left_ms <= 0 || poll(&ready, 1, (int)left_ms) != 1)
+            fail_msg("it does not come: %zu up, %zu gone (%s), %zu started, %zu results", h->up_count, h->gone_count,
                      h->gone_count ? h->gone[h->gone_count - 1].reason : "", h->started, h->results);
         pool_turn(h->pool);
         pool_flush(h->pool);

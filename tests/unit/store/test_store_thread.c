@@ -1,15 +1,17 @@
 #include "support/check.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/mem.h"
 #include "store/store_thread.h"
 
-enum { SEEN_MAX = 64, MANY = 20000 };
+enum { SEEN_MAX = 64, MANY = 20000, PATIENCE_MS = 60000 };
 
 /* A store that can be held at its gate, says what it is told to, and keeps what it saw. */
 struct fake {
@@ -95,10 +97,17 @@ static void set_gate(struct fake *fake, bool closed)
 /* Waits until *counter is at least `least`. */
 static void await_count(struct fake *fake, const int *counter, int least)
 {
+    struct timespec until;
+    int rc = 0;
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += PATIENCE_MS / 1000;
     (void)pthread_mutex_lock(&fake->lock);
-    while (*counter < least)
-        (void)pthread_cond_wait(&fake->changed, &fake->lock);
+    while (*counter < least && rc != ETIMEDOUT)
+        rc = pthread_cond_timedwait(&fake->changed, &fake->lock, &until);
+    int seen = *counter;
     (void)pthread_mutex_unlock(&fake->lock);
+    if (seen < least)
+        fail_msg("%d of %d came", seen, least);
 }
 
 static struct batch *batch_of(uint64_t number, int records)
@@ -121,7 +130,7 @@ static int next(struct store_thread *thread, uint64_t number, struct error *err)
     int code = -1;
     struct batch *batch;
     while (!(batch = store_thread_take(thread, &code, err)))
-        assert_true(is_readable(thread, 60000));
+        assert_true(is_readable(thread, PATIENCE_MS));
     assert_int_equal(batch->number, number);
     record_batch_free(batch);
     return code;
@@ -179,6 +188,14 @@ static void test_all_that_waits_is_one_commit(void **state)
     fake_fini(&fake);
 }
 
+static int commits_tried(struct fake *fake)
+{
+    (void)pthread_mutex_lock(&fake->lock);
+    int count = fake->commits;
+    (void)pthread_mutex_unlock(&fake->lock);
+    return count;
+}
+
 static void set_always(struct fake *fake, int code)
 {
     (void)pthread_mutex_lock(&fake->lock);
@@ -191,6 +208,7 @@ static void test_full_disk(void **state)
 {
     (void)state;
     struct fake fake;
+    int code;
     fake_init(&fake);
     set_gate(&fake, true);
     struct store_thread *thread = start(&fake.store);
@@ -202,8 +220,10 @@ static void test_full_disk(void **state)
     fake.codes[1] = ERROR_STORE_FULL;
     set_gate(&fake, false);
     assert_int_equal(next(thread, 1, NULL), 0);
+    assert_null(store_thread_take(thread, &code, NULL));
     set_always(&fake, ERROR_STORE_FULL);
-    await_count(&fake, &fake.commits, 4);
+    while (commits_tried(&fake) < 4)
+        assert_false(is_readable(thread, 10)); /* what did not fit is neither told nor dropped */
     assert_int_equal(store_thread_room(thread), STORE_ROOM_NONE);
     set_always(&fake, 0);
     for (uint64_t number = 2; number <= 4; number++)
@@ -318,7 +338,7 @@ static void test_many_batches(void **state)
     while (taken < MANY) {
         for (uint64_t n = submitted % 7; n <= 7 && submitted < MANY && submitted - taken < 50; n++)
             store_thread_submit(thread, batch_of(++submitted, 1));
-        assert_true(is_readable(thread, 60000));
+        assert_true(is_readable(thread, PATIENCE_MS));
         int code;
         for (struct batch *batch; (batch = store_thread_take(thread, &code, NULL)); record_batch_free(batch)) {
             assert_int_equal(code, 0);
