@@ -7,8 +7,9 @@
 
 BUILD is a build directory with PAWL_CHECK (`make check-build`). A removal replaces text of one source file or of
 several; the changed files are compiled as BUILD compiles the true ones and linked in front of the true libraries, so
-the tree is not touched. First a removal's tests have to pass as things are; then each has to fail. A removal that none
-of its tests betrays is a hole: exit status 1. With --progress what was seen is kept in FILE and not looked at again.
+the tree is not touched. First a removal's tests have to pass as things are; then each has to fail, and to say why: one
+that hangs has seen nothing. A removal that one of its tests does not betray is a hole: exit status 1. With --progress
+what was seen is kept in FILE and not looked at again, nor is a test that passed.
 Tests: unit.<module>.<test>, sim (300 seeds), else a test below tests/blackbox."""
 import argparse
 import contextlib
@@ -25,6 +26,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = "20"               # of the black-box tests: what never comes is waited for so long
 TEST_S = 400
+HUNG = "it did not come to an end"
 SIM_SEEDS = "300"
 
 LIFE, RUNS, LIMITS = "test_life.py::test_", "test_runs.py::test_", "test_limits.py::test_"
@@ -216,7 +218,7 @@ def run(test, program):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
         child.communicate()
-        return "it did not come to an end"
+        return HUNG
     if child.returncode == 0:
         return None
     for pattern in (r"^(seed \d.*)$", r"^E +(\S.*)$", r"^\S+\.py:\d+: (.*)$", r"^\[  ERROR   \] --- (.*)$", r"(Assertion .*)$",
@@ -296,9 +298,10 @@ def main():
         return 0
     if not options.build:
         parser.error("BUILD is needed")
-    build, passed, holes = Build(options.build), set(), 0
+    build, holes = Build(options.build), 0
     wanted = set(filter(None, options.only.split(",")))
-    done = json.loads(options.progress.read_text()) if options.progress and options.progress.exists() else {}
+    kept = json.loads(options.progress.read_text()) if options.progress and options.progress.exists() else {}
+    done, passed = kept.get("seen", {}), set(kept.get("passed", ()))
     for removal in REMOVALS:
         guarantee, name, _, tests = removal
         if wanted and not wanted & {guarantee, name}:
@@ -306,10 +309,10 @@ def main():
         if set(done.get(name, {})) != set(tests):
             done[name] = look(build, removal, passed)
             if options.progress:
-                options.progress.write_text(json.dumps(done, indent=1))
+                options.progress.write_text(json.dumps({"seen": done, "passed": sorted(passed)}, indent=1))
         for test in tests:
             said = done[name][test]
-            holes += said is None
+            holes += said in (None, HUNG)
             print(f"{guarantee:4} {name:34} {test:70} {said or 'NOT SEEN'}", flush=True)
     print(f"{holes} removals were not seen" if holes else "all were seen")
     return 1 if holes else 0
