@@ -236,13 +236,18 @@ int store_sqlite_rollback(struct store_sqlite *store, int code, struct error *er
 static int transact(struct store_sqlite *store, struct batch *const *batches, size_t count, struct error *err)
 {
     const struct sqlite_meta before = store->meta;
+    store->dags_written = false;
     int code = store_sqlite_run_plain(&store->writer, SQL_BEGIN_WRITE, err);
     for (size_t i = 0; i < count && !code; i++)
         code = write_batch(store, batches[i], err);
     if (!code && memcmp(&before, &store->meta, sizeof before) != 0)
         code = store_sqlite_write_meta(store, err);
+    if (store->dags_written)
+        store_sqlite_known_changes(&store->known);
     if (!code)
         code = store_sqlite_run_plain(&store->writer, SQL_COMMIT, err);
+    if (store->dags_written)
+        store_sqlite_known_changed(&store->known);
     if (code) {
         store->meta = before;
         store_sqlite_forget_runs(store);

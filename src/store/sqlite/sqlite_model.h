@@ -7,6 +7,7 @@
  *     sqlite_write.c      one function per record              sqlite_maintain.c  checkpoint, room, expired keys
  *     sqlite_copy.c       a copy for a backup                  sqlite_rows.c      all rows out and in
  *     sqlite_fire.c       schedules' instants, both ways       sqlite_retain.c    old runs, their rows, their records
+ *     sqlite_known.c      DAGs that were asked for last
  *
  * Keys. A run gets a range of attempt keys when it is born: `base`, then SQLITE_ATTEMPTS_MAX for each task. The key of
  * an attempt is base + task * SQLITE_ATTEMPTS_MAX + number, so that attempts need no index, a run's attempts are one
@@ -36,6 +37,7 @@ enum {
     SQLITE_WAL_FRAMES = 1000,           /* pages in the -wal file from which on a checkpoint is due; 4120 bytes each */
     SQLITE_RESERVE_BYTES = 4 * 1024 * 1024,
     SQLITE_READERS = 4,
+    SQLITE_KNOWN_DAGS = 64,             /* rows of DAGs kept in memory */
     SQLITE_BUSY_MS = 10000              /* another process recovers or opens; never an ordinary wait */
 };
 static_assert(LIMIT_RETRY_ATTEMPTS_MAX + LIMIT_LOST_RETRIES_MAX < SQLITE_ATTEMPTS_MAX, "every attempt has a key");
@@ -47,9 +49,10 @@ enum sqlite_statement {
     SQL_BEGIN, SQL_BEGIN_WRITE, SQL_COMMIT, SQL_ROLLBACK,
     SQL_META, SQL_META_UPDATE, SQL_EPOCH_NEXT,
     /* writer */
-    SQL_DAG_FIND, SQL_DAG_LIVE_NAME, SQL_DAG_INSERT, SQL_DAG_UPDATE, SQL_DAG_DELETE, SQL_DAG_PAUSE,
-    SQL_DAG_ACTIVE, SQL_VERSION_INSERT, SQL_SOURCE_INSERT,
-    SQL_FIRE_INSERT, SQL_FIRE_COVER, SQL_FIRE_BEFORE, SQL_FIRE_QUEUED, SQL_FIRE_RELEASE, SQL_FIRES_DROP,
+    SQL_DAG_FIND, SQL_DAG_LIVE_NAME, SQL_DAG_ACTIVE, SQL_VERSION_INSERT, SQL_SOURCE_INSERT,
+    /* these change the table dags, and no other does (sqlite_known.c) */
+    SQL_DAG_INSERT, SQL_DAG_UPDATE, SQL_DAG_DELETE, SQL_DAG_PAUSE, SQL_FIRE_COVER,
+    SQL_FIRE_INSERT, SQL_FIRE_BEFORE, SQL_FIRE_QUEUED, SQL_FIRE_RELEASE, SQL_FIRES_DROP,
     SQL_KEY_FIND, SQL_KEY_PUT, SQL_KEY_EXPIRE, SQL_KEY_OLDEST,
     SQL_RUN_ACTIVE, SQL_RUN_ENDED, SQL_RUN_INSERT, SQL_RUN_START, SQL_RUN_CANCEL, SQL_RUN_END, SQL_RUN_LEAVE,
     SQL_ATTEMPTS_RUNNING, SQL_ATTEMPT_STATE, SQL_ATTEMPT_CLAIM, SQL_ATTEMPT_END, SQL_ATTEMPT_WITHDRAW,
@@ -102,6 +105,13 @@ struct sqlite_run {
     uint32_t running;                       /* attempts without an end */
 };
 
+/* The DAGs that were asked for last; any thread. See sqlite_known.c. */
+struct sqlite_known {
+    _Atomic uint64_t generation;            /* odd: a commit changes DAGs, or another process may */
+    pthread_mutex_t lock;
+    struct known_dag *slots[SQLITE_KNOWN_DAGS];
+};
+
 /* The parts of a walk of retention, in this order. */
 enum sqlite_walk { WALK_LETTERS, WALK_RUNS, WALK_DAGS };
 
@@ -140,9 +150,12 @@ struct store_sqlite {
     struct sqlite_meta meta;
     struct map runs;                        /* id -> struct sqlite_run */
     struct sqlite_run *last_run;            /* the one asked for last; NULL */
+    bool dags_written;                      /* by the transaction under way */
     int frames;                             /* pages in the -wal file */
     int64_t swept_ms;                       /* wall time when expired keys were last looked for */
     struct sqlite_retain retain;
+
+    struct sqlite_known known;
 
     /* readers */
     pthread_mutex_t lock;
@@ -222,6 +235,18 @@ struct sqlite_dag {
 };
 int store_sqlite_find_dag(struct store_sqlite *store, const struct uuid *id, struct sqlite_dag *ret_dag,
                           struct error *err);
+
+/* ---- sqlite_known.c ---- */
+
+void store_sqlite_known_init(struct sqlite_known *known, bool alone); /* alone: nobody else writes the store */
+void store_sqlite_known_fini(struct sqlite_known *known);
+/* Around a commit that has changed DAGs, whether it succeeds or not. */
+void store_sqlite_known_changes(struct sqlite_known *known);
+void store_sqlite_known_changed(struct sqlite_known *known);
+/* To be read before the transaction that reads what is put. */
+uint64_t store_sqlite_known_generation(const struct sqlite_known *known);
+bool store_sqlite_known_get(struct sqlite_known *known, struct uuid id, struct arena *arena, struct store_dag *ret_dag);
+void store_sqlite_known_put(struct sqlite_known *known, uint64_t generation, const struct store_dag *dag);
 
 /* ---- sqlite_fire.c ---- */
 

@@ -137,6 +137,7 @@ static void close_sqlite(struct store *head)
     map_fini(&store->runs);
     (void)pthread_cond_destroy(&store->given_back);
     (void)pthread_mutex_destroy(&store->lock);
+    store_sqlite_known_fini(&store->known);
     mem_free(store->readers);
     mem_free(store->done);
     mem_free(store->path);
@@ -324,6 +325,7 @@ int store_open_sqlite(const struct store_options *options, struct store **ret_st
     store->reserve_bytes = options->reserve_bytes ? options->reserve_bytes : SQLITE_RESERVE_BYTES;
     (void)pthread_mutex_init(&store->lock, NULL);
     (void)pthread_cond_init(&store->given_back, NULL);
+    store_sqlite_known_init(&store->known, options->mode != STORE_READ);
     store->readers_max = options->readers_max ? options->readers_max : SQLITE_READERS;
     store->readers = mem_new_array(struct sqlite_connection, store->readers_max);
     for (uint32_t i = store->readers_max; i-- > 0;) {

@@ -44,24 +44,41 @@ static int fetch_dag(struct sqlite_connection *connection, const struct uuid *id
     return code || found ? code : store_sqlite_bad_row(connection, "dags", err);
 }
 
-/* What most requests begin with: no list of ids is needed for it. */
+/* What most requests begin with: no list of ids is needed for it, and what is known no statement. */
 static bool asks_for_one(const struct store_dag_query *query)
 {
     return !uuid_is_zero(query->id) && uuid_is_zero(query->page.before) && query->page.offset == 0
         && query->page.limit && query->deleted && !query->name && !query->name_part;
 }
 
+static int read_one(struct store *head, struct uuid id, struct arena *arena, struct store_dags *ret_dags,
+                    struct error *err)
+{
+    struct store_sqlite *store = (struct store_sqlite *)head;
+    struct sqlite_connection *connection;
+    bool found = false;
+    *ret_dags = (struct store_dags){.items = arena_array(arena, 1, sizeof(struct store_dag))};
+    int code = store_sqlite_alive(store, false, err);
+    if (code)
+        return code;
+    ret_dags->count = store_sqlite_known_get(&store->known, id, arena, &ret_dags->items[0]);
+    if (ret_dags->count)
+        return 0;
+    uint64_t generation = store_sqlite_known_generation(&store->known);
+    code = store_sqlite_enter(head, &connection, err);
+    if (code)
+        return code;
+    code = store_sqlite_leave(connection, find_dag(connection, &id, arena, &ret_dags->items[0], &found, err));
+    if (!code && found)
+        store_sqlite_known_put(&store->known, generation, &ret_dags->items[0]);
+    ret_dags->count = found;
+    return code;
+}
+
 static int read_dags(struct sqlite_connection *connection, const struct store_dag_query *query, struct arena *arena,
                      struct store_dags *ret_dags, struct error *err)
 {
     struct store_ids ids;
-    if (asks_for_one(query)) {
-        bool found = false;
-        *ret_dags = (struct store_dags){.items = arena_array(arena, 1, sizeof(struct store_dag))};
-        int code = find_dag(connection, &query->id, arena, &ret_dags->items[0], &found, err);
-        ret_dags->count = found;
-        return code;
-    }
     const struct sqlite_range range = store_sqlite_range(query->page.before, query->id);
     sqlite3_stmt *list = store_sqlite_prepare(connection, query->name ? SQL_IDS_DAG_NAME : SQL_IDS_DAG, err);
     if (!list)
@@ -83,6 +100,8 @@ int store_sqlite_dags(struct store *head, const struct store_dag_query *query, s
                       struct store_dags *ret_dags, struct error *err)
 {
     struct sqlite_connection *connection;
+    if (asks_for_one(query))
+        return read_one(head, query->id, arena, ret_dags, err);
     int code = store_sqlite_enter(head, &connection, err);
     if (code)
         return code;

@@ -52,13 +52,13 @@ static const char *const sql[SQL_COUNT] = {
                        "keep_age_ms = ?7, keep_runs = ?8 WHERE dag = ?1",
     [SQL_DAG_DELETE] = "UPDATE dags SET deleted_ms = ?2 WHERE dag = ?1",
     [SQL_DAG_PAUSE] = "UPDATE dags SET paused = ?2 WHERE dag = ?1",
+    [SQL_FIRE_COVER] = "UPDATE dags SET covered_ms = ?2 WHERE dag = ?1",
     [SQL_DAG_ACTIVE] = "SELECT 1 FROM active_runs WHERE dag = ?1 LIMIT 1",
     [SQL_VERSION_INSERT] = "INSERT INTO versions (dag, version, task_count, created_ms, source_bytes) "
                            "VALUES (?1, ?2, ?3, ?4, ?5)",
     [SQL_SOURCE_INSERT] = "INSERT INTO sources VALUES (?1, ?2)",
 
     [SQL_FIRE_INSERT] = "INSERT INTO fires VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-    [SQL_FIRE_COVER] = "UPDATE dags SET covered_ms = ?2 WHERE dag = ?1",
     [SQL_FIRE_BEFORE] = "SELECT 1 FROM fires INDEXED BY fires_by_instant WHERE dag = ?1 AND from_ms = ?2 "
                         "AND (outcome = 'queued' OR (outcome = 'fired' AND NOT ?3)) LIMIT 1",
     [SQL_FIRE_QUEUED] = "SELECT 1 FROM fires WHERE id = ?1 AND outcome = 'queued'",
@@ -269,6 +269,8 @@ sqlite3_stmt *store_sqlite_prepare(struct sqlite_connection *connection, enum sq
             return NULL;
         }
     }
+    if (statement >= SQL_DAG_INSERT && statement <= SQL_FIRE_COVER)
+        connection->store->dags_written = true;
     return connection->statements[statement];
 }
 
