@@ -97,6 +97,10 @@ static void add_fire(struct json *json, const struct record_fire *fire)
     json_kv_string(json, "outcome", state_fire_name(fire->outcome));
     json_kv_string(json, "reason", state_fire_reason_name(fire->reason));
     json_kv_uuid(json, "runId", fire->run_id);
+    if (fire->parallel)
+        json_kv_int(json, "parallel", fire->parallel);
+    else
+        json_kv_null(json, "parallel");
     json_kv_time(json, "createdAt", fire->created_ms);
     json_end_object(json);
 }
@@ -247,6 +251,8 @@ void api_backfill_dag(struct api_call *call)
         call->command.dag_id = call->id;
         call->command.instants = plan->instants;
         call->command.instant_count = plan->count;
+        if (call->body[API_FIELD_PARALLEL].given)
+            call->command.parallel = (uint32_t)call->body[API_FIELD_PARALLEL].number;
         call->command.again = call->body[API_FIELD_AGAIN].number == 1;
         call->backfill = plan;
         api_command_post(call, reply_backfill);

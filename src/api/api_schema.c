@@ -104,6 +104,8 @@ static const struct api_field fire[] = {
     {"reason", API_STRING, .nullable = true, .values = api_names_fire_reasons, .summary = "Why they were skipped"},
     {"runId", API_UUID, .nullable = true,
      .summary = "The run that was made; of one that was skipped the run that was active"},
+    {"parallel", API_INTEGER, .nullable = true,
+     .summary = "Of a backfill for which it was said: so many of its runs at once"},
     {"createdAt", API_TIME, .summary = "When it was decided"},
 };
 static const struct api_field preview[] = {

@@ -96,6 +96,9 @@ const struct api_param api_table_fields[API_FIELD_COUNT] = {
     [API_FIELD_TO] = {"to", API_TIME, 0, 0, -1, NULL, "The last instant is not after it; not in the future", false},
     [API_FIELD_BACKFILL_MAX] = {"max", API_INTEGER, 1, LIMIT_BACKFILL_MAX, LIMIT_BACKFILL_MAX, NULL,
                                 "At most so many instants, oldest first", false},
+    [API_FIELD_PARALLEL] = {"parallel", API_INTEGER, 1, LIMIT_BACKFILL_PARALLEL_MAX, -1, NULL,
+                            "So many of its runs at once, also where the schedule's own may not overlap. Without it "
+                            "4 with `overlap: allow`, else 1", false},
     [API_FIELD_CHANGES] = {"changes", API_JSON, 0, LIMIT_CHANGES_BYTES_MAX, -1, NULL,
                            "Fields of the task that the new run has otherwise, as a DAG file would say them: "
                            "`{command, env: {NAME: value}, timeout, ...}`; the DAG stays as it is", false},
@@ -139,7 +142,8 @@ static const struct api_body body_bulk = {
      API_FIELD_RESOLVED_BY}, FIELD(ACTION), false};
 static const struct api_body body_backfill = {
     "BackfillRequest", "What of the past to make up for",
-    {API_FIELD_BACKFILL_FROM, API_FIELD_TO, API_FIELD_BACKFILL_MAX, API_FIELD_DRY_RUN, API_FIELD_AGAIN},
+    {API_FIELD_BACKFILL_FROM, API_FIELD_TO, API_FIELD_BACKFILL_MAX, API_FIELD_PARALLEL,
+     API_FIELD_DRY_RUN, API_FIELD_AGAIN},
     FIELD(BACKFILL_FROM) | FIELD(TO), false};
 static const struct api_body body_session = {"SessionCreate", "Who signs in", {API_FIELD_TOKEN}, FIELD(TOKEN), false};
 

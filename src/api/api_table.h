@@ -102,6 +102,7 @@ enum api_field_id {
     API_FIELD_BACKFILL_FROM,    /* "from" of a backfill */
     API_FIELD_TO,
     API_FIELD_BACKFILL_MAX,     /* "max" of a backfill */
+    API_FIELD_PARALLEL,
     API_FIELD_AGAIN,
     API_FIELD_TOKEN,
     API_FIELD_RUN_ACTION,       /* "action" of many runs */

@@ -38,7 +38,8 @@ enum {
     LIMIT_CATCHUP_MAX = 100,                         /* missed instants of one DAG that catchup: all makes up for */
     LIMIT_FIRE_QUEUE_MAX = 100,                      /* instants of one DAG that wait for the run before them */
     LIMIT_BACKFILL_MAX = 1000,                       /* instants of one DAG that wait as a backfill */
-    LIMIT_BACKFILL_ACTIVE_MAX = 4,                   /* its backfill runs at once, when its runs may overlap */
+    LIMIT_BACKFILL_PARALLEL_DEFAULT = 4,             /* its backfill runs at once, when its runs may overlap */
+    LIMIT_BACKFILL_PARALLEL_MAX = 100,               /* when who asks for them says how many */
     LIMIT_PREVIEW_MAX = 1000,                        /* instants one preview shows */
 
     /* attempts */

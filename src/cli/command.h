@@ -115,6 +115,7 @@ enum cli_option_id {
     CLI_TO,
     CLI_COUNT,
     CLI_MAX_INSTANTS,
+    CLI_PARALLEL,
     CLI_AGAIN,
     CLI_OPTION_COUNT
 };

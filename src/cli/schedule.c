@@ -117,6 +117,8 @@ static void add_request(struct buf *out, const struct cli *cli, int64_t from_ms,
     json_kv_time(&json, "to", to_ms);
     if (cli_given(cli, CLI_MAX_INSTANTS))
         json_kv_int(&json, "max", cli_number(cli, CLI_MAX_INSTANTS));
+    if (cli_given(cli, CLI_PARALLEL))
+        json_kv_int(&json, "parallel", cli_number(cli, CLI_PARALLEL));
     json_kv_bool(&json, "dryRun", cli_flag(cli, CLI_DRY_RUN));
     json_kv_bool(&json, "again", cli_flag(cli, CLI_AGAIN));
     json_end_object(&json);
@@ -134,7 +136,7 @@ static int show_plan(struct cli *cli, const struct buf *answer, struct error *er
     if (cli_flag(cli, CLI_DRY_RUN))
         cli_say(cli, "nothing was done; %lld more were fired before", (long long)cli_json_int(plan, "firedBefore"));
     else
-        cli_say(cli, "%lld are fired one after the other; %lld were fired before",
+        cli_say(cli, "%lld are fired, oldest first; %lld were fired before",
                 (long long)cli_json_int(plan, "accepted"), (long long)cli_json_int(plan, "firedBefore"));
     if (json_is_true(json_object_get(plan, "more")))
         cli_say(cli, "there are more of them: begin the next backfill behind the last one");

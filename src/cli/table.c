@@ -144,13 +144,14 @@ const struct cli_command cli_commands[] = {
      .run = cli_cron_preview},
     {.name = "backfill",
      .summary = "fire instants of a DAG's schedule that have passed",
-     .text = "Makes a run for each instant from --from to --to, oldest first, a few at a time (one, unless the "
-             "schedule's runs may overlap). What was fired before is left out unless --again is given. The command "
-             "ends when the instants are on disk; the runs have 'backfill' as what made them.",
+     .text = "Makes a run for each instant from --from to --to, oldest first: so many at a time as --parallel says, "
+             "also where the schedule's own runs may not overlap. What was fired before is left out unless --again is "
+             "given. The command ends when the instants are on disk; the runs have 'backfill' as what made them.",
      .operands = {ONE_DAG},
-     .options = OPTIONS(CLI_SINCE, CLI_TO, CLI_MAX_INSTANTS, CLI_DRY_RUN, CLI_AGAIN, CLI_OUTPUT, REMOTE),
+     .options = OPTIONS(CLI_SINCE, CLI_TO, CLI_MAX_INSTANTS, CLI_PARALLEL, CLI_DRY_RUN, CLI_AGAIN, CLI_OUTPUT, REMOTE),
      .examples = {{"backfill nightly --from 2026-11-01T00:00:00Z --dry-run", "what would be fired"},
-                  {"backfill nightly --from 2026-11-01T00:00:00Z --to 2026-11-08T00:00:00Z", "a week"}},
+                  {"backfill nightly --from 2026-11-01T00:00:00Z --to 2026-11-08T00:00:00Z --parallel 3",
+                   "a week, three at a time"}},
      .run = cli_backfill},
     {.name = "runs list",
      .summary = "list runs, newest first",

@@ -53,6 +53,7 @@ struct command {
     struct uuid letter;      /* LETTER_*: its id */
     struct uuid worker;      /* WORKER_DRAIN */
     const int64_t *instants; /* BACKFILL: wall ms, each once */
+    uint32_t parallel;       /* BACKFILL: so many runs at once, up to LIMIT_BACKFILL_PARALLEL_MAX; 0: not said */
     size_t instant_count;
     uint32_t accepted;       /* BACKFILL: the engine counts here */
     enum error_code refusal; /* BACKFILL: why the store refused an instant that was not fired before */

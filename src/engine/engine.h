@@ -136,9 +136,10 @@ struct engine_schedule {
 void engine_set_fires(struct engine *engine, bool fires);
 int engine_restore_schedule(struct engine *engine, const struct engine_schedule *schedule, struct error *err);
 /* Active runs of a schedule that other nodes drive: they count for its overlap. Forgotten, all of them, before they are
- * told anew. run_id: one of them. */
+ * told anew. backfills: those that a backfill made; run_id: one of all. */
 void engine_clear_elsewhere(struct engine *engine);
-void engine_set_elsewhere(struct engine *engine, struct uuid dag_id, uint32_t runs, struct uuid run_id);
+void engine_set_elsewhere(struct engine *engine, struct uuid dag_id, uint32_t runs, uint32_t backfills,
+                          struct uuid run_id);
 struct engine_recovery {
     uint32_t runs, adopted, awaited, ended_meanwhile, withdrawn, lost;
 };

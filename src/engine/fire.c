@@ -84,6 +84,7 @@ static struct record_fire *record_fire(struct engine *engine, struct schedule *s
         .to_ms = fire.fire.time_ms,
         .count = 1,
         .outcome = fire.outcome,
+        .parallel = fire.fire.parallel,
         .created_ms = now.wall_ms,
     };
     fire.dag_id = schedule->dag_id;
@@ -127,7 +128,7 @@ static void skip(struct engine *engine, struct schedule *schedule, int64_t from_
                  enum fire_reason reason, struct engine_now now)
 {
     const struct waiting_fire waits = {.trigger = TRIGGER_SCHEDULE,
-                                       .fire = {engine_new_id(engine, now.wall_ms), from_ms, false},
+                                       .fire = {.id = engine_new_id(engine, now.wall_ms), .time_ms = from_ms},
                                        .outcome = FIRE_SKIPPED};
     struct record_fire *row = record_fire(engine, schedule, RECORD_FIRE, waits, now);
     row->to_ms = to_ms;
@@ -141,7 +142,8 @@ static void skip(struct engine *engine, struct schedule *schedule, int64_t from_
 static void put_in_queue(struct engine *engine, struct schedule *schedule, enum trigger trigger, int64_t time_ms,
                          struct command *backfill, struct engine_now now)
 {
-    const struct fire fire = {engine_new_id(engine, now.wall_ms), time_ms, false};
+    const struct fire fire = {
+        .id = engine_new_id(engine, now.wall_ms), .time_ms = time_ms, .parallel = backfill ? backfill->parallel : 0};
     const struct waiting_fire waits = {
         .trigger = trigger, .fire = fire, .outcome = FIRE_QUEUED, .backfill = backfill};
     record_fire(engine, schedule, RECORD_FIRE, waits, now)->again = backfill && backfill->again;
@@ -216,7 +218,7 @@ static bool decide(struct engine *engine, struct schedule *schedule, int64_t tim
         if (!engine_has_room(engine, schedule->dag, NULL))
             return false;
         make_run(engine, schedule, RECORD_FIRE, TRIGGER_SCHEDULE,
-                 (struct fire){engine_new_id(engine, now.wall_ms), time_ms, false}, now);
+                 (struct fire){.id = engine_new_id(engine, now.wall_ms), .time_ms = time_ms}, now);
     } else if (rule->overlap != DAG_OVERLAP_QUEUE && !made_up) {
         skip(engine, schedule, time_ms, time_ms, 1, FIRE_OVERLAP, now);
     } else if (schedule->waiting.count >= LIMIT_FIRE_QUEUE_MAX) {
@@ -255,13 +257,24 @@ void engine_fire_cover(struct engine *engine, struct schedule *schedule, struct 
 
 /* ---- instants that wait ---- */
 
+/* Whether one more run has its place beside those that are active. Who says how many of a backfill run at once says
+ * that these may overlap each other; beside one of the schedule's own none begins unless its runs may overlap. */
+static bool has_place(const struct schedule *schedule, enum trigger trigger, const struct fire *fire)
+{
+    bool alone = schedule->dag->schedule.overlap != DAG_OVERLAP_ALLOW;
+    uint32_t active = schedule->active + schedule->elsewhere;
+    uint32_t backfills = schedule->backfills + schedule->elsewhere_backfills;
+    if (trigger != TRIGGER_BACKFILL)
+        return !alone || !active;
+    uint32_t most = fire->parallel ? fire->parallel : alone ? 1 : LIMIT_BACKFILL_PARALLEL_DEFAULT;
+    return backfills < most && (!alone || active == backfills);
+}
+
 static void release(struct engine *engine, struct schedule *schedule, enum trigger trigger, struct engine_now now)
 {
     struct fire_queue *queue = queue_of(schedule, trigger);
-    bool alone = schedule->dag->schedule.overlap != DAG_OVERLAP_ALLOW;
     while (queue->count && queue->items[0].recorded) {
-        if (alone ? schedule->active || schedule->elsewhere
-                  : trigger == TRIGGER_BACKFILL && schedule->backfills >= LIMIT_BACKFILL_ACTIVE_MAX)
+        if (!has_place(schedule, trigger, &queue->items[0]))
             return;
         if (!engine_has_room(engine, schedule->dag, NULL)) {
             schedule->retry_ms = now.boot_ms + AGAIN_MS;

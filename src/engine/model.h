@@ -91,6 +91,7 @@ struct timer {
 struct fire {
     struct uuid id;             /* of the record */
     int64_t time_ms;
+    uint32_t parallel;          /* see record_fire */
     bool recorded;              /* that it waits is durable: until then it may still be refused, and is not released */
 };
 
@@ -118,6 +119,7 @@ struct schedule {
     uint32_t active;            /* runs made by it, those being born too */
     uint32_t backfills;         /* those of them that a backfill made */
     uint32_t elsewhere;         /* runs made by it that other nodes drive, as last told */
+    uint32_t elsewhere_backfills; /* those of them that a backfill made */
     struct uuid elsewhere_run;  /* one of them */
     struct schedule *next, *previous; /* in the order they came */
     struct fire_queue waiting;  /* overlap: queue, and catchup: all */

@@ -130,7 +130,7 @@ int engine_restore_schedule(struct engine *engine, const struct engine_schedule 
     for (size_t i = 0; i < row->queued_count; i++) {
         const struct record_fire *fire = &row->queued[i];
         engine_fire_queue_put(fire->trigger == TRIGGER_BACKFILL ? &schedule->backfill : &schedule->waiting,
-                              (struct fire){fire->id, fire->from_ms, true});
+                              (struct fire){fire->id, fire->from_ms, fire->parallel, true});
     }
     engine_schedule_arm(schedule);
     engine->schedules_stir = true;
@@ -210,16 +210,18 @@ static void forget(struct engine *engine, struct schedule *schedule)
 void engine_clear_elsewhere(struct engine *engine)
 {
     for (struct schedule *schedule = engine->first_schedule; schedule; schedule = schedule->next)
-        schedule->elsewhere = 0;
+        schedule->elsewhere = schedule->elsewhere_backfills = 0;
     engine->schedules_stir = true;
 }
 
-void engine_set_elsewhere(struct engine *engine, struct uuid dag_id, uint32_t runs, struct uuid run_id)
+void engine_set_elsewhere(struct engine *engine, struct uuid dag_id, uint32_t runs, uint32_t backfills,
+                          struct uuid run_id)
 {
     struct schedule *schedule = engine_find_schedule(engine, dag_id);
     if (!schedule)
         return;
     schedule->elsewhere = runs;
+    schedule->elsewhere_backfills = backfills;
     schedule->elsewhere_run = run_id;
 }
 

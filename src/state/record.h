@@ -162,6 +162,7 @@ struct record_fire {
     enum fire_outcome outcome;
     enum fire_reason reason;
     struct uuid run_id;        /* fired: the run; skipped by an overlap: the run that was active; zero: none */
+    uint32_t parallel;         /* of a backfill: so many of its runs at once; 0: as the schedule's overlap has it */
     bool again;                /* a backfill that fires what was fired before; not stored */
     int64_t created_ms;
 };

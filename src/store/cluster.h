@@ -38,7 +38,7 @@ struct store_cluster_node {
 struct store_busy {
     struct uuid dag_id;
     struct uuid run_id;         /* the oldest of them */
-    uint32_t runs;
+    uint32_t runs, backfills;
 };
 struct store_cluster_nodes { struct store_cluster_node *items; size_t count; };
 
@@ -63,7 +63,7 @@ int store_cluster_give(struct store_cluster *cluster, const struct uuid *runs, s
 /* Runs of this node that somebody asked another node to cancel; each is given until its cancel is recorded. */
 int store_cluster_asked(struct store_cluster *cluster, struct arena *arena, struct store_ids *ret_runs,
                         struct error *err);
-/* DAGs of which other nodes drive runs that schedules or backfills made. */
+/* DAGs of which other nodes drive runs that schedules or backfills made; `backfills` counts the latter. */
 int store_cluster_busy(struct store_cluster *cluster, struct arena *arena, struct store_busy **ret_items,
                        size_t *ret_count, struct error *err);
 /* A number that changes when a DAG or its schedule does. */

@@ -48,7 +48,7 @@ static const struct store_column keys[] = {
 static const struct store_column fires[] = {
     {"id", STORE_ID}, {"dag", STORE_DAG}, {"triggered_by", STORE_TEXT}, {"from_ms", STORE_INT}, {"to_ms", STORE_INT},
     {"count", STORE_INT}, {"outcome", STORE_TEXT}, {"reason", STORE_TEXT}, {"run", STORE_ID},
-    {"created_ms", STORE_INT},
+    {"created_ms", STORE_INT}, {"parallel", STORE_INT},
 };
 
 #define LAYOUT(table, what, columns) [table] = {#columns, what, columns, sizeof columns / sizeof columns[0]}

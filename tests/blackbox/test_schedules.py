@@ -2,6 +2,7 @@
 is moved back in the store of a daemon that is down."""
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import time
@@ -95,7 +96,8 @@ def test_backfill(daemon):
     assert {run["triggeredBy"] for run in runs(daemon, dag_id)} == {"backfill"}
     for body in ({"from": "yesterday", "to": "2026-01-01T00:00:00Z"}, {"from": "2026-01-02T00:00:00Z"},
                  {"from": "2026-01-02T00:00:00Z", "to": "2026-01-01T00:00:00Z"}, {**asked, "to": "2999-01-01T00:00:00Z"},
-                 {**asked, "max": 0}, {**asked, "max": "2"}, {**asked, "dryRun": "yes"}):
+                 {**asked, "max": 0}, {**asked, "max": "2"}, {**asked, "dryRun": "yes"}, {**asked, "parallel": 0},
+                 {**asked, "parallel": 101}):
         answer = daemon.post(f"/api/v1/dags/{dag_id}/backfill", body)
         assert (answer.status, answer.json["code"]) == (400, "BAD_REQUEST"), body
 
@@ -119,3 +121,25 @@ def test_preview_and_backfill_by_command(daemon):
     assert "T02:30:00+00:00" in cli(daemon, "dags", "show", "s")
     out = cli(daemon, "backfill", "s", "--from", "2026-01-01T00:00:00Z", "--to", "2026-01-02T00:00:00Z", "--dry-run")
     assert out == "2026-01-01T02:30:00.000Z\n"
+
+
+def test_backfill_in_parallel(daemon, gate):
+    """So many at once as were asked for, though the schedule's own runs may not overlap; after a crash too."""
+    there = gate()
+    text = NIGHTLY.format(name="s", cron="0 0 * * *", catchup="none", overlap="skip")
+    text = text.replace("echo $PAWL_SCHEDULED_FOR", there.command())
+    dag_id = daemon.post("/api/v1/dags", {"name": "s", "yaml": text}).json["id"]
+    cli(daemon, "backfill", "s", "--from", "2026-01-01T00:00:00Z", "--to", "2026-01-05T12:00:00Z", "--parallel", "3")
+    first = [there.wait_arrival() for _ in range(3)]
+    assert [fire["parallel"] for fire in fires(daemon, dag_id)] == [3] * 5
+    daemon.signal(signal.SIGKILL)
+    daemon.wait()
+    daemon.start()
+    assert len(runs(daemon, dag_id)) == 3 and all(os.path.exists(f"/proc/{pid}") for pid in first)
+    there.open()
+    there.wait_arrival()
+    assert (len(runs(daemon, dag_id)), there.arrivals()) == (4, 0)
+    for _ in range(4):
+        there.open()
+    there.wait_arrival()
+    eventually(lambda: [run["state"] for run in runs(daemon, dag_id)] == ["succeeded"] * 5, "five runs")

@@ -204,6 +204,7 @@ static void backfill(struct sim *sim)
     request->command.dag_id = sim->dag_ids[sim_below(sim, DAGS)];
     request->command.instants = request->instants;
     request->command.again = sim_chance(sim, 20);
+    request->command.parallel = (uint32_t)sim_below(sim, 4);
     for (size_t n = 1 + sim_below(sim, BACKFILL_MAX); request->command.instant_count < n;) {
         minute_ms -= MINUTE_MS * (1 + sim_below(sim, 2));
         request->instants[request->command.instant_count++] = minute_ms;

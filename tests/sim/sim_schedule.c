@@ -177,6 +177,39 @@ static void check_fire(const struct sim *sim, struct sim_schedule *known, const 
         known->busy = true;
 }
 
+/* Runs that backfills of a DAG made and that are active, but for those released behind one record of the batch. */
+static uint32_t active_backfills(const struct sim *sim, const struct batch *batch, size_t at)
+{
+    struct uuid dag_id = batch->records[at].fire.dag_id;
+    uint32_t count = 0;
+    for (size_t i = 0; i < sim->model.run_count; i++) {
+        const struct model_run *run = sim->model.runs[i];
+        bool counts = !run->ended && run->run.trigger == TRIGGER_BACKFILL && uuid_equal(run->run.dag_id, dag_id);
+        for (size_t behind = at + 1; counts && behind < batch->count; behind++)
+            counts = batch->records[behind].kind != RECORD_FIRE_RELEASE ||
+                     !uuid_equal(batch->records[behind].fire.run_id, run->run.id);
+        count += counts;
+    }
+    return count;
+}
+
+/* A backfill has no more runs at once than was asked for, or than its schedule's overlap lets it have. */
+static void check_backfill(const struct sim *sim, const struct sim_schedule *known, const struct batch *batch,
+                           size_t at)
+{
+    const struct record_fire *row = NULL;
+    for (size_t i = 0; !row && i < sim->model.fire_count; i++)
+        if (uuid_equal(sim->model.fires[i].id, batch->records[at].fire.id))
+            row = &sim->model.fires[i];
+    bool alone = known->rule.overlap != DAG_OVERLAP_ALLOW;
+    uint32_t most = row->parallel ? row->parallel : alone ? 1 : LIMIT_BACKFILL_PARALLEL_DEFAULT;
+    if (row->parallel || !is_changing(known, batch->number)) {
+        uint32_t active = active_backfills(sim, batch, at);
+        if (active > most)
+            model_broken("%u runs of a backfill at once, and it may have %u", active, most);
+    }
+}
+
 static bool is_same(const struct dag_schedule *a, const struct dag_schedule *b)
 {
     if (!a->cron || !b->cron)
@@ -227,6 +260,8 @@ void sim_schedule_check(struct sim *sim, const struct batch *batch)
             struct sim_schedule *known = known_of(sim, record->fire.dag_id, &dag);
             if (known->paused && record->fire.trigger == TRIGGER_SCHEDULE && !is_changing(known, batch->number))
                 model_broken("an instant that waited is fired while its DAG is paused");
+            if (record->fire.trigger == TRIGGER_BACKFILL)
+                check_backfill(sim, known, batch, i);
             known->busy = true;
         } else if (record->kind == RECORD_FIRE && record->fire.trigger == TRIGGER_SCHEDULE) {
             struct sim_schedule *known = known_of(sim, record->fire.dag_id, &dag);

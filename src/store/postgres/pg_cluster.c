@@ -190,8 +190,9 @@ int store_cluster_busy(struct store_cluster *cluster, struct arena *arena, struc
                        size_t *ret_count, struct error *err)
 {
     static const char sql[] =
-        "SELECT d.id, min(r.id::text)::uuid, count(*) FROM active_runs r JOIN dags d ON d.dag = r.dag "
-        "WHERE r.triggered_by IN ('schedule', 'backfill') AND r.owner <> $1 GROUP BY d.id ORDER BY d.id";
+        "SELECT d.id, min(r.id::text)::uuid, count(*), count(*) FILTER (WHERE r.triggered_by = 'backfill') "
+        "FROM active_runs r JOIN dags d ON d.dag = r.dag WHERE r.triggered_by "
+        "IN ('schedule', 'backfill') AND r.owner <> $1 GROUP BY d.id ORDER BY d.id";
     const struct store_pg *store = cluster->connection.store;
     struct pg_values values = {.arena = arena};
     PGresult *found;
@@ -202,7 +203,7 @@ int store_cluster_busy(struct store_cluster *cluster, struct arena *arena, struc
     *ret_count = (size_t)count;
     for (int i = 0; i < count; i++)
         (*ret_items)[i] = (struct store_busy){store_pg_uuid(store, found, i, 0), store_pg_uuid(store, found, i, 1),
-                                              store_pg_u32(store, found, i, 2)};
+                                              store_pg_u32(store, found, i, 2), store_pg_u32(store, found, i, 3)};
     store_pg_clear(store, found);
     return code;
 }

@@ -83,6 +83,7 @@ static int write_new(struct store_pg *store, const struct record_fire *fire, str
     store_pg_add_text(values, state_fire_reason_name(fire->reason));
     store_pg_add_uuid(values, &fire->run_id);
     store_pg_add_int(values, fire->created_ms);
+    store_pg_add_int(values, fire->parallel);
     code = store_pg_run(&store->writer, PG_FIRE_INSERT, values, NULL, err);
     if (code || fire->trigger != TRIGGER_SCHEDULE)
         return code;

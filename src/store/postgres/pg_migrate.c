@@ -237,6 +237,8 @@ static const struct {
      " worker uuid NOT NULL,"
      " draining boolean NOT NULL,"
      " PRIMARY KEY (node, worker));"},
+    /* 9: how many runs of a backfill are active at once; 0: not said */
+    {5, "ALTER TABLE fires ADD COLUMN parallel integer NOT NULL DEFAULT 0;"},
 };
 
 enum { STEP_COUNT = sizeof steps / sizeof steps[0], LOCK_KEY = 0x7061776c /* "pawl" */ };

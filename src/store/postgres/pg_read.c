@@ -300,6 +300,7 @@ static bool take_fire(const struct store_pg *store, const PGresult *result, int 
         .count = store_pg_u32(store, result, row, 5),
         .run_id = store_pg_uuid(store, result, row, 8),
         .created_ms = store_pg_int(store, result, row, 9),
+        .parallel = store_pg_u32(store, result, row, 10),
     };
     return trigger && state_trigger_parse(trigger, &ret_fire->trigger) && outcome &&
            state_fire_parse(outcome, &ret_fire->outcome) &&
@@ -312,8 +313,8 @@ static int read_fires(struct pg_connection *connection, void *context, struct er
     const struct store_fire_query *query = call->query;
     struct list list;
     begin(&list, connection,
-          "SELECT f.id, d.id, f.triggered_by, f.from_ms, f.to_ms, f.count, f.outcome, f.reason, f.run, f.created_ms "
-          "FROM fires f JOIN dags d ON d.dag = f.dag WHERE true", err);
+          "SELECT f.id, d.id, f.triggered_by, f.from_ms, f.to_ms, f.count, f.outcome, f.reason, f.run, f.created_ms, "
+          "f.parallel FROM fires f JOIN dags d ON d.dag = f.dag WHERE true", err);
     demand_id(&list, "f.id <", &query->page.before);
     if (!uuid_is_zero(query->dag_id)) {
         store_pg_add_id(&list.values, &query->dag_id);

@@ -109,6 +109,7 @@ int store_sqlite_write_fire(struct store_sqlite *store, const struct record *rec
     store_sqlite_bind_text(insert, 8, state_fire_reason_name(fire->reason));
     store_sqlite_bind_uuid(insert, 9, &fire->run_id);
     store_sqlite_bind_int(insert, 10, fire->created_ms);
+    store_sqlite_bind_int(insert, 11, fire->parallel);
     code = store_sqlite_run(&store->writer, insert, err);
     return code || fire->trigger != TRIGGER_SCHEDULE ? code : cover(store, dag.dag, fire->to_ms, err);
 }
@@ -145,6 +146,7 @@ static int fetch(struct sqlite_connection *connection, const struct uuid *id, st
         .count = store_sqlite_u32(get, 5),
         .run_id = store_sqlite_uuid(get, 8),
         .created_ms = sqlite3_column_int64(get, 9),
+        .parallel = store_sqlite_u32(get, 10),
     };
     if (!trigger || !state_trigger_parse(trigger, &ret_fire->trigger) || !outcome ||
         !state_fire_parse(outcome, &ret_fire->outcome) ||

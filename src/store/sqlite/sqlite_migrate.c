@@ -189,6 +189,8 @@ static const char *const steps[] = {
     "ALTER TABLE dags ADD COLUMN keep_age_ms INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE dags ADD COLUMN keep_runs INTEGER NOT NULL DEFAULT 0;"
     "CREATE INDEX dags_keeping ON dags (dag) WHERE keep_age_ms <> 0 OR keep_runs <> 0;",
+    /* 7: how many runs of a backfill are active at once; 0: not said */
+    "ALTER TABLE fires ADD COLUMN parallel INTEGER NOT NULL DEFAULT 0;",
 };
 
 enum { STEP_COUNT = sizeof steps / sizeof steps[0] };

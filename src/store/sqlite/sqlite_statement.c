@@ -58,7 +58,7 @@ static const char *const sql[SQL_COUNT] = {
                            "VALUES (?1, ?2, ?3, ?4, ?5)",
     [SQL_SOURCE_INSERT] = "INSERT INTO sources VALUES (?1, ?2)",
 
-    [SQL_FIRE_INSERT] = "INSERT INTO fires VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    [SQL_FIRE_INSERT] = "INSERT INTO fires VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     [SQL_FIRE_BEFORE] = "SELECT 1 FROM fires INDEXED BY fires_by_instant WHERE dag = ?1 AND from_ms = ?2 "
                         "AND (outcome = 'queued' OR (outcome = 'fired' AND NOT ?3)) LIMIT 1",
     [SQL_FIRE_QUEUED] = "SELECT 1 FROM fires WHERE id = ?1 AND outcome = 'queued'",
@@ -176,7 +176,7 @@ static const char *const sql[SQL_COUNT] = {
     [SQL_DAG] = "SELECT id, name, version, task_count, cron, timezone, paused, created_ms, updated_ms, deleted_ms, "
                 "covered_ms FROM dags WHERE id = ?1",
     [SQL_FIRE] = "SELECT f.id, d.id, f.triggered_by, f.from_ms, f.to_ms, f.count, f.outcome, f.reason, f.run, "
-                 "f.created_ms FROM fires f JOIN dags d ON d.dag = f.dag WHERE f.id = ?1",
+                 "f.created_ms, f.parallel FROM fires f JOIN dags d ON d.dag = f.dag WHERE f.id = ?1",
     [SQL_VERSIONS] = "SELECT v.version, v.task_count, v.created_ms, v.source_bytes FROM dags d JOIN versions v "
                      "ON v.dag = d.dag WHERE d.id = ?1 ORDER BY v.version DESC LIMIT ?2 OFFSET ?3",
     [SQL_VERSION] = "SELECT v.version_row, v.source_bytes FROM dags d JOIN versions v ON v.dag = d.dag "

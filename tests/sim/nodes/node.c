@@ -303,7 +303,7 @@ void core_set_busy_elsewhere(struct core *core, const struct store_busy *items, 
 {
     engine_clear_elsewhere(core->engine);
     for (size_t i = 0; i < count; i++)
-        engine_set_elsewhere(core->engine, items[i].dag_id, items[i].runs, items[i].run_id);
+        engine_set_elsewhere(core->engine, items[i].dag_id, items[i].runs, items[i].backfills, items[i].run_id);
 }
 
 /* Questions about logs and workers change nothing that is checked here. */

@@ -188,7 +188,7 @@ static void test_overlap_elsewhere(void **state)
     const struct uuid there = {{7}};
     struct scene s;
     setup(&s, "* * * * *", DAG_OVERLAP_SKIP, DAG_CATCHUP_NONE);
-    engine_set_elsewhere(s.rig.engine, s.dag, 1, there);
+    engine_set_elsewhere(s.rig.engine, s.dag, 1, 0, there);
     rig_pass(&s.rig, 40000);
     assert_skipped(&s, NEXT_MINUTE, FIRE_OVERLAP);
     assert_true(uuid_equal(fire_at(&s, NEXT_MINUTE)->run_id, there));
@@ -197,10 +197,10 @@ static void test_overlap_elsewhere(void **state)
     assert_fired(&s, NEXT_MINUTE + MINUTE);
     rig_fini(&s.rig);
     setup(&s, "* * * * *", DAG_OVERLAP_QUEUE, DAG_CATCHUP_NONE);
-    engine_set_elsewhere(s.rig.engine, s.dag, 2, there);
+    engine_set_elsewhere(s.rig.engine, s.dag, 2, 0, there);
     rig_pass(&s.rig, 40000);
     assert_int_equal(fire_at(&s, NEXT_MINUTE)->outcome, FIRE_QUEUED);
-    engine_set_elsewhere(s.rig.engine, s.dag, 1, there);
+    engine_set_elsewhere(s.rig.engine, s.dag, 1, 0, there);
     rig_pass(&s.rig, 1);
     assert_int_equal(fire_at(&s, NEXT_MINUTE)->outcome, FIRE_QUEUED);
     engine_clear_elsewhere(s.rig.engine);
@@ -672,7 +672,7 @@ static void test_backfill(void **state)
         instants[i] = START_MS - (10 - i) * 24LL * HOUR;
     struct command backfill = {.kind = COMMAND_BACKFILL, .instants = instants, .instant_count = 7};
     assert_int_equal(ask(&s, backfill).accepted, 7);
-    assert_int_equal(count_fires(&s, FIRE_FIRED), LIMIT_BACKFILL_ACTIVE_MAX);
+    assert_int_equal(count_fires(&s, FIRE_FIRED), LIMIT_BACKFILL_PARALLEL_DEFAULT);
     assert_int_equal(ask(&s, backfill).accepted, 0); /* fired, or waiting to be */
     rig_crash(&s.rig);
     (void)rig_reconcile(&s.rig, false);
@@ -698,15 +698,45 @@ static void test_backfill_one_by_one(void **state)
     struct scene s;
     setup(&s, "* * * * *", DAG_OVERLAP_SKIP, DAG_CATCHUP_NONE);
     const int64_t instants[2] = {NEXT_MINUTE - 9 * MINUTE, NEXT_MINUTE - 8 * MINUTE};
+    struct command backfill = {.kind = COMMAND_BACKFILL, .instants = instants, .instant_count = 2};
     (void)rig_worker(&s.rig, 8);
-    assert_int_equal(
-        ask(&s, (struct command){.kind = COMMAND_BACKFILL, .instants = instants, .instant_count = 2}).accepted, 2);
+    assert_int_equal(ask(&s, backfill).accepted, 2);
     assert_int_equal(s.rig.model.run_count, 1);
     rig_pass(&s.rig, 40000);
     assert_skipped(&s, NEXT_MINUTE, FIRE_OVERLAP);
     pause_dag(&s, true); /* stops schedules, not what a person asked for */
     rig_end(&s.rig, s.rig.model.runs[0]->run.id, 0, ATTEMPT_SUCCEEDED);
     assert_int_equal(s.rig.model.run_count, 2);
+    rig_fini(&s.rig);
+}
+
+/* Who says how many at once gets them, beside each other but not beside a run of the schedule; after a crash too, and
+ * wherever they run. */
+static void test_backfill_in_parallel(void **state)
+{
+    (void)state;
+    struct scene s;
+    setup(&s, "* * * * *", DAG_OVERLAP_SKIP, DAG_CATCHUP_NONE);
+    (void)rig_worker(&s.rig, 8);
+    rig_pass(&s.rig, 40000);
+    pause_dag(&s, true);
+    int64_t instants[7];
+    for (int i = 0; i < 7; i++)
+        instants[i] = NEXT_MINUTE - (9 - i) * MINUTE;
+    struct command backfill = {.kind = COMMAND_BACKFILL, .instants = instants, .instant_count = 7, .parallel = 3};
+    assert_int_equal(ask(&s, backfill).accepted, 7);
+    assert_int_equal(s.rig.model.run_count, 1); /* the schedule's own is active */
+    rig_end(&s.rig, s.rig.model.runs[0]->run.id, 0, ATTEMPT_SUCCEEDED);
+    assert_int_equal(s.rig.model.run_count, 1 + 3);
+    rig_crash(&s.rig);
+    (void)rig_reconcile(&s.rig, false);
+    (void)rig_worker(&s.rig, 8);
+    rig_end(&s.rig, s.rig.model.runs[1]->run.id, 0, ATTEMPT_SUCCEEDED);
+    assert_int_equal(s.rig.model.run_count, 1 + 4);
+    engine_set_elsewhere(s.rig.engine, s.dag, 2, 2, (struct uuid){{7}}); /* those of another node count */
+    for (size_t i = 2; i < 5; i++)
+        rig_end(&s.rig, s.rig.model.runs[i]->run.id, 0, ATTEMPT_SUCCEEDED);
+    assert_int_equal(s.rig.model.run_count, 1 + 5);
     rig_fini(&s.rig);
 }
 
@@ -718,8 +748,8 @@ static void test_backfill_limits(void **state)
     int64_t *instants = mem_new_array(int64_t, LIMIT_BACKFILL_MAX + 1);
     for (int i = 0; i <= LIMIT_BACKFILL_MAX; i++)
         instants[i] = NEXT_MINUTE - (i + 2LL) * MINUTE;
-    struct command backfill = {
-        .kind = COMMAND_BACKFILL, .instants = instants, .instant_count = LIMIT_BACKFILL_MAX + 1};
+    struct command backfill = {.kind = COMMAND_BACKFILL, .instants = instants};
+    backfill.instant_count = LIMIT_BACKFILL_MAX + 1;
     assert_int_equal(ask(&s, backfill).error.code, ERROR_FULL);
     backfill.instant_count = LIMIT_BACKFILL_MAX;
     assert_int_equal(ask(&s, backfill).accepted, LIMIT_BACKFILL_MAX);
@@ -763,6 +793,7 @@ int main(void)
         cmocka_unit_test(test_daylight_saving),
         cmocka_unit_test(test_backfill),
         cmocka_unit_test(test_backfill_one_by_one),
+        cmocka_unit_test(test_backfill_in_parallel),
         cmocka_unit_test(test_backfill_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

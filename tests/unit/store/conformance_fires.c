@@ -124,6 +124,7 @@ static void test_fields_and_lists(void **state)
             assert_int_equal(row->count, 6);
             assert_int_equal(row->outcome, FIRE_SKIPPED);
             assert_int_equal(row->reason, reason);
+            assert_int_equal(row->parallel, 0);
             assert_int_equal(uuid_is_zero(row->run_id), reason != FIRE_OVERLAP);
             assert_int_equal(row->created_ms, suite->now_ms);
         }
@@ -193,12 +194,15 @@ static void test_queue(void **state)
     assert_refused(release(suite, ids[1], dag, suite_id(suite)), ERROR_DAG_NOT_FOUND);
 }
 
+enum { PARALLEL = 7 };
+
 static struct verdict backfill(struct suite *suite, struct uuid dag, int64_t time_ms, bool again)
 {
     struct batch *batch = suite_batch(suite);
     struct record_fire *row = put_fire(suite, batch, record_add_group(batch), dag, time_ms, FIRE_QUEUED);
     row->trigger = TRIGGER_BACKFILL;
     row->again = again;
+    row->parallel = PARALLEL;
     return commit_one(suite, batch);
 }
 
@@ -213,8 +217,9 @@ static void test_backfill(void **state)
     suite_reopen(suite);
     assert_refused(backfill(suite, dag, past, false), ERROR_ALREADY_FIRED);
     assert_refused(backfill(suite, dag, past, true), ERROR_ALREADY_FIRED); /* it waits */
-    struct uuid id = list(suite, (struct store_fire_query){.dag_id = dag}).items[0].id;
-    assert_false(release(suite, id, dag, suite_id(suite)).refused);
+    struct record_fire row = list(suite, (struct store_fire_query){.dag_id = dag}).items[0];
+    assert_int_equal(row.parallel, PARALLEL);
+    assert_false(release(suite, row.id, dag, suite_id(suite)).refused);
     assert_refused(backfill(suite, dag, past, false), ERROR_ALREADY_FIRED);
     assert_false(backfill(suite, dag, past, true).refused);
     assert_false(fire(suite, dag, covered + MINUTE, suite_id(suite)).refused);

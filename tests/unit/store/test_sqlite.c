@@ -165,7 +165,7 @@ static void test_foreign_files(void **state)
     close_store(suite);
     alter(suite, "PRAGMA user_version = 99");
     assert_no_open(suite, STORE_CREATE, ERROR_STORE_NEWER, "99");
-    assert_no_open(suite, STORE_READ, ERROR_STORE_NEWER, "up to 6");
+    assert_no_open(suite, STORE_READ, ERROR_STORE_NEWER, "up to 7");
     alter(suite, "PRAGMA user_version = 2; PRAGMA application_id = 7");
     assert_no_open(suite, STORE_CREATE, ERROR_STORE_FAILED, "no pawl store");
     alter(suite, "PRAGMA application_id = 0; PRAGMA user_version = 0");
