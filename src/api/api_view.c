@@ -202,18 +202,17 @@ static ssize_t read_tail(const char *data_dir, const struct record_letter *lette
     return len;
 }
 
-/* The last lines of an attempt's log; null when it wrote nothing. */
-static void add_tail(struct json *json, struct api *api, const struct record_letter *letter)
+/* The last lines of an attempt's log; null when it wrote nothing. attempt NULL: its row is gone. */
+static void add_tail(struct json *json, struct api *api, const struct record_letter *letter,
+                     const struct record_attempt *attempt)
 {
     char bytes[TAIL_BYTES_MAX];
     bool is_cut;
-    struct arena arena = {0};
     const char *start = bytes;
     ssize_t len = read_tail(api->config.data_dir, letter, bytes, &is_cut);
-    if (len < 0) {
-        size_t kept_len = 0;
-        if (!api_kept_log(api, letter->run_id, letter->task, letter->attempts, &arena, &start, &kept_len, NULL))
-            len = (ssize_t)kept_len;
+    if (len < 0 && attempt && attempt->log) {
+        start = attempt->log;
+        len = (ssize_t)attempt->log_len;
     }
     const char *end = start + (len > 0 ? len : 0);
     const char *line_end = is_cut && len > 0 ? memchr(start, '\n', (size_t)len - 1) : NULL;
@@ -223,6 +222,23 @@ static void add_tail(struct json *json, struct api *api, const struct record_let
         json_add_string_len(json, start, (size_t)(end - start));
     else
         json_add_null(json);
+}
+
+/* What the last attempt left and used; nothing of it is known when its row cannot be read. */
+static void add_last_attempt(struct json *json, struct api *api, const struct record_letter *letter)
+{
+    struct arena arena = {0};
+    const struct record_attempt *attempt = NULL;
+    (void)api_kept_attempt(api, letter->run_id, letter->task, letter->attempts, &arena, &attempt, NULL);
+    json_key(json, "logTail");
+    add_tail(json, api, letter, attempt);
+    json_kv_int(json, "totalAttempts", letter->attempts);
+    json_key(json, "cpuSeconds");
+    if (attempt)
+        json_add_double(json, (double)attempt->cpu_us / 1e6);
+    else
+        json_add_null(json);
+    add_positive(json, "maxRssBytes", attempt ? attempt->max_rss_bytes : 0);
     arena_fini(&arena);
 }
 
@@ -234,13 +250,12 @@ void api_view_letter(struct json *json, struct api *api, const struct store_lett
     json_kv_uuid(json, "taskInstanceId", record_instance_id(letter->run_id, letter->task));
     json_kv_uuid(json, "runId", letter->run_id);
     json_kv_uuid(json, "dagId", letter->dag_id);
+    json_kv_string(json, "dagName", letter->dag_name);
     json_kv_string(json, "taskId", letter->task_id);
     json_kv_string(json, "taskName", letter->task_name);
     json_kv_string(json, "errorType", state_failure_name(letter->error_type));
     json_kv_string(json, "errorMessage", letter->error);
-    json_key(json, "logTail");
-    add_tail(json, api, letter);
-    json_kv_int(json, "totalAttempts", letter->attempts);
+    add_last_attempt(json, api, letter);
     json_key(json, "taskConfig");
     if (letter->config)
         json_add_raw(json, letter->config, strlen(letter->config));

@@ -13,7 +13,8 @@ enum { LIMIT_USUAL = 20 };
 
 static void show_letters(struct cli *cli, const json_t *letters)
 {
-    static const char *const titles[] = {"LETTER", "STATUS", "TASK", "RUN", ">ATTEMPTS", "CREATED", "CAUSE", NULL};
+    static const char *const titles[] = {"LETTER", "STATUS", "DAG", "TASK", "RUN", ">ATTEMPTS",
+                                         "CREATED", "CAUSE", NULL};
     const json_t *letter;
     size_t index;
     struct cli_grid grid;
@@ -22,6 +23,7 @@ static void show_letters(struct cli *cli, const json_t *letters)
         const char *task = cli_json_text(letter, "taskId");
         cli_grid_add(&grid, cli_short_id(cli_json_text(letter, "id")));
         cli_grid_add(&grid, cli_json_text(letter, "resolutionStatus"));
+        cli_grid_add(&grid, cli_json_text(letter, "dagName"));
         cli_grid_add(&grid, task[0] ? task : cli_json_text(letter, "taskName"));
         cli_grid_add(&grid, cli_short_id(cli_json_text(letter, "runId")));
         cli_grid_add_number(&grid, cli_json_int(letter, "totalAttempts"));

@@ -43,9 +43,22 @@ def test_a_failed_task_makes_a_letter(shared, flaky):
     assert (letter["taskName"], letter["errorType"], letter["totalAttempts"]) == ("b", "exit", 1)
     assert letter["errorMessage"] == task["error"] and letter["logTail"] == "trying\n"
     assert letter["resolutionStatus"] == "pending" and letter["resolvedAt"] is None
+    assert letter["dagName"].startswith("letters-")
     assert letter["taskConfig"]["id"] == "b" and "FLAG" in letter["taskConfig"]["command"]
     assert shared.get(f"/api/v1/dlq/{letter['id']}").json == letter
     assert shared.get(f"/api/v1/dlq/{uuid.uuid4()}", 404).code == "DEAD_LETTER_NOT_FOUND"
+
+
+def test_a_letter_says_what_the_last_attempt_used(shared):
+    """As the attempt itself says it; a log that became a file too."""
+    burn = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; head -c 5000 /dev/zero | tr '\\0' x; exit 3"
+    made = shared.create(fresh(), dag({"id": "b", "command": burn, "retry": {"maxAttempts": 2, "initialDelay": "1ms"}}))
+    run = shared.wait_run(shared.trigger(made["id"]))
+    letter, = letters_of(shared, run["runId"])
+    task = tasks_by_id(run)["b"]
+    assert letter["totalAttempts"] == 2
+    assert letter["cpuSeconds"] == task["cpuSeconds"] > 0 and letter["maxRssBytes"] == task["maxRssBytes"] > 100_000
+    assert letter["logTail"].endswith("xxx")
 
 
 def test_rerun_failed(shared, flaky):

@@ -25,8 +25,10 @@ test("dead letters of one error are retried together", async () => {
 
 test("one letter is resolved", async () => {
   const view = await page("#/letters");
-  await rows(view, "dead letters").filter({ hasText: "signal" }).first().click();
-  await view.getByRole("region", { name: /dead letter/ }).getByRole("button", { name: "Resolve" }).click();
+  await rows(view, "dead letters").filter({ hasText: "signaled" }).first().click(); // the DAG's name
+  const pane = view.getByRole("region", { name: /dead letter/ });
+  await pane.getByText(/CPU, .* memory/).waitFor();
+  await pane.getByRole("button", { name: "Resolve" }).click();
   await view.getByText("Resolved", { exact: true }).waitFor();
   assert.equal((await daemon.get("api/v1/dlq?status=resolved")).length, 1);
 });

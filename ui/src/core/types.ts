@@ -166,12 +166,15 @@ export interface Letter {
   taskInstanceId: string;
   runId: string;
   dagId: string;
+  dagName: string;
   taskId: string;
   taskName: string;
   errorType: string;
   errorMessage: string | null;
   logTail: string | null;
   totalAttempts: number;
+  cpuSeconds: number | null;
+  maxRssBytes: number | null;
   resolutionStatus: "pending" | "retried" | "skipped" | "resolved";
   resolvedAt: string | null;
   resolvedBy: string | null;

@@ -2,7 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { get, getPage, post, query } from "../core/api";
 import { listen } from "../core/events";
-import { count } from "../core/format";
+import { bytes, count, seconds } from "../core/format";
 import { useLoad, useThrottled } from "../core/load";
 import { go, here, link, wanted } from "../core/route";
 import { may } from "../core/session";
@@ -135,6 +135,7 @@ function Bulk({ filter, done }: { filter: Filter; done: () => void }) {
 // ---- one by one ----
 
 const columns: Column[] = [
+  { name: "DAG", width: "minmax(84px, 0.7fr)", minor: true },
   { name: "Task", width: "minmax(110px, 1fr)" },
   { name: "Cause", width: "minmax(110px, 2fr)" },
   { name: "Tries", width: "50px", right: true, minor: true },
@@ -146,6 +147,7 @@ function LetterList({ letters, current }: { letters: Letter[]; current: string |
   return (
     <List label="dead letters" items={letters} id={(letter) => letter.id} columns={columns} current={current} open={(letter) => go(here({ letter: letter.id }))}
       row={(letter) => [
+        <span class="soft" title={letter.dagName}>{letter.dagName}</span>,
         <span class="name">{letter.taskName}</span>,
         <span class="cause" title={letter.errorMessage ?? ""}>{letter.errorMessage ?? letter.errorType}</span>,
         letter.totalAttempts,
@@ -162,6 +164,8 @@ function LetterPane({ letter, done }: { letter: Letter; done: () => void }) {
       <div class="pane-head"><h2>{letter.taskName} <State state={letter.resolutionStatus} /></h2><a class="button quiet" href={here({ letter: undefined })} aria-label="close">×</a></div>
       <dl class="pairs">
         <dt>Cause</dt><dd class="cause">{letter.errorMessage} ({letter.errorType}) after {count(letter.totalAttempts, "attempt")}</dd>
+        {letter.cpuSeconds !== null && <><dt>Used</dt><dd>{seconds(letter.cpuSeconds)} CPU{letter.maxRssBytes ? `, ${bytes(letter.maxRssBytes)} memory` : ""}</dd></>}
+        <dt>DAG</dt><dd><a href={link(["dag", letter.dagId])}>{letter.dagName}</a></dd>
         <dt>Run</dt><dd><Id id={letter.runId} href={link(["run", letter.runId], { task: letter.taskId })} /> <span class="soft">with the whole log</span></dd>
         {letter.resolvedAt && <><dt>Resolved</dt><dd><Time time={letter.resolvedAt} /> {letter.resolvedBy && `by ${letter.resolvedBy}`} {letter.resolutionNotes}</dd></>}
         {letter.resolutionRunId && <><dt>By run</dt><dd><Id id={letter.resolutionRunId} href={link(["run", letter.resolutionRunId])} /></dd></>}
