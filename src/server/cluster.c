@@ -464,9 +464,7 @@ static int give(struct server_cluster *cluster, struct error *err)
 static int share(struct server_cluster *cluster, bool renewed, struct error *err)
 {
     struct core_snapshot shown;
-    int code = give(cluster, err);
-    if (!code)
-        code = tell_load(cluster, renewed, &shown, err);
+    int code = tell_load(cluster, renewed, &shown, err);
     struct cluster_load *to = code || cluster->giving_count ? NULL : find_free(cluster);
     if (!to || !(shown.counts.ready_tasks || shown.draining))
         return code;
@@ -521,6 +519,8 @@ static int beat(struct server_cluster *cluster, const struct words *words, int64
     int code = due ? renew_and_sweep(cluster, err) : 0;
     if (!due && is_read_again(cluster))
         code = follow_leading(cluster, cluster->was_leading, err);
+    if (!code) /* before a run is loaded that came back: whoever gives it once more gives what it drives */
+        code = give(cluster, err);
     if (!code && (due || heard))
         code = store_cluster_take(cluster->link, TAKE_MAX, &taken, err);
     if (!code && (due || heard))

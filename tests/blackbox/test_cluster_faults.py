@@ -327,3 +327,17 @@ def test_a_stop_while_a_client_waits_for_the_database(postgres, wire, make_daemo
     assert one.wait() == 0
     client.join()
     assert answers[0].status == 503
+
+
+def test_a_run_is_taken_over_once(postgres, wire, make_daemon, folder):
+    """Though it cannot be written down that it was: a second look would find it as it was a moment ago."""
+    url = postgres.database()
+    link, broken_url = through(wire, postgres, url, 1)
+    one, two = make_daemon("--store", url, *OPTIONS).start(), make_daemon("--store", broken_url, *OPTIONS).start()
+    run = begin(one, folder)
+    met = []
+    link.arms += [Arm("loaded", 1, False, met.append), Arm("loaded", 1, True, met.append)]
+    one.kill()
+    eventually(lambda: len(met) == 2, "a second look")
+    check_taken_over(two, run, folder)
+    assert two.log().count("taken over from another node") == 1
