@@ -8,7 +8,8 @@
  *                                           for waits too, since skipping it would make up for nothing
  *
  * Decided records stand in groups of their own, a fire's with its run's creation. Until their verdicts are there
- * nothing new of the schedule is covered; a group that found no room takes the schedule back to where it was. */
+ * nothing new of the schedule is covered; a group that found no room, or its DAG paused, takes the schedule back to
+ * where it was. */
 #include <assert.h>
 #include <string.h>
 
@@ -343,9 +344,9 @@ int64_t engine_fire_next_due(const struct engine *engine)
     return engine->schedules_stir ? 0 : engine->schedule_boot_ms < INT64_MAX ? engine->schedule_boot_ms : -1;
 }
 
-static void take_back(struct schedule *schedule, const struct waiting_fire *fire, struct engine_now now)
+static void take_back(struct schedule *schedule, const struct waiting_fire *fire, int64_t retry_ms)
 {
-    schedule->retry_ms = now.boot_ms + ROOM_MS;
+    schedule->retry_ms = retry_ms;
     if (fire->releases) {
         engine_fire_queue_put(queue_of(schedule, fire->trigger), fire->fire);
         return;
@@ -378,5 +379,7 @@ void engine_fire_committed(struct engine *engine, const struct waiting_fire *fir
     if (fire->outcome == FIRE_QUEUED)
         queue_remove(queue_of(schedule, fire->trigger), fire->fire.id);
     if (verdict->code == ERROR_STORE_FULL)
-        take_back(schedule, fire, now);
+        take_back(schedule, fire, now.boot_ms + ROOM_MS);
+    else if (verdict->code == ERROR_PRECONDITION_FAILED) /* paused: through another node we learn of it later */
+        take_back(schedule, fire, now.boot_ms + AGAIN_MS);
 }

@@ -31,6 +31,11 @@ void record_batch_free(struct batch *batch)
     mem_free(batch);
 }
 
+bool record_fire_is_paused(const struct record_fire *fire)
+{
+    return fire->trigger == TRIGGER_SCHEDULE && fire->reason != FIRE_PAUSED;
+}
+
 bool record_batch_changes_schedules(const struct batch *batch)
 {
     for (size_t i = 0; i < batch->count && batch->group_count; i++)

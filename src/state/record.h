@@ -28,8 +28,10 @@ enum record_kind {
     /* schedules (G9): conditional; with a run's birth in one group when there is one, and before it */
     RECORD_FIRE,           /* instants of a schedule are covered. Refused ERROR_DAG_NOT_FOUND; ERROR_ALREADY_FIRED
                               unless fire.from_ms is later than all that is covered (of a backfill: when the instant
-                              was fired and not fire.again, or is queued) */
-    RECORD_FIRE_RELEASE,   /* the queued fire.id is fired now; refused ERROR_ALREADY_FIRED when it is not queued */
+                              was fired and not fire.again, or is queued); ERROR_PRECONDITION_FAILED when the DAG is
+                              paused (record_fire_is_paused): the schedule has changed meanwhile */
+    RECORD_FIRE_RELEASE,   /* the queued fire.id is fired now; refused ERROR_ALREADY_FIRED when it is not queued,
+                              ERROR_PRECONDITION_FAILED as above */
     /* a run's birth: conditional, same group; order IDEMPOTENCY?, LETTER_RESOLVE?, RUN_CREATE */
     RECORD_IDEMPOTENCY,    /* refused ERROR_OK + verdict.run_id when the key is known with the same digest,
                               ERROR_IDEMPOTENCY_MISMATCH with another; keys older than 24 h do not count */
@@ -213,6 +215,8 @@ struct batch {
 
 struct batch *record_batch_new(uint64_t number);
 void record_batch_free(struct batch *batch); /* also drops the DAG references; NULL is allowed */
+/* Whether a fire, or a release of one, is refused while its DAG is paused: all but that a stretch was a pause. */
+bool record_fire_is_paused(const struct record_fire *fire);
 /* Whether it has records of DAGs, or of instants of schedules. */
 bool record_batch_changes_schedules(const struct batch *batch);
 struct record *record_add(struct batch *batch, enum record_kind kind, uint32_t group);

@@ -241,6 +241,33 @@ tasks: [{{id: a, type: shell, command: '{command}'}}]
     assert first.wait() == 0
 
 
+def test_a_pause_through_another_node_holds_at_once(postgres, make_daemon, folder):
+    """The node that leads looks for changes of others every few seconds; what it decides before that is refused."""
+    url = postgres.database()
+    first, second = leader_of([make_daemon("--store", url, "--lease", "30s").start() for _ in range(2)])
+    command = f"echo start >> {folder}/ledger; while ! [ -e {folder}/go ]; do sleep 0.1; done"
+    text = f"""
+name: held
+schedule: {{cron: '* * * * *', catchup: all, overlap: queue}}
+tasks: [{{id: a, type: shell, command: '{command}'}}]
+"""
+    dag = second.create("held", text)["id"]
+    # as if the last ten minutes had been missed; another version makes the leader look
+    postgres.sql(url, f"UPDATE pawl.dags SET covered_ms = covered_ms - 600000 WHERE id = '{dag}'")
+    assert second.send("PUT", f"/api/v1/dags/{dag}", {"yaml": text + "description: two\n"}).status == 200
+    eventually(lambda: lines(folder) == ["start"], "a run of the schedule")
+    eventually(lambda: int(postgres.sql(url, "SELECT count(*) FROM pawl.fires WHERE outcome = 'queued'")) >= 9,
+               "instants that wait for it")
+    assert second.post(f"/api/v1/dags/{dag}/pause").status == 204
+    (folder / "go").touch()
+    assert ended(first, first.get(f"/api/v1/dags/{dag}/runs").json[0]["runId"])["state"] == "succeeded"
+    first.execute("other", "name: other\ntasks: [{id: a, type: shell, command: 'true'}]") # it has had its turns
+    assert lines(folder) == ["start"]
+    assert postgres.sql(url, "SELECT count(*) FROM pawl.fires WHERE outcome = 'fired'") == "1"
+    assert second.post(f"/api/v1/dags/{dag}/resume").status == 204
+    eventually(lambda: len(lines(folder)) >= 9, "those that waited")
+
+
 # ---- placement: any ----
 
 # Four tasks on nodes of two slots each. Each leaves word, looks for a live process of an earlier attempt, and waits.

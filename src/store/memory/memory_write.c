@@ -108,6 +108,8 @@ static void judge_fire(const struct store_memory *store, const struct record *re
              : fire->trigger == TRIGGER_SCHEDULE ? fire->from_ms <= dag->covered_ms
                                                  : was_fired(store, fire))
         refuse(verdict, ERROR_ALREADY_FIRED);
+    else if (dag->paused && record_fire_is_paused(fire))
+        refuse(verdict, ERROR_PRECONDITION_FAILED);
 }
 
 /* What one record demands. */

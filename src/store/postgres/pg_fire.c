@@ -60,6 +60,9 @@ int store_pg_judge_fire(struct store_pg *store, const struct record *record, str
     if (!code && covered) {
         verdict->refused = true;
         verdict->code = ERROR_ALREADY_FIRED;
+    } else if (!code && dag.paused && record_fire_is_paused(fire)) {
+        verdict->refused = true;
+        verdict->code = ERROR_PRECONDITION_FAILED;
     }
     return code;
 }

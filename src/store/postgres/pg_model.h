@@ -110,7 +110,7 @@ enum pg_bulk {
 struct pg_dag {
     int64_t dag;                            /* row; 0: there is none */
     uint32_t version;                       /* the latest */
-    bool deleted;
+    bool deleted, paused;
     int64_t covered_ms;
 };
 

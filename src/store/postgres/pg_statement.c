@@ -18,8 +18,8 @@ const char *const store_pg_sql[PG_STATEMENT_COUNT] = {
     [PG_COMMIT_FIND] = "SELECT 1 FROM commits WHERE epoch = $1 AND number = $2",
     [PG_COMMITS_DROP] = "DELETE FROM commits WHERE epoch = $1 AND number > $2 AND number <= $3",
 
-    [PG_DAG_SHARE] = "SELECT dag, version, deleted_ms, covered_ms FROM dags WHERE id = $1 FOR KEY SHARE",
-    [PG_DAG_LOCK] = "SELECT dag, version, deleted_ms, covered_ms FROM dags WHERE id = $1 FOR UPDATE",
+    [PG_DAG_SHARE] = "SELECT dag, version, deleted_ms, paused, covered_ms FROM dags WHERE id = $1 FOR KEY SHARE",
+    [PG_DAG_LOCK] = "SELECT dag, version, deleted_ms, paused, covered_ms FROM dags WHERE id = $1 FOR UPDATE",
     [PG_DAG_LIVE_NAME] = "SELECT 1 FROM dags WHERE name = $1 AND deleted_ms = 0",
     [PG_DAG_INSERT] = "INSERT INTO dags (id, name, version, task_count, cron, timezone, paused, created_ms, "
                       "updated_ms, deleted_ms, covered_ms, keep_age_ms, keep_runs) "

@@ -56,7 +56,8 @@ int store_pg_find_dag(struct store_pg *store, const struct uuid *id, bool lock, 
     *ret_dag = (struct pg_dag){0};
     if (!code && store_pg_rows(store, result) == 1)
         *ret_dag = (struct pg_dag){store_pg_int(store, result, 0, 0), store_pg_u32(store, result, 0, 1),
-                                   store_pg_int(store, result, 0, 2) != 0, store_pg_int(store, result, 0, 3)};
+                                   store_pg_int(store, result, 0, 2) != 0, store_pg_bool(store, result, 0, 3),
+                                   store_pg_int(store, result, 0, 4)};
     store_pg_clear(store, result);
     arena_fini(&arena);
     if (!code) {

@@ -61,6 +61,9 @@ int store_sqlite_judge_fire(struct store_sqlite *store, const struct record *rec
     if (!code && covered) {
         verdict->refused = true;
         verdict->code = ERROR_ALREADY_FIRED;
+    } else if (!code && dag.paused && record_fire_is_paused(fire)) {
+        verdict->refused = true;
+        verdict->code = ERROR_PRECONDITION_FAILED;
     }
     return code;
 }

@@ -230,7 +230,7 @@ void store_sqlite_forget_runs(struct store_sqlite *store);
 struct sqlite_dag {
     int64_t dag;            /* row; 0: there is none */
     uint32_t version;       /* the latest */
-    bool deleted;
+    bool deleted, paused;
     int64_t covered_ms;
 };
 int store_sqlite_find_dag(struct store_sqlite *store, const struct uuid *id, struct sqlite_dag *ret_dag,

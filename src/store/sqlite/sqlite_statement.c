@@ -42,7 +42,7 @@ static const char *const sql[SQL_COUNT] = {
                         "log_bytes = ?9",
     [SQL_EPOCH_NEXT] = "UPDATE meta SET epoch = epoch + 1",
 
-    [SQL_DAG_FIND] = "SELECT dag, version, deleted_ms, covered_ms FROM dags WHERE id = ?1",
+    [SQL_DAG_FIND] = "SELECT dag, version, deleted_ms, paused, covered_ms FROM dags WHERE id = ?1",
     [SQL_DAG_LIVE_NAME] = "SELECT 1 FROM dags WHERE name = ?1 AND deleted_ms = 0",
     [SQL_DAG_INSERT] = "INSERT INTO dags (id, name, version, task_count, cron, timezone, paused, created_ms, "
                        "updated_ms, deleted_ms, covered_ms, keep_age_ms, keep_runs) "

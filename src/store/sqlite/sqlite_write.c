@@ -42,7 +42,8 @@ int store_sqlite_find_dag(struct store_sqlite *store, const struct uuid *id, str
     *ret_dag = (struct sqlite_dag){0};
     if (row) {
         *ret_dag = (struct sqlite_dag){sqlite3_column_int64(find, 0), store_sqlite_u32(find, 1),
-                                       sqlite3_column_int64(find, 2) != 0, sqlite3_column_int64(find, 3)};
+                                       sqlite3_column_int64(find, 2) != 0, sqlite3_column_int(find, 3) != 0,
+                                       sqlite3_column_int64(find, 4)};
         (void)sqlite3_reset(find);
     }
     return code;

@@ -234,6 +234,9 @@ static void judge_fire(const struct model *model, const struct record *record, s
     if (!dag || dag->deleted || covered) {
         verdict->refused = true;
         verdict->code = !dag || dag->deleted ? ERROR_DAG_NOT_FOUND : ERROR_ALREADY_FIRED;
+    } else if (dag->paused && record_fire_is_paused(fire)) {
+        verdict->refused = true;
+        verdict->code = ERROR_PRECONDITION_FAILED;
     }
 }
 

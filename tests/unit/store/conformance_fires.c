@@ -146,13 +146,15 @@ static void test_fields_and_lists(void **state)
     }
 }
 
-static struct verdict release(struct suite *suite, struct uuid id, struct uuid dag, struct uuid run)
+static struct verdict release(struct suite *suite, struct uuid id, struct uuid dag, struct uuid run,
+                              enum trigger trigger)
 {
     struct batch *batch = suite_batch(suite);
     uint32_t group = record_add_group(batch);
     struct record_fire *row = &record_add(batch, RECORD_FIRE_RELEASE, group)->fire;
     row->id = id;
     row->dag_id = dag;
+    row->trigger = trigger;
     row->run_id = run;
     (void)put_run(suite, batch, group, run, dag);
     return commit_one(suite, batch);
@@ -171,9 +173,9 @@ static void test_queue(void **state)
     }
     suite_reopen(suite);
     assert_int_equal(list(suite, queued).count, 2);
-    assert_false(release(suite, ids[0], dag, run).refused);
-    assert_refused(release(suite, ids[0], dag, suite_id(suite)), ERROR_ALREADY_FIRED);
-    assert_refused(release(suite, suite_id(suite), dag, suite_id(suite)), ERROR_ALREADY_FIRED);
+    assert_false(release(suite, ids[0], dag, run, TRIGGER_SCHEDULE).refused);
+    assert_refused(release(suite, ids[0], dag, suite_id(suite), TRIGGER_SCHEDULE), ERROR_ALREADY_FIRED);
+    assert_refused(release(suite, suite_id(suite), dag, suite_id(suite), TRIGGER_SCHEDULE), ERROR_ALREADY_FIRED);
     struct store_fires fires = list(suite, queued);
     assert_int_equal(fires.count, 1);
     assert_uuid(fires.items[0].id, ids[1]);
@@ -191,7 +193,7 @@ static void test_queue(void **state)
     assert_int_equal(fires.items[0].outcome, FIRE_SKIPPED);
     assert_int_equal(fires.items[0].reason, FIRE_DAG_DELETED);
     assert_int_equal(fires.items[1].outcome, FIRE_FIRED);
-    assert_refused(release(suite, ids[1], dag, suite_id(suite)), ERROR_DAG_NOT_FOUND);
+    assert_refused(release(suite, ids[1], dag, suite_id(suite), TRIGGER_SCHEDULE), ERROR_DAG_NOT_FOUND);
 }
 
 enum { PARALLEL = 7 };
@@ -219,7 +221,7 @@ static void test_backfill(void **state)
     assert_refused(backfill(suite, dag, past, true), ERROR_ALREADY_FIRED); /* it waits */
     struct record_fire row = list(suite, (struct store_fire_query){.dag_id = dag}).items[0];
     assert_int_equal(row.parallel, PARALLEL);
-    assert_false(release(suite, row.id, dag, suite_id(suite)).refused);
+    assert_false(release(suite, row.id, dag, suite_id(suite), TRIGGER_BACKFILL).refused);
     assert_refused(backfill(suite, dag, past, false), ERROR_ALREADY_FIRED);
     assert_false(backfill(suite, dag, past, true).refused);
     assert_false(fire(suite, dag, covered + MINUTE, suite_id(suite)).refused);
@@ -248,6 +250,45 @@ static void test_covered_by_versions(void **state)
     }
 }
 
+static void pause_dag(struct suite *suite, struct uuid dag, bool paused)
+{
+    struct batch *batch = suite_batch(suite);
+    put_dag(suite, batch, RECORD_DAG_PAUSE, record_add_group(batch), dag)->dag.paused = paused;
+    assert_false(commit_one(suite, batch).refused);
+}
+
+static struct verdict skip_one(struct suite *suite, struct uuid dag, int64_t time_ms, enum fire_reason reason)
+{
+    struct batch *batch = suite_batch(suite);
+    put_fire(suite, batch, record_add_group(batch), dag, time_ms, FIRE_SKIPPED)->reason = reason;
+    return commit_one(suite, batch);
+}
+
+/* While a DAG is paused its schedule decides nothing but that; backfills go on. */
+static void test_paused(void **state)
+{
+    struct suite *suite = *state;
+    struct uuid dag = suite_make_dag(suite, "a"), other = suite_make_dag(suite, "b");
+    int64_t first = suite_dag(suite, dag).covered_ms + MINUTE;
+    struct batch *batch = suite_batch(suite);
+    struct uuid id = put_fire(suite, batch, record_add_group(batch), dag, first, FIRE_QUEUED)->id;
+    assert_false(commit_one(suite, batch).refused);
+    pause_dag(suite, dag, true);
+    for (int life = 0; life < 2; life++) {
+        assert_refused(fire(suite, dag, first + MINUTE, suite_id(suite)), ERROR_PRECONDITION_FAILED);
+        assert_refused(skip_one(suite, dag, first + MINUTE, FIRE_OVERLAP), ERROR_PRECONDITION_FAILED);
+        assert_refused(release(suite, id, dag, suite_id(suite), TRIGGER_SCHEDULE), ERROR_PRECONDITION_FAILED);
+        assert_int_equal(suite_dag(suite, dag).covered_ms, first);
+        suite_reopen(suite);
+    }
+    assert_false(fire(suite, other, first + MINUTE, suite_id(suite)).refused);
+    assert_false(backfill(suite, dag, first - 100LL * MINUTE, false).refused);
+    assert_false(skip_one(suite, dag, first + MINUTE, FIRE_PAUSED).refused);
+    pause_dag(suite, dag, false);
+    assert_false(release(suite, id, dag, suite_id(suite), TRIGGER_SCHEDULE).refused);
+    assert_false(fire(suite, dag, first + 2LL * MINUTE, suite_id(suite)).refused);
+}
+
 const struct conformance_test conformance_fires[] = {
     {"once", test_once},
     {"once_in_a_batch", test_once_in_a_batch},
@@ -255,5 +296,6 @@ const struct conformance_test conformance_fires[] = {
     {"queue", test_queue},
     {"backfill", test_backfill},
     {"covered_by_versions", test_covered_by_versions},
+    {"paused", test_paused},
     {NULL, NULL},
 };
