@@ -288,6 +288,8 @@ static void advance_stop(struct core *core)
     uint32_t running = engine_counts(core->engine).running_attempts;
     if (core->phase < CORE_DRAINING || core->phase == CORE_STOPPED)
         return;
+    if (core->phase == CORE_KILLING && !pool_live_count(core->pool) && !deadline_passed(core))
+        core->deadline_ms = core->now.boot_ms; /* what is left to wait for is the store */
     if (!all_durable(core)) {
         if (deadline_passed(core) && core->now.boot_ms >= core->deadline_ms + UNDURABLE_MS)
             leave_undurable(core);

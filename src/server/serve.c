@@ -40,7 +40,11 @@
 #include "store/cluster.h"
 #include "store/store_dir.h"
 
-enum { FILES_BESIDE_CONNECTIONS = 256, REJOIN_MS = 500 };
+enum {
+    FILES_BESIDE_CONNECTIONS = 256,
+    REJOIN_MS = 500,
+    HURRY_MS = 2000             /* for words of parting to a database that others hold up */
+};
 
 struct daemon {
     const struct server_options *options;
@@ -461,6 +465,9 @@ static void refuse_waiting(struct core *core)
 
 static void end_life(struct daemon *daemon)
 {
+    struct store *store = daemon->core ? core_store(daemon->core) : NULL;
+    if (store && store_is_shared(store))
+        store_cluster_hurry(store, HURRY_MS);
     if (daemon->core)
         refuse_waiting(daemon->core);
     if (daemon->api)

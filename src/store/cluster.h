@@ -120,6 +120,10 @@ int store_cluster_asked_workers(struct store_cluster *cluster, struct arena *are
 const struct store_cluster_node *store_cluster_find_worker(const struct store_cluster_nodes *nodes,
                                                            struct uuid worker);
 
+/* Any thread, before the store is closed: whoever waits for the database does so for wait_ms more, in all; what has no
+ * answer by then could not be reached. */
+void store_cluster_hurry(struct store *store, int64_t wait_ms);
+
 /* Any thread: whether the store is one that nodes share. */
 bool store_is_shared(const struct store *store);
 

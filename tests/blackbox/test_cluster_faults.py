@@ -341,3 +341,41 @@ def test_a_run_is_taken_over_once(postgres, wire, make_daemon, folder):
     eventually(lambda: len(met) == 2, "a second look")
     check_taken_over(two, run, folder)
     assert two.log().count("taken over from another node") == 1
+
+
+def test_a_stop_while_the_database_hangs(postgres, wire, make_daemon, folder):
+    """It keeps its connections open and says nothing: nobody who waits for it holds up the end for long."""
+    url = postgres.database()
+    link, broken_url = through(wire, postgres, url, 1)
+    one, two = make_daemon("--store", broken_url, *OPTIONS).start(), make_daemon("--store", url, *OPTIONS).start()
+    begin(two, folder)
+    link.silence()
+    one.signal(signal.SIGTERM)
+    assert one.wait() == 0
+    assert "the database is waited for no longer" in one.log()
+    (folder / "go").touch()
+    eventually(lambda: "second" in lines(folder), "the run on the other node")
+
+
+def test_the_second_word_to_stop_while_the_database_hangs(postgres, wire, make_daemon, folder):
+    """Ends what runs and waits for nothing, though there is an hour to drain and a client that waits."""
+    url = postgres.database()
+    link, broken_url = through(wire, postgres, url, 1)
+    one = make_daemon("--store", broken_url, *OPTIONS, "--drain", "1h").start()
+    begin(one, folder)
+    dag = one.create("chain", CHAIN)["id"]
+    link.arms.append(Arm("fence", 1, False, lambda _: link.silence()))
+    answers = []
+
+    def ask():
+        answers.append(one.post(f"/api/v1/dags/{dag}/runs"))
+    client = threading.Thread(target=ask)
+    client.start()
+    eventually(lambda: not link.heard.is_set(), "a commit that goes nowhere")
+    one.signal(signal.SIGTERM)
+    eventually(lambda: "stopping: no new starts" in one.log(), "it drains")
+    one.signal(signal.SIGTERM)
+    assert one.wait() == 0
+    client.join()
+    assert answers[0].status == 503
+    wait_pid_gone(int((folder / "pid.1").read_text()))

@@ -8,7 +8,9 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
+#include "store/cluster.h"
 #include "store/postgres/pg_model.h"
 
 /* search_path: our schema. The server gives up what we would not wait for, and ends a transaction whose node is gone,
@@ -101,14 +103,26 @@ static void ignore_notice(void *context, const char *text)
     (void)text;
 }
 
+void store_cluster_hurry(struct store *head, int64_t wait_ms)
+{
+    struct store_pg *store = (struct store_pg *)head;
+    assert(store_is_shared(head));
+    store->hurry_ms = clock_boot_ms() + wait_ms;
+}
+
 static bool poll_socket(struct pg_connection *connection, short events, int64_t until_ms)
 {
-    struct pollfd poll_fd = {.fd = connection->store->pg.socket(connection->pg), .events = events};
+    struct store_pg *store = connection->store;
+    struct pollfd poll_fd = {.fd = store->pg.socket(connection->pg), .events = events};
     for (;;) {
-        int64_t left_ms = until_ms - clock_boot_ms();
+        int64_t hurry_ms = store->hurry_ms;
+        bool hurries = hurry_ms && hurry_ms < until_ms;
+        int64_t left_ms = (hurries ? hurry_ms : until_ms) - clock_boot_ms();
+        if (left_ms <= 0 && hurries && !atomic_exchange(&store->hurried, true))
+            log_warn("the database is waited for no longer");
         if (left_ms <= 0 || poll_fd.fd < 0)
             return false;
-        int count = poll(&poll_fd, 1, (int)(left_ms < 1000000 ? left_ms : 1000000));
+        int count = poll(&poll_fd, 1, (int)(left_ms < PG_LOOK_MS ? left_ms : PG_LOOK_MS));
         if (count > 0)
             return true;
         if (count < 0 && errno != EINTR)

@@ -40,6 +40,7 @@ enum {
     PG_VALUES_MAX = 24,
     PG_READERS = 8,
     PG_CONNECT_MS = 3000,
+    PG_LOOK_MS = 200,               /* whoever waits for an answer sees so soon that it is in a hurry now */
     PG_ANSWER_MS = 10000,           /* a statement that has no answer by then has none: the connection is given up */
     PG_FOREVER_MS = 86400000,       /* of statements that may take as long as the store is big */
     PG_READER_WAIT_MS = 5000,       /* for a connection of the pool */
@@ -173,6 +174,8 @@ struct store_pg {
     uint32_t readers_max;
     struct pg_connection *free_readers;
 
+    _Atomic int64_t hurry_ms;               /* boot time after which nothing is waited for; 0: no such */
+    atomic_bool hurried;                    /* something had no answer by then */
     atomic_bool broken;                     /* a record that cannot be true came, or it was fenced: no more commits */
     int why_code;                           /* under lock, as why */
     char why[1000];
