@@ -198,17 +198,18 @@ static void resolve_letter(struct engine *engine, struct command *command, struc
 static void backfill(struct engine *engine, struct command *command, struct engine_now now)
 {
     struct schedule *schedule = engine_find_schedule(engine, command->dag_id);
+    bool known = engine->options.fires_schedules && schedule && (schedule->ticks || schedule->awaits_zone);
     char text[200];
     if (engine->draining) {
         refuse(command, ERROR_STOPPING, "the daemon is stopping; try again shortly");
-    } else if (!schedule || !(schedule->ticks || schedule->awaits_zone)) {
+    } else if (!known && !engine->options.shares_schedules) {
         refuse(command, ERROR_NO_SCHEDULE, error_default_text(ERROR_NO_SCHEDULE));
-    } else if (schedule->backfill.count + command->instant_count > LIMIT_BACKFILL_MAX) {
+    } else if (known && schedule->backfill.count + command->instant_count > LIMIT_BACKFILL_MAX) {
         (void)snprintf(text, sizeof text, "full: %zu instants of the DAG wait as a backfill and the limit is %d",
                        schedule->backfill.count, LIMIT_BACKFILL_MAX);
         refuse(command, ERROR_FULL, text);
     } else {
-        engine_fire_backfill(engine, schedule, command, now);
+        engine_fire_backfill(engine, known ? schedule : NULL, command, now);
         struct waiting_command *waiting = engine_wait_for_batch(engine, command, 0);
         if (waiting->batch > engine->committed)
             return;

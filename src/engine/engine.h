@@ -42,6 +42,7 @@ struct engine_options {
     uint32_t waiting_tasks_max;
     uint32_t active_runs_max;
     bool fires_schedules;       /* false: DAGs' schedules are for others to fire */
+    bool shares_schedules;      /* others may: what this node is asked for and does not know is for who fires */
 };
 
 /* From the next command on; what waits already stays. */

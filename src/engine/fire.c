@@ -140,14 +140,22 @@ static void skip(struct engine *engine, struct schedule *schedule, int64_t from_
     schedule->covered_ms = to_ms;
 }
 
-static void put_in_queue(struct engine *engine, struct schedule *schedule, enum trigger trigger, int64_t time_ms,
-                         struct command *backfill, struct engine_now now)
+/* The store has it wait; whoever fires the schedule takes it from there. */
+static struct fire record_queued(struct engine *engine, struct schedule *schedule, enum trigger trigger,
+                                 int64_t time_ms, struct command *backfill, struct engine_now now)
 {
     const struct fire fire = {
         .id = engine_new_id(engine, now.wall_ms), .time_ms = time_ms, .parallel = backfill ? backfill->parallel : 0};
     const struct waiting_fire waits = {
         .trigger = trigger, .fire = fire, .outcome = FIRE_QUEUED, .backfill = backfill};
     record_fire(engine, schedule, RECORD_FIRE, waits, now)->again = backfill && backfill->again;
+    return fire;
+}
+
+static void put_in_queue(struct engine *engine, struct schedule *schedule, enum trigger trigger, int64_t time_ms,
+                         struct command *backfill, struct engine_now now)
+{
+    struct fire fire = record_queued(engine, schedule, trigger, time_ms, backfill, now);
     engine_fire_queue_put(queue_of(schedule, trigger), fire);
 }
 
@@ -290,8 +298,13 @@ static void release(struct engine *engine, struct schedule *schedule, enum trigg
 void engine_fire_backfill(struct engine *engine, struct schedule *schedule, struct command *command,
                           struct engine_now now)
 {
-    for (size_t i = 0; i < command->instant_count; i++)
-        put_in_queue(engine, schedule, TRIGGER_BACKFILL, command->instants[i], command, now);
+    struct schedule elsewhere = {.dag_id = command->dag_id};
+    for (size_t i = 0; i < command->instant_count; i++) {
+        if (schedule)
+            put_in_queue(engine, schedule, TRIGGER_BACKFILL, command->instants[i], command, now);
+        else
+            (void)record_queued(engine, &elsewhere, TRIGGER_BACKFILL, command->instants[i], command, now);
+    }
 }
 
 /* ---- turns ---- */

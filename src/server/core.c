@@ -557,6 +557,7 @@ int core_new(const struct core_options *options, struct core **ret_core, struct 
         .waiting_tasks_max = options->waiting_tasks_max,
         .active_runs_max = options->active_runs_max,
         .fires_schedules = options->fires_schedules,
+        .shares_schedules = options->store_url != NULL,
     };
     core->engine = engine_new(&engine);
     *ret_core = core;

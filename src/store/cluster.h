@@ -66,7 +66,7 @@ int store_cluster_asked(struct store_cluster *cluster, struct arena *arena, stru
 /* DAGs of which other nodes drive runs that schedules or backfills made; `backfills` counts the latter. */
 int store_cluster_busy(struct store_cluster *cluster, struct arena *arena, struct store_busy **ret_items,
                        size_t *ret_count, struct error *err);
-/* A number that changes when a DAG or its schedule does. */
+/* A number that changes when a DAG or its schedule does, or a backfill of it is asked for. */
 int store_cluster_catalog(struct store_cluster *cluster, uint64_t *ret_mark, struct error *err);
 /* A word to all nodes that listen, this one too: short, nothing durable. */
 int store_cluster_say(struct store_cluster *cluster, const char *word, struct error *err);

@@ -268,6 +268,25 @@ tasks: [{{id: a, type: shell, command: '{command}'}}]
     eventually(lambda: len(lines(folder)) >= 9, "those that waited")
 
 
+def test_a_backfill_through_any_node(postgres, cluster):
+    """The one that leads fires it, whether the node that was asked made the DAG, knows it or does not."""
+    trio = cluster(3)
+    first = leader_of(trio[:2])[0] if trio[2].get("/metrics").text.count("\nscheduler_leader 1\n") == 0 else trio[2]
+    rest = [node for node in trio if node is not first]
+    text = "name: old\nschedule: '0 0 1 * *'\ntasks: [{id: a, type: shell, command: 'true'}]"
+    dag = rest[0].create("old", text)["id"]
+    for month, node in enumerate([rest[0], rest[1], first, rest[1]], 1):
+        asked = {"from": f"2026-{month:02}-01T00:00:00Z", "to": f"2026-{month:02}-02T00:00:00Z"}
+        assert node.post(f"/api/v1/dags/{dag}/backfill", asked, 202).json["accepted"] == 1
+
+        def done(month=month):
+            runs = rest[0].get(f"/api/v1/dags/{dag}/runs").json
+            return len(runs) == month and all(run["state"] == "succeeded" for run in runs)
+        eventually(done, f"backfill {month}")
+    again = rest[1].post(f"/api/v1/dags/{dag}/backfill", asked, 202).json
+    assert (again["accepted"], again["firedBefore"]) == (0, 1), again
+
+
 # ---- placement: any ----
 
 # Four tasks on nodes of two slots each. Each leaves word, looks for a live process of an earlier attempt, and waits.

@@ -211,8 +211,8 @@ int store_cluster_busy(struct store_cluster *cluster, struct arena *arena, struc
 int store_cluster_catalog(struct store_cluster *cluster, uint64_t *ret_mark, struct error *err)
 {
     static const char sql[] =
-        "SELECT coalesce(sum(hashtextextended(id::text || '/' || version || paused || cron, 0) % 1000000007), 0) "
-        "::bigint FROM dags WHERE deleted_ms = 0 AND cron IS NOT NULL";
+        "SELECT coalesce(sum(hashtextextended(id::text || '/' || version || paused || backfilled_by || cron, 0) "
+        "% 1000000007), 0)::bigint FROM dags WHERE deleted_ms = 0 AND cron IS NOT NULL";
     struct arena arena = {0};
     struct pg_values values = {.arena = &arena};
     PGresult *found;

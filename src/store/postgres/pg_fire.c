@@ -88,10 +88,12 @@ static int write_new(struct store_pg *store, const struct record_fire *fire, str
     store_pg_add_int(values, fire->created_ms);
     store_pg_add_int(values, fire->parallel);
     code = store_pg_run(&store->writer, PG_FIRE_INSERT, values, NULL, err);
-    if (code || fire->trigger != TRIGGER_SCHEDULE)
+    if (code)
         return code;
     values->count = 0;
     store_pg_add_int(values, dag.dag);
+    if (fire->trigger != TRIGGER_SCHEDULE)
+        return store_pg_run(&store->writer, PG_FIRE_ASKED, values, NULL, err);
     store_pg_add_int(values, fire->to_ms);
     return store_pg_run(&store->writer, PG_FIRE_COVER, values, NULL, err);
 }

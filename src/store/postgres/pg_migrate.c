@@ -239,6 +239,8 @@ static const struct {
      " PRIMARY KEY (node, worker));"},
     /* 9: how many runs of a backfill are active at once; 0: not said */
     {5, "ALTER TABLE fires ADD COLUMN parallel integer NOT NULL DEFAULT 0;"},
+    /* 10: the last transaction that put a backfill's instants into the queue, for the node that leads to see */
+    {5, "ALTER TABLE dags ADD COLUMN backfilled_by bigint NOT NULL DEFAULT 0;"},
 };
 
 enum { STEP_COUNT = sizeof steps / sizeof steps[0], LOCK_KEY = 0x7061776c /* "pawl" */ };

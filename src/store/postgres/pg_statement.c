@@ -37,6 +37,8 @@ const char *const store_pg_sql[PG_STATEMENT_COUNT] = {
     [PG_FIRE_INSERT] = "INSERT INTO fires (id, dag, triggered_by, from_ms, to_ms, count, outcome, reason, run, "
                        "created_ms, parallel) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
     [PG_FIRE_COVER] = "UPDATE dags SET covered_ms = $2 WHERE dag = $1",
+    [PG_FIRE_ASKED] = "UPDATE dags SET backfilled_by = txid_current() WHERE dag = $1 "
+                      "AND backfilled_by <> txid_current()",
     [PG_FIRE_BEFORE] = "SELECT 1 FROM fires WHERE dag = $1 AND from_ms = $2 AND (outcome = 'queued' "
                        "OR (outcome = 'fired' AND NOT $3)) LIMIT 1",
     [PG_FIRE_QUEUED] = "SELECT 1 FROM fires WHERE id = $1 AND outcome = 'queued' FOR UPDATE",

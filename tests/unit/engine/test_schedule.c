@@ -391,57 +391,6 @@ static void test_pause(void **state)
     rig_fini(&s.rig);
 }
 
-/* Through another node: the store refuses what is due, until the engine is told or the pause is over. */
-static void test_paused_elsewhere(void **state)
-{
-    (void)state;
-    struct scene s;
-    setup(&s, "* * * * *", DAG_OVERLAP_QUEUE, DAG_CATCHUP_ALL);
-    struct model_dag *dag = &s.rig.model.dags[s.rig.model.dag_count - 1];
-    dag->paused = true;
-    rig_pass(&s.rig, 40000);
-    for (int i = 0; i < 5; i++)
-        rig_pass(&s.rig, MINUTE);
-    assert_int_equal(s.rig.model.fire_count, 0);
-    assert_int_equal(s.rig.model.run_count, 0);
-    dag->paused = false;
-    for (int i = 0; i < 3; i++)
-        rig_pass(&s.rig, 1000);
-    for (int64_t i = 0; i < 6; i++)
-        assert_non_null(fire_at(&s, NEXT_MINUTE + i * MINUTE));
-    assert_fired(&s, NEXT_MINUTE);
-    dag->paused = true; /* those that wait do so on */
-    (void)rig_worker(&s.rig, 2);
-    end_run_of(&s, NEXT_MINUTE);
-    rig_pass(&s.rig, 1000);
-    assert_int_equal(count_fires(&s, FIRE_FIRED), 1);
-    dag->paused = false;
-    rig_pass(&s.rig, 1000);
-    assert_int_equal(count_fires(&s, FIRE_FIRED), 2);
-    rig_fini(&s.rig);
-}
-
-/* Where nothing fires nothing is due: a schedule can be paused, resumed and changed at any time. */
-static void test_fires_elsewhere(void **state)
-{
-    (void)state;
-    struct scene s;
-    setup(&s, "* * * * *", DAG_OVERLAP_ALLOW, DAG_CATCHUP_ALL);
-    engine_set_fires(s.rig.engine, false);
-    const struct command create = {.kind = COMMAND_DAG_CREATE, .name = "other",
-                                   .dag = new_dag("* * * * *", "UTC", DAG_OVERLAP_ALLOW, DAG_CATCHUP_ALL)};
-    s.dag = ask(&s, create).dag_id;
-    rig_pass(&s.rig, 5 * MINUTE);
-    pause_dag(&s, true);
-    rig_pass(&s.rig, 5 * MINUTE);
-    pause_dag(&s, false);
-    const struct command update = {.kind = COMMAND_DAG_UPDATE,
-                                   .dag = new_dag("*/30 * * * *", "UTC", DAG_OVERLAP_ALLOW, DAG_CATCHUP_ALL)};
-    assert_int_equal(ask(&s, update).dag_version, 2);
-    assert_int_equal(s.rig.model.fire_count, 0);
-    rig_fini(&s.rig);
-}
-
 /* A DAG that is paused stays so when it gets a schedule. */
 static void test_paused_before_it_had_a_schedule(void **state)
 {
@@ -829,8 +778,6 @@ int main(void)
         cmocka_unit_test(test_clock_set_back),
         cmocka_unit_test(test_clock_set_forward),
         cmocka_unit_test(test_pause),
-        cmocka_unit_test(test_paused_elsewhere),
-        cmocka_unit_test(test_fires_elsewhere),
         cmocka_unit_test(test_paused_before_it_had_a_schedule),
         cmocka_unit_test(test_schedule_comes_after_clock_was_set_back),
         cmocka_unit_test(test_held),
