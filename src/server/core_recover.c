@@ -104,7 +104,8 @@ static void drop_versions(struct load *load)
     mem_free(load->versions);
 }
 
-/* The cheap form of fsck. What contradicts itself is not gone on with: that would bury what happened. */
+/* The cheap form of fsck. What contradicts itself is not gone on with: that would bury what happened. A database that is
+ * too busy to be looked at in time is no reason to stay away; one that is not there is met by the load. */
 static int check_store(struct store *store, struct error *err)
 {
     struct buf findings = BUF_INIT;
@@ -116,6 +117,10 @@ static int check_store(struct store *store, struct error *err)
                          "the store contradicts itself (%u finding%s, see the log); 'pawl fsck' looks at all of it, "
                          "and a backup can be put in its place", count, count == 1 ? "" : "s");
     }
+    if (code == ERROR_STORE_AWAY) {
+        log_warn("the store was not looked at (%s); 'pawl fsck' does", err->text);
+        code = 0;
+    }
     buf_fini(&findings);
     return code;
 }
@@ -123,8 +128,7 @@ static int check_store(struct store *store, struct error *err)
 int core_load(struct core *core, struct error *err)
 {
     struct load load = {.core = core};
-    /* a store that others write to meanwhile is looked at by 'pawl fsck' */
-    int code = core->options.store_url ? 0 : check_store(core->store, err);
+    int code = check_store(core->store, err);
     if (!code)
         code = store_load_active(core->store, restore, &load, err);
     if (!code && store_is_shared(core->store))

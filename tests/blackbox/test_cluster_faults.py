@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from postgres import Postgres
-from support import PATIENCE, eventually, pawl_path, processes_of, source_root, wait_pid_gone
+from support import PATIENCE, dag, eventually, pawl_path, processes_of, source_root, states, wait_pid_gone
 from test_cluster import LEASE_S, TASK, begin, check_taken_over, ended, is_ready, lines, nodes
 
 CLUSTER = Path(source_root()) / "tests" / "cluster"
@@ -71,6 +71,25 @@ def session(postgres, url, statement):
         psql.stdin.write("COMMIT;\n")
         psql.stdin.close()
         psql.wait()
+
+
+def test_a_node_looks_before_it_joins(postgres, make_daemon):
+    """The cheap form of fsck: what contradicts itself is not gone on with, by the node that starts. What cannot be looked
+    at in time is said, and gone on with."""
+    url = postgres.database()
+    one, two = [make_daemon("--store", url, *OPTIONS) for _ in range(2)]
+    one.start()
+    one.execute("kept", dag({"id": "a", "command": "true"}))
+    postgres.sql(url, "UPDATE pawl.dags SET version = version + 1")
+    two.spawn()
+    assert two.read_line() == "" and two.wait() not in (0, -6)
+    for words in ("contradicts itself", "DAGs without their latest version", "pawl fsck"):
+        assert words in two.log(), two.log()
+    postgres.sql(url, "UPDATE pawl.dags SET version = version - 1")
+    with session(postgres, url, "LOCK TABLE pawl.runs"):
+        two.start()
+        assert "the store was not looked at" in two.log(), two.log()
+    assert states(two.execute("again", dag({"id": "a", "command": "true"}))) == {"a": "succeeded"}
 
 
 def test_told_to_stop_while_it_was_declared_dead(postgres, make_daemon, folder):
