@@ -4,12 +4,14 @@ import contextlib
 import http.client
 import os
 import pathlib
+import re
 import resource
+import signal
 import subprocess
 import threading
 
 import pytest
-from support import dag, eventually, pawl_path, states, tasks_by_id
+from support import PATIENCE, dag, eventually, pawl_path, processes_of, states, tasks_by_id
 
 HERE = pathlib.Path(__file__).parent
 ROOM = 4 << 20                  # beyond what a daemon has when it is told that there is no more
@@ -162,7 +164,11 @@ def leave_room(pid, room):
     return before
 
 
-@pytest.mark.skipif(b"libasan" in pathlib.Path(pawl_path()).read_bytes(), reason="a sanitizer ends without memory")
+no_sanitizer = pytest.mark.skipif(b"libasan" in pathlib.Path(pawl_path()).read_bytes(),
+                                  reason="a sanitizer ends without memory")
+
+
+@no_sanitizer
 def test_no_more_memory(make_daemon, gate):
     """What needs more memory than there is gets 503, all else goes on beside it, and it is taken when there is more."""
     daemon = make_daemon("--workers", "1", "--slots", "2").start()
@@ -185,3 +191,55 @@ def test_no_more_memory(make_daemon, gate):
     daemon.create("large", large)
     place.open()
     assert tasks_by_id(daemon.wait_run(held))["a"]["exitCode"] == 3
+
+
+@no_sanitizer
+@pytest.mark.parametrize("room", [0, 1 << 18, 1 << 20])
+def test_a_worker_without_memory(make_daemon, room):
+    """What a worker cannot do for want of memory fails and says so; one that cannot go on ends, and what it ran is
+    repeated by the next. A library that it opens late (libcurl) is refused memory too."""
+    daemon = make_daemon("--workers", "1", "--slots", "4").start()
+    [worker] = daemon.worker_pids()
+    leave_room(worker, room)
+    live = f"http://127.0.0.1:{daemon.port}/live"
+    tasks = [{"id": f"web-{i}", "type": "http", "url": live} for i in range(8)]
+    tasks += [{"id": f"large-{i}", "type": "http", "method": "POST", "url": live, "body": "x" * 300000} for i in range(4)]
+    tasks += [{"id": f"talks-{i}", "command": "head -c 3000000 /dev/zero"} for i in range(8)]
+    for task in daemon.execute("refused", dag(*tasks))["tasks"]:
+        well = task["state"] == "succeeded" or task["taskId"].startswith("large") and task["errorType"] == "http"
+        said = re.search("memory|cannot map|failed to map", task["error"] or "")    # and dlerror(3)
+        assert well or task["state"] == "failed" and said, task
+    [present] = eventually(lambda: daemon.worker_pids(), "a worker")
+    if present == worker:
+        resource.prlimit(worker, resource.RLIMIT_DATA, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    after = daemon.execute("after", dag({"id": "a", "type": "http", "url": live}, {"id": "b", "command": "true"}))
+    assert states(after) == {"a": "succeeded", "b": "succeeded"}
+    daemon.stop()
+
+
+@no_sanitizer
+def test_a_run_without_memory(tmp_path):
+    """`pawl run` with more and more memory: it says what is missing or does all of its work, and leaves nothing that
+    runs; with enough it succeeds beside what the others left."""
+    file = tmp_path / "run.yaml"
+    file.write_text(dag({"id": "a", "command": "echo a"}, {"id": "b", "command": "echo b", "dependencies": ["a"]}))
+    environment = dict(os.environ, XDG_DATA_HOME=str(tmp_path / "data"))
+
+    def run(limit):
+        def set_limits():
+            resource.setrlimit(resource.RLIMIT_STACK, (1 << 19, 1 << 19))   # each thread takes that much
+            resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+        return subprocess.run([pawl_path(), "run", file], env=environment, stdin=subprocess.DEVNULL, capture_output=True,
+                              text=True, timeout=PATIENCE, check=False, preexec_fn=set_limits)
+
+    refused = 0
+    for limit in range(1 << 20, 4 << 20, 1 << 17):
+        done = run(limit)
+        if done.returncode:
+            refused += 1
+            assert "memory" in done.stderr or "thread" in done.stderr, (limit, done)
+            assert done.returncode in (1, 7, -signal.SIGABRT), (limit, done)
+        assert not processes_of(tmp_path), limit
+    assert refused
+    done = run(resource.RLIM_INFINITY)
+    assert done.returncode == 0 and "2 succeeded" in done.stdout, done
