@@ -1,9 +1,6 @@
 /* What fsck looks at: plain SQL that counts rows which break a rule, in one snapshot. Pages are PostgreSQL's business
  * (pg_amcheck). */
-#include "base/clock.h"
 #include "store/postgres/pg_model.h"
-
-enum { QUICK_MS = 3000 };   /* of the cheap form: whoever starts holds a lease, which others wait for */
 
 struct rule {
     const char *finding;    /* the SQL's number goes before it */
@@ -78,46 +75,56 @@ struct check {
     enum store_check_depth depth;
 };
 
+#define BEGIN "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout TO "
+#define QUICK_TIMEOUT "'2s'" /* whoever starts holds a lease, which others wait for */
+
+static void take_number(struct pg_connection *connection, struct check *check, const struct rule *rule,
+                        const PGresult *result, int at)
+{
+    int64_t number = store_pg_int(connection->store, result, 0, at);
+    if (number == 0)
+        return;
+    buf_printf(check->findings, "%lld %s\n", (long long)number, rule->finding);
+    check->count++;
+}
+
+/* All quick rules with one question. */
+static int check_quick(struct pg_connection *connection, struct check *check, const char *begin, struct error *err)
+{
+    enum { RULES = sizeof quick_rules / sizeof quick_rules[0] };
+    struct buf sql = BUF_INIT;
+    PGresult *result;
+    buf_printf(&sql, "%s; SELECT ", begin);
+    for (int i = 0; i < RULES; i++)
+        buf_printf(&sql, "%s(%s)", i ? ", " : "", quick_rules[i].sql);
+    int code = store_pg_query(connection, buf_text(&sql), NULL, &result, err);
+    for (int i = 0; i < RULES && !code; i++)
+        take_number(connection, check, &quick_rules[i], result, i);
+    store_pg_clear(connection->store, result);
+    buf_fini(&sql);
+    return code;
+}
+
 static int check_rule(struct pg_connection *connection, struct check *check, const struct rule *rule,
                       struct error *err)
 {
     PGresult *result;
     int code = store_pg_query(connection, rule->sql, NULL, &result, err);
-    if (!code && store_pg_int(connection->store, result, 0, 0) != 0) {
-        buf_printf(check->findings, "%lld %s\n", (long long)store_pg_int(connection->store, result, 0, 0),
-                   rule->finding);
-        check->count++;
-    }
+    if (!code)
+        take_number(connection, check, rule, result, 0);
     store_pg_clear(connection->store, result);
     return code;
 }
-
-static int check_rules(struct pg_connection *connection, struct check *check, const struct rule *rules, size_t count,
-                       struct error *err)
-{
-    int code = 0;
-    int64_t until_ms = clock_boot_ms() + QUICK_MS;
-    for (size_t i = 0; i < count && !code; i++) {
-        if (check->depth == STORE_CHECK_QUICK && clock_boot_ms() >= until_ms)
-            return error_set(err, ERROR_STORE_AWAY, "PostgreSQL: it takes more than %d ms", QUICK_MS);
-        code = check_rule(connection, check, &rules[i], err);
-    }
-    return code;
-}
-
-#define BEGIN "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout TO "
 
 static int check_all(struct pg_connection *connection, void *context, struct error *err)
 {
     struct check *check = context;
     bool full = check->depth == STORE_CHECK_FULL;
-    int code = store_pg_query(connection, full ? BEGIN "0" : BEGIN "'2s'", NULL, NULL, err);
     check->count = 0;
     connection->answer_ms = full ? PG_FOREVER_MS : 0;
-    if (!code)
-        code = check_rules(connection, check, quick_rules, sizeof quick_rules / sizeof quick_rules[0], err);
-    if (!code && full)
-        code = check_rules(connection, check, full_rules, sizeof full_rules / sizeof full_rules[0], err);
+    int code = check_quick(connection, check, full ? BEGIN "0" : BEGIN QUICK_TIMEOUT, err);
+    for (size_t i = 0; i < sizeof full_rules / sizeof full_rules[0] && !code && full; i++)
+        code = check_rule(connection, check, &full_rules[i], err);
     connection->answer_ms = 0;
     if (connection->pg && store_pg_query(connection, "ROLLBACK", NULL, NULL, NULL) != 0)
         store_pg_disconnect(connection);
