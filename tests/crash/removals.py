@@ -259,7 +259,7 @@ def check():
 def table():
     print("| guarantee | what is taken away | what fails |\n|---|---|---|")
     for guarantee, name, patches, tests in REMOVALS:
-        files = ", ".join(f"`{source}`" for source, _, _ in patches)
+        files = ", ".join(dict.fromkeys(f"`{source}`" for source, _, _ in patches))
         print(f"| {guarantee} | {name.replace('-', ' ')} ({files}) | {', '.join(f'`{test}`' for test in tests)} |")
 
 
