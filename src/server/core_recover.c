@@ -104,8 +104,8 @@ static void drop_versions(struct load *load)
     mem_free(load->versions);
 }
 
-/* The cheap form of fsck. What contradicts itself is not gone on with: that would bury what happened. A database that is
- * too busy to be looked at in time is no reason to stay away; one that is not there is met by the load. */
+/* The cheap form of fsck. What contradicts itself is not gone on with: that would bury what happened. A database that
+ * is too busy to be looked at in time is no reason to stay away; one that is not there is met by the load. */
 static int check_store(struct store *store, struct error *err)
 {
     struct buf findings = BUF_INIT;
