@@ -18,6 +18,7 @@
 #   make tsan     the black-box suite on a build with ThreadSanitizer; what it says is in build-tsan/races.*
 #   make valgrind the unit tests that need no process to be watched, under Valgrind
 #   make deb      a Debian package of the service, build-deb/pawl_*.deb
+#   make package-test  installs, upgrades and purges that package: as root, in a root that is thrown away
 #   make install  DESTDIR and PREFIX (/usr/local) as usual
 CC := $(if $(filter default,$(origin CC)),gcc,$(CC))
 JOBS ?= $(shell nproc)
@@ -25,7 +26,7 @@ PREFIX ?= /usr/local
 
 SIM_SECONDS ?= 600
 
-.PHONY: valgrind tsan removals sim sim-plants bench-core all check check-build lint workloads demo cluster-demo fuzz crash cluster cluster-plants torture bench deb install deps clean
+.PHONY: valgrind tsan removals sim sim-plants bench-core all check check-build lint workloads demo cluster-demo fuzz crash cluster cluster-plants torture bench deb package-test install deps clean
 
 all:
 	@cmake -S . -B build -G Ninja -DCMAKE_C_COMPILER=$(CC) -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null
@@ -106,6 +107,9 @@ deb:
 	@cmake --build build-deb -j $(JOBS)
 	@cd build-deb && cpack >cpack.log || { cat cpack.log >&2; exit 1; }
 	@ls build-deb/pawl_*.deb
+
+package-test: deb
+	@tools/try-package "$$(ls build-deb/pawl_*.deb)"
 
 # TSAN: options of pytest, such as -k letters
 tsan: deps

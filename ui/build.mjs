@@ -32,6 +32,7 @@ const script = outputs.find(({ name }) => /^app-.*\.js$/.test(name));
 const style = outputs.find(({ name }) => /^app-.*\.css$/.test(name));
 const preloads = script.imports.filter(({ kind }) => kind === "import-statement")
   .map(({ path }) => `<link rel="modulepreload" href="ui/${basename(path)}">\n`).join("");
+// The header stands in the page as the first script will draw it, so that the first paint waits for no script.
 const page = readFileSync("src/index.html", "utf8")
   .replace("ui/app.css", `ui/${style.name}`)
   .replace(/(?=<script)/, preloads)

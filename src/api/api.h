@@ -127,8 +127,8 @@ void api_publish_worker(struct api *api, const struct api_worker *worker);
  * Streams are refused. Any thread. Returns 0 when there is an answer, whatever its status. */
 int api_get(struct api *api, const char *target, struct buf *ret_body, int *ret_status, struct error *err);
 
-/* The OpenAPI 3.0.3 document as YAML, and docs/api.md. */
-void api_openapi(struct buf *out);
+/* The OpenAPI 3.0.3 document as YAML, and docs/api.md. base_path: below which the paths are, "/a/b"; NULL, "": none. */
+void api_openapi(struct buf *out, const char *base_path);
 void api_reference(struct buf *out);
 
 #endif

@@ -203,7 +203,7 @@ static void reply_document(struct api_call *call, struct buf *take_body)
 void api_get_openapi(struct api_call *call)
 {
     struct buf body = BUF_INIT;
-    api_openapi(&body);
+    api_openapi(&body, call->is_below_base ? call->api->config.base_path : NULL);
     reply_document(call, &body);
 }
 

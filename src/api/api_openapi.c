@@ -405,7 +405,7 @@ static void put_components(struct buf *out)
     }
 }
 
-void api_openapi(struct buf *out)
+void api_openapi(struct buf *out, const char *base_path)
 {
     put(out, 0, "openapi: 3.0.3");
     put(out, 0, "info:");
@@ -415,7 +415,7 @@ void api_openapi(struct buf *out)
     put(out, 1, "contact: {name: pawl}");
     put(out, 1, "license: {name: MIT, url: \"https://opensource.org/license/mit\"}");
     put(out, 0, "servers:");
-    put(out, 1, "- url: /");
+    put_line(out, 1, "- url", base_path && base_path[0] ? base_path : "/");
     put_line(out, 2, "description", "The daemon that serves this document");
     put(out, 0, "tags:");
     for (size_t i = 0; i < api_table_tag_count; i++) {

@@ -6,7 +6,7 @@
 int cli_openapi(struct cli *cli, struct error *err)
 {
     (void)err;
-    api_openapi(&cli->out);
+    api_openapi(&cli->out, cli_text(cli, CLI_BASE_PATH));
     return 0;
 }
 

@@ -362,6 +362,7 @@ const struct cli_command cli_commands[] = {
      .run = cli_doctor},
     {.name = "openapi",
      .summary = "print the OpenAPI document of the REST API",
+     .options = OPTIONS(CLI_BASE_PATH),
      .examples = {{"openapi >openapi.yaml", "the same as GET /docs/openapi.yaml"}},
      .run = cli_openapi},
     {.name = "schema",

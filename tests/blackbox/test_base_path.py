@@ -2,6 +2,7 @@
 import subprocess
 
 import pytest
+import yaml
 from support import PATIENCE, dag, pawl_path
 
 BASE = "/tools/pawl"
@@ -20,13 +21,20 @@ def test_the_same_answers_with_it_and_without(below):
     plain = below.send("POST", f"/api/v1/dags/{made.json['id']}/runs", {})
     assert plain.headers["location"] == f"/api/v1/runs/{plain.json['runId']}"
     assert below.wait_run(run.json["runId"])["state"] == "succeeded"
-    for target in ("/", "/docs", "/docs/openapi.yaml", "/ready", "/api/v1/dags", f"/api/v1/runs/{run.json['runId']}",
+    for target in ("/", "/docs", "/ready", "/api/v1/dags", f"/api/v1/runs/{run.json['runId']}",
                    f"/api/v1/runs/{run.json['runId']}/tasks/a/log", "/api/v1/runs?limit=1"):
         one, other = below.send("GET", target), below.send("GET", BASE + target)
         assert (one.status, one.body) == (other.status, other.body) and one.status == 200, target
     for script in below.get(f"{BASE}/").body.decode().split('"'):
         if script.startswith("ui/"):
             assert below.get(f"{BASE}/{script}").body
+
+
+def test_the_document_says_where_it_is(below):
+    plain, there = below.get("/docs/openapi.yaml"), below.get(f"{BASE}/docs/openapi.yaml")
+    assert [yaml.safe_load(answer.text)["servers"][0]["url"] for answer in (plain, there)] == ["/", BASE]
+    printed = subprocess.run([pawl_path(), "openapi", "--base-path", BASE], capture_output=True, timeout=PATIENCE, check=True)
+    assert printed.stdout.decode() == there.text
 
 
 def test_the_folder_itself_names_the_page_with_the_slash(below):

@@ -40,6 +40,33 @@ test("a box is chosen by hand, its relatives by choice, and by keys", async () =
   }
 });
 
+test("failed only: what did not fail stands back", async () => {
+  const run = await daemon.execute("mixed again", mixed);
+  const view = await page(`#/run/${run.runId}?view=graph&task=-`);
+  await until("the graph is drawn", async () => (await drawn(view)) > 1000);
+  await view.getByRole("button", { name: "Fit" }).click();
+  await until("the place is in the address", async () => /place=/.test(view.url()));
+  const [x, y, scale] = /place=([^&]*)/.exec(view.url())[1].split("%2C").map(Number);
+  const { nodes } = await daemon.get(`api/v1/dags/${run.dagId}/graph`);
+  // How much stands out in the upper left of a task's box.
+  const ink = (taskId) => {
+    const node = nodes.find((node) => node.taskId === taskId);
+    return view.locator("canvas").evaluate((canvas, [dx, dy, size]) => {
+      const ratio = canvas.width / canvas.clientWidth;
+      const { data } = canvas.getContext("2d").getImageData(canvas.width / 2 + dx * ratio, canvas.height / 2 + dy * ratio, size * ratio, size * ratio);
+      const light = [];
+      for (let i = 0; i < data.length; i += 4) light.push(data[i] + data[i + 1] + data[i + 2]);
+      const mean = light.reduce((a, b) => a + b, 0) / light.length;
+      return light.reduce((sum, value) => sum + Math.abs(value - mean), 0);
+    }, [(node.x - x) * scale, (node.y - y) * scale, 24 * scale]);
+  };
+  const before = { load: await ink("load"), audit: await ink("audit") };
+  await view.getByRole("combobox", { name: "Show" }).selectOption("failed");
+  await view.waitForFunction(() => location.hash.includes("only=failed"));
+  await until("the others stand back", async () => (await ink("audit")) < before.audit * 0.7);
+  assert.ok((await ink("load")) > before.load * 0.8);
+});
+
 for (const name of ["v1-montage-2mass-01d", "v7-montage-dss-15d", "v8-llvm13-clang-build"]) {
   test(`${name}: run live, drawn, found`, async (context) => {
     const yaml = workload(name);

@@ -106,6 +106,25 @@ test("a server that is killed and comes back is noticed both times", async () =>
   await rows(view, "runs").filter({ hasText: "after the return" }).getByText("succeeded").waitFor();
 });
 
+test("the header is in the page, and the script takes it over", async () => {
+  const parts = (header) => [...header.querySelectorAll("a")].map((a) => `${a.textContent} ${a.getAttribute("href")}`);
+  const context = await open();
+  let go;
+  const loaded = new Promise((resolve) => { go = resolve; });
+  await context.route("**/*.js", async (route) => { await loaded; await route.continue(); });
+  const view = await context.newPage();
+  await view.goto(`${daemon.origin}/#/runs`, { waitUntil: "commit" });
+  const header = view.getByRole("banner");
+  await header.getByRole("link", { name: "Dead letters" }).waitFor();
+  const before = await header.evaluate(parts);
+  await header.evaluate((element) => { element.isFirst = true; });
+  go();
+  await liveMark(view).waitFor();
+  assert.deepEqual(await header.evaluate(parts), before);
+  assert.ok(await header.evaluate((element) => element.isFirst));
+  assert.equal(before.length, 8);
+});
+
 test("reload and back lead to what was there", async () => {
   const run = await daemon.execute("places", mixed);
   const view = await page("#/runs?state=failed");

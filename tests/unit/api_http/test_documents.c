@@ -89,7 +89,7 @@ static void test_openapi_is_complete(void **state)
 {
     (void)state;
     struct buf document = BUF_INIT;
-    api_openapi(&document);
+    api_openapi(&document, NULL);
     (void)buf_text(&document);
     assert_int_equal(strncmp(document.bytes, "openapi: 3.0.3\n", 15), 0);
     for (size_t i = 0; i < api_table_route_count; i++)
@@ -131,7 +131,7 @@ static void test_served(void **state)
     struct daemon *daemon = daemon_new(&(struct daemon_options){.no_store = true, .no_engine = true});
     struct buf document = BUF_INIT;
     char headers[100], operation[100];
-    api_openapi(&document);
+    api_openapi(&document, NULL);
     daemon_ask(daemon, "GET", "/docs/openapi.yaml", "", NULL, &answer);
     assert_int_equal(answer.body.len, document.len);
     assert_memory_equal(answer.body.bytes, document.bytes, document.len);
