@@ -164,7 +164,7 @@ def leave_room(pid, room):
     return before
 
 
-no_sanitizer = pytest.mark.skipif(b"libasan" in pathlib.Path(pawl_path()).read_bytes(),
+no_sanitizer = pytest.mark.skipif(any(name in pathlib.Path(pawl_path()).read_bytes() for name in (b"libasan", b"libtsan")),
                                   reason="a sanitizer ends without memory")
 
 
