@@ -398,3 +398,22 @@ def test_the_second_word_to_stop_while_the_database_hangs(postgres, wire, make_d
     client.join()
     assert answers[0].status == 503
     wait_pid_gone(int((folder / "pid.1").read_text()))
+
+
+def test_a_run_taken_over_is_kept_by_the_next_life(postgres, wire, make_daemon, folder):
+    """Its tasks had begun, though it could not be written down that it was read: they go on with their worker."""
+    url = postgres.database()
+    link, broken_url = through(wire, postgres, url, 1)
+    options = ("--lease", "6s", "--workers", "1")      # long enough for a life to begin
+    one, two = make_daemon("--store", url, *options).start(), make_daemon("--store", broken_url, *options).start()
+
+    def again(_):
+        link.arms.append(Arm("loaded", 1, False, again))
+    again(None)
+    run = begin(one, folder)
+    one.kill()
+    eventually(lambda: "start 2" in lines(folder), "the second attempt")
+    two.kill()
+    link.arms.clear()
+    two.start()
+    check_taken_over(two, run, folder)

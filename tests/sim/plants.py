@@ -134,6 +134,8 @@ NODES = [
      "sim.offers[i].stage <= STORE_OFFER_TAKEN)"),
     ("join-takes-what-was-never-read", "tests/sim/nodes/shop.c",
      "            sim.owners[i].given |= is_foreign(node, sim.model.runs[i]);\n", "            sim.owners[i].given = false;\n"),
+    ("join-reads-again-what-it-had-begun", "tests/sim/nodes/shop.c",
+     "            sim.owners[i].given &= !has_claims_of(sim.owners[i].epoch, sim.model.runs[i]);\n", ""),
     ("join-leaves-its-guests", "tests/sim/nodes/shop.c",
      "            sim.offers[i].node = sim.epochs;\n", "            sim.offers[i].node = before;\n"),
     ("lease-ends-too-late", "src/server/cluster.c",

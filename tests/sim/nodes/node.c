@@ -71,8 +71,8 @@ static void worker_start(struct node *node, const struct effect *effect)
         model_broken("task %u: the same attempt started twice", key.task);
     if (node->held_count == HELD_MAX || sim.truth_count == TRUTHS_MAX)
         model_broken("the simulation cannot remember more attempts");
-    sim_say("node %u starts task %u of %02x%02x, attempt %u", node->index + 1, key.task, key.run_id.bytes[6],
-            key.run_id.bytes[7], key.number);
+    sim_say("node %u starts task %u of %02x%02x, attempt %u", node->index + 1, key.task, key.run_id.bytes[14],
+            key.run_id.bytes[15], key.number);
     check_alone(&key);
     check_claim(node, &key);
     node->held[node->held_count++] = (struct held){.attempt = key};
@@ -154,7 +154,6 @@ struct store *core_store(struct core *core)
 {
     return core->store;
 }
-
 
 int core_read_source(const char *source, size_t len, const char *changes, struct dag **ret_dag, struct error *err)
 {

@@ -187,8 +187,8 @@ static void check_over(void)
 {
     for (size_t i = 0; i < sim.model.run_count; i++)
         if (!sim.model.runs[i]->ended)
-            fail("a run does not end (%02x%02x, owner %" PRIu64 ")", sim.model.runs[i]->run.id.bytes[6],
-                 sim.model.runs[i]->run.id.bytes[7], sim.owners[i].epoch);
+            fail("a run does not end (%02x%02x, owner %" PRIu64 ")", sim.model.runs[i]->run.id.bytes[14],
+                 sim.model.runs[i]->run.id.bytes[15], sim.owners[i].epoch);
     if (sim.offer_count)
         fail("%zu offers are left", sim.offer_count);
     for (size_t i = 0; i < sim.acknowledged_count; i++)

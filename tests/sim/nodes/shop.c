@@ -102,6 +102,16 @@ static bool is_foreign(const struct node *node, const struct model_run *run)
     return any;
 }
 
+static bool has_claims_of(uint64_t epoch, const struct model_run *run)
+{
+    for (size_t i = 0; i < run->row_count; i++) {
+        const struct record_attempt *row = &run->rows[i].attempt;
+        if (!run->rows[i].gone && row->state == ATTEMPT_RUNNING && row->fence >> ENGINE_FENCE_BITS == epoch)
+            return true;
+    }
+    return false;
+}
+
 void shop_join(struct node *node)
 {
     uint64_t before = 0;
@@ -119,8 +129,10 @@ void shop_join(struct node *node)
             sim.offers[i].node = sim.epochs;
     for (size_t i = 0; i < sim.model.run_count; i++)
         if (!sim.model.runs[i]->ended && life_of(sim.owners[i].epoch)->node == node->index) {
-            sim.owners[i].epoch = sim.epochs; /* what was given and not read yet is still to be read */
+            /* what was given and not read yet is still to be read */
+            sim.owners[i].given &= !has_claims_of(sim.owners[i].epoch, sim.model.runs[i]);
             sim.owners[i].given |= is_foreign(node, sim.model.runs[i]);
+            sim.owners[i].epoch = sim.epochs;
         }
 }
 
@@ -337,8 +349,8 @@ int store_cluster_take(struct store_cluster *cluster, uint32_t max, uint32_t *re
     for (size_t i = 0; i < sim.model.run_count && *ret_taken < max && !life->dead && !life->draining; i++) {
         if (sim.model.runs[i]->ended || !shop_is_dead(sim.owners[i].epoch))
             continue;
-        sim_say("node %u takes over %02x%02x", node->index + 1, sim.model.runs[i]->run.id.bytes[6],
-                sim.model.runs[i]->run.id.bytes[7]);
+        sim_say("node %u takes over %02x%02x", node->index + 1, sim.model.runs[i]->run.id.bytes[14],
+                sim.model.runs[i]->run.id.bytes[15]);
         sim.owners[i].epoch = node->store.epoch;
         sim.owners[i].given = true;
         sim.totals.takeovers++;
@@ -374,7 +386,7 @@ int store_cluster_give(struct store_cluster *cluster, const struct uuid *runs, s
         owner->given = true;
         if (epoch && !life_of(epoch)->dead && !life_of(epoch)->draining)
             owner->epoch = epoch;
-        sim_say("node %u gives %02x%02x to life %llu", node->index + 1, runs[i].bytes[6], runs[i].bytes[7],
+        sim_say("node %u gives %02x%02x to life %llu", node->index + 1, runs[i].bytes[14], runs[i].bytes[15],
                 (unsigned long long)owner->epoch);
     }
     notify(node, "given");
