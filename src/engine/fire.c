@@ -7,9 +7,10 @@
  *     while a run of the schedule is active overlap: allow fires, queue waits, skip skips; what catchup: all makes up
  *                                           for waits too, since skipping it would make up for nothing
  *
- * Decided records stand in groups of their own, a fire's with its run's creation. Until their verdicts are there
- * nothing new of the schedule is covered; a group that found no room, or its DAG paused, takes the schedule back to
- * where it was. */
+ * Decided records stand in groups of their own, a fire's with its run's creation. Each says behind what it was decided:
+ * the store refuses one that would cover an instant again or leave one out, and says what is covered. Until their
+ * verdicts are there nothing new of the schedule is covered; a group that found no room, or its DAG paused, takes the
+ * schedule back to where it was, and those behind it are refused. */
 #include <assert.h>
 #include <string.h>
 
@@ -81,6 +82,7 @@ static struct record_fire *record_fire(struct engine *engine, struct schedule *s
         .id = fire.fire.id,
         .dag_id = schedule->dag_id,
         .trigger = fire.trigger,
+        .behind_ms = covers(&fire) ? schedule->covered_ms : 0,
         .from_ms = fire.fire.time_ms,
         .to_ms = fire.fire.time_ms,
         .count = 1,
@@ -208,15 +210,6 @@ static void look(const struct schedule *schedule, struct engine_now now, struct 
     ret_due->more = time_ms <= now.wall_ms;
 }
 
-/* What the store has covered is not known: one instant after the other, until it takes one. */
-static void keep_first(struct due *due)
-{
-    due->fire_count = due->skip_count || !due->fire_count ? 0 : 1;
-    due->skip_to_ms = due->skip_from_ms;
-    due->skip_count = due->skip_count ? 1 : 0;
-    due->more = false;
-}
-
 /* false: there is no room; it is tried again. */
 static bool decide(struct engine *engine, struct schedule *schedule, int64_t time_ms, struct engine_now now)
 {
@@ -248,8 +241,6 @@ void engine_fire_cover(struct engine *engine, struct schedule *schedule, struct 
     struct due *due = mem_new(struct due);
     do {
         look(schedule, now, due);
-        if (schedule->unsure)
-            keep_first(due);
         if (due->skip_count)
             skip(engine, schedule, due->skip_from_ms, due->skip_to_ms, due->skip_count,
                  schedule->paused ? FIRE_PAUSED : FIRE_MISSED, now);
@@ -370,6 +361,14 @@ static void take_back(struct schedule *schedule, const struct waiting_fire *fire
     }
 }
 
+/* Somebody else covered more, or less than was thought (a leader before this one; a store with no room for what came
+ * before): the store knows. */
+static void learn(struct schedule *schedule, int64_t covered_ms)
+{
+    schedule->covered_ms = covered_ms;
+    engine_schedule_arm(schedule);
+}
+
 void engine_fire_committed(struct engine *engine, const struct waiting_fire *fire, const struct verdict *verdict,
                            struct engine_now now)
 {
@@ -384,7 +383,6 @@ void engine_fire_committed(struct engine *engine, const struct waiting_fire *fir
     assert(!covers(fire) || schedule->pending > 0);
     schedule->pending -= covers(fire);
     if (!verdict->refused) {
-        schedule->unsure &= !covers(fire);
         if (fire->outcome == FIRE_QUEUED)
             queue_confirm(queue_of(schedule, fire->trigger), fire->fire.id);
         return;
@@ -395,4 +393,6 @@ void engine_fire_committed(struct engine *engine, const struct waiting_fire *fir
         take_back(schedule, fire, now.boot_ms + ROOM_MS);
     else if (verdict->code == ERROR_PRECONDITION_FAILED) /* paused: through another node we learn of it later */
         take_back(schedule, fire, now.boot_ms + AGAIN_MS);
+    else if (verdict->code == ERROR_ALREADY_FIRED && covers(fire))
+        learn(schedule, verdict->covered_ms);
 }

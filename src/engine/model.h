@@ -112,7 +112,6 @@ struct schedule {
     struct cron cron;
     struct cron_zone *zone;
     int64_t covered_ms;         /* every instant up to here is decided; its record may be on its way */
-    bool unsure;                /* the store may have covered more, should the clock have been set back */
     int64_t next_ms;            /* the first instant behind it; INT64_MAX: none */
     int64_t retry_ms;           /* boot time before which nothing is tried again; 0: none */
     uint32_t pending;           /* records on their way that cover; meanwhile nothing new is covered */

@@ -188,7 +188,6 @@ static void change(struct engine *engine, const struct command *command, const s
     if (!schedule && !command->dag->schedule.cron)
         return;
     schedule = get(engine, result->dag_id);
-    schedule->unsure |= !schedule->dag && command->kind == COMMAND_DAG_UPDATE;
     bool same = is_same_schedule(schedule->dag, command->dag);
     if (!same && time_ms > schedule->covered_ms)
         schedule->covered_ms = time_ms;

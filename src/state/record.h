@@ -27,9 +27,10 @@ enum record_kind {
     RECORD_DAG_PAUSE,      /* dag.paused; refused ERROR_DAG_NOT_FOUND */
     /* schedules (G9): conditional; with a run's birth in one group when there is one, and before it */
     RECORD_FIRE,           /* instants of a schedule are covered. Refused ERROR_DAG_NOT_FOUND; ERROR_ALREADY_FIRED
-                              unless fire.from_ms is later than all that is covered (of a backfill: when the instant
-                              was fired and not fire.again, or is queued); ERROR_PRECONDITION_FAILED when the DAG is
-                              paused (record_fire_is_paused): the schedule has changed meanwhile */
+                              unless fire.from_ms is later than all that is covered and that reaches to
+                              fire.behind_ms, + verdict.covered_ms (of a backfill: when the instant was fired and not
+                              fire.again, or is queued); ERROR_PRECONDITION_FAILED when the DAG is paused
+                              (record_fire_is_paused): the schedule has changed meanwhile */
     RECORD_FIRE_RELEASE,   /* the queued fire.id is fired now; refused ERROR_ALREADY_FIRED when it is not queued,
                               ERROR_PRECONDITION_FAILED as above */
     /* a run's birth: conditional, same group; order IDEMPOTENCY?, LETTER_RESOLVE?, RUN_CREATE */
@@ -158,6 +159,7 @@ struct record_fire {
     struct uuid id;
     struct uuid dag_id;
     enum trigger trigger;      /* TRIGGER_SCHEDULE, TRIGGER_BACKFILL */
+    int64_t behind_ms;         /* of a schedule: what was thought to be covered, the last before from_ms; not stored */
     int64_t from_ms;           /* the first instant covered */
     int64_t to_ms;             /* the last */
     uint32_t count;            /* instants of the schedule from the first to the last */
@@ -198,6 +200,7 @@ struct verdict {
     enum error_code code;      /* why it was refused */
     struct uuid run_id;        /* the run a known key or a resolved letter leads to */
     uint32_t version;          /* DAG_UPDATE: the version made */
+    int64_t covered_ms;        /* FIRE of a schedule that was refused: what is covered */
 };
 
 struct batch {

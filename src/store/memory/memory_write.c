@@ -105,11 +105,12 @@ static void judge_fire(const struct store_memory *store, const struct record *re
     if (!dag)
         refuse(verdict, ERROR_DAG_NOT_FOUND);
     else if (record->kind == RECORD_FIRE_RELEASE ? !row || row->outcome != FIRE_QUEUED
-             : fire->trigger == TRIGGER_SCHEDULE ? fire->from_ms <= dag->covered_ms
+             : fire->trigger == TRIGGER_SCHEDULE ? fire->from_ms <= dag->covered_ms || dag->covered_ms < fire->behind_ms
                                                  : was_fired(store, fire))
         refuse(verdict, ERROR_ALREADY_FIRED);
     else if (dag->paused && record_fire_is_paused(fire))
         refuse(verdict, ERROR_PRECONDITION_FAILED);
+    verdict->covered_ms = dag ? dag->covered_ms : 0;
 }
 
 /* What one record demands. */

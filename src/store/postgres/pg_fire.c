@@ -1,5 +1,6 @@
 /* What became of schedules' instants. dags.covered_ms is the end of what is covered: a record of the schedule must lie
- * behind it and moves it, with the DAG's row locked, so that no instant is covered twice whoever asks (G9). */
+ * behind it and moves it, with the DAG's row locked, so that no instant is covered twice whoever asks; and it must reach
+ * to what the record was decided behind, so that none is left out (G9). */
 #include "store/postgres/pg_model.h"
 
 static int exists(struct store_pg *store, enum pg_statement statement, const struct pg_values *values, bool *ret_row,
@@ -53,7 +54,8 @@ int store_pg_judge_fire(struct store_pg *store, const struct record *record, str
         code = is_queued(store, fire, &covered, err);
         covered = !covered;
     } else if (fire->trigger == TRIGGER_SCHEDULE) {
-        covered = fire->from_ms <= dag.covered_ms;
+        covered = fire->from_ms <= dag.covered_ms || dag.covered_ms < fire->behind_ms;
+        verdict->covered_ms = dag.covered_ms;
     } else {
         code = was_fired(store, dag.dag, fire, &covered, err);
     }

@@ -1,5 +1,6 @@
 /* What became of schedules' instants. dags.covered_ms is the end of what is covered: a record of the schedule must lie
- * behind it and moves it, in one transaction, so that no instant is covered twice whoever asks (G9). */
+ * behind it and moves it, in one transaction, so that no instant is covered twice whoever asks; and it must reach to
+ * what the record was decided behind, so that none is left out (G9). */
 #include <string.h>
 
 #include "base/mem.h"
@@ -54,7 +55,8 @@ int store_sqlite_judge_fire(struct store_sqlite *store, const struct record *rec
         code = is_queued(store, fire, &covered, err);
         covered = !covered;
     } else if (fire->trigger == TRIGGER_SCHEDULE) {
-        covered = fire->from_ms <= dag.covered_ms;
+        covered = fire->from_ms <= dag.covered_ms || dag.covered_ms < fire->behind_ms;
+        verdict->covered_ms = dag.covered_ms;
     } else {
         code = was_fired(store, dag.dag, fire, &covered, err);
     }

@@ -223,7 +223,8 @@ static void judge_fire(const struct model *model, const struct record *record, s
 {
     const struct record_fire *fire = &record->fire, *queued = find_fire(model, fire->id);
     const struct model_dag *dag = find_dag(model, fire->dag_id);
-    bool covered = fire->trigger == TRIGGER_SCHEDULE && dag && fire->from_ms <= dag->covered_ms;
+    bool covered = fire->trigger == TRIGGER_SCHEDULE && dag &&
+                   (fire->from_ms <= dag->covered_ms || dag->covered_ms < fire->behind_ms);
     for (size_t i = 0; fire->trigger == TRIGGER_BACKFILL && i < model->fire_count; i++) {
         const struct record_fire *row = &model->fires[i];
         covered |= row->from_ms == fire->from_ms && uuid_equal(row->dag_id, fire->dag_id) &&
@@ -234,6 +235,7 @@ static void judge_fire(const struct model *model, const struct record *record, s
     if (!dag || dag->deleted || covered) {
         verdict->refused = true;
         verdict->code = !dag || dag->deleted ? ERROR_DAG_NOT_FOUND : ERROR_ALREADY_FIRED;
+        verdict->covered_ms = dag ? dag->covered_ms : 0;
     } else if (dag->paused && record_fire_is_paused(fire)) {
         verdict->refused = true;
         verdict->code = ERROR_PRECONDITION_FAILED;

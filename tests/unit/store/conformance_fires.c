@@ -92,6 +92,41 @@ static void test_once_in_a_batch(void **state)
     assert_int_equal(suite_dag(suite, dag).covered_ms, first + 5);
 }
 
+/* A stretch that is skipped and an instant behind it, decided behind behind_ms, in one batch. */
+static struct batch *put_stretch(struct suite *suite, struct uuid dag, int64_t behind_ms, int64_t from_ms)
+{
+    struct batch *batch = suite_batch(suite);
+    struct record_fire *row = put_fire(suite, batch, record_add_group(batch), dag, from_ms, FIRE_SKIPPED);
+    row->behind_ms = behind_ms;
+    row->to_ms = from_ms + 3 * MINUTE;
+    row->count = 4;
+    row->reason = FIRE_MISSED;
+    row = put_fire(suite, batch, record_add_group(batch), dag, from_ms + 4 * MINUTE, FIRE_QUEUED);
+    row->behind_ms = from_ms + 3 * MINUTE;
+    suite_commit(suite, batch);
+    return batch;
+}
+
+/* The first of the stretch is covered already: what comes behind the stretch would leave the others out. */
+static void test_none_is_left_out(void **state)
+{
+    struct suite *suite = *state;
+    struct uuid dag = suite_make_dag(suite, "a");
+    int64_t first = suite_dag(suite, dag).covered_ms + MINUTE;
+    assert_false(fire(suite, dag, first, suite_id(suite)).refused);
+    struct batch *batch = put_stretch(suite, dag, first - MINUTE, first);
+    assert_refused(batch->verdicts[0], ERROR_ALREADY_FIRED);
+    assert_refused(batch->verdicts[1], ERROR_ALREADY_FIRED);
+    assert_int_equal(batch->verdicts[0].covered_ms, first);
+    assert_int_equal(batch->verdicts[1].covered_ms, first);
+    record_batch_free(batch);
+    assert_int_equal(suite_dag(suite, dag).covered_ms, first);
+    batch = put_stretch(suite, dag, first - MINUTE, first + MINUTE); /* more is covered, but nothing twice */
+    assert_false(batch->verdicts[0].refused || batch->verdicts[1].refused);
+    record_batch_free(batch);
+    assert_int_equal(suite_dag(suite, dag).covered_ms, first + 5 * MINUTE);
+}
+
 static void test_fields_and_lists(void **state)
 {
     struct suite *suite = *state;
@@ -292,6 +327,7 @@ static void test_paused(void **state)
 const struct conformance_test conformance_fires[] = {
     {"once", test_once},
     {"once_in_a_batch", test_once_in_a_batch},
+    {"none_is_left_out", test_none_is_left_out},
     {"fields_and_lists", test_fields_and_lists},
     {"queue", test_queue},
     {"backfill", test_backfill},
