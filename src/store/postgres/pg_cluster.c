@@ -125,7 +125,7 @@ int store_cluster_take(struct store_cluster *cluster, uint32_t max, uint32_t *re
 {
     static const char sql[] =
         "WITH mine AS (SELECT epoch FROM nodes WHERE epoch = $1 AND NOT dead AND NOT draining FOR SHARE) "
-        "UPDATE active_runs SET owner = (SELECT epoch FROM mine), given = true WHERE EXISTS (SELECT 1 FROM mine) "
+        "UPDATE active_runs SET owner = $1, came_to = $1, given = true WHERE EXISTS (SELECT 1 FROM mine) "
         "AND id IN (SELECT id FROM active_runs WHERE owner IN (SELECT epoch FROM nodes WHERE dead) "
         "ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED)";
     struct arena arena = {0};
@@ -229,9 +229,9 @@ int store_cluster_give(struct store_cluster *cluster, const struct uuid *runs, s
                        struct error *err)
 {
     static const char sql[] =
-        "WITH given AS (UPDATE active_runs SET given = true, owner = coalesce((SELECT epoch FROM nodes WHERE epoch = $2"
-        " AND NOT dead AND NOT draining), owner) WHERE owner = $1 AND id = ANY($3::uuid[]) AND EXISTS (SELECT 1 "
-        "FROM nodes WHERE epoch = $1 AND NOT dead FOR SHARE) RETURNING id) "
+        "WITH given AS (UPDATE active_runs SET given = true, came_to = 0, owner = coalesce((SELECT epoch FROM nodes "
+        "WHERE epoch = $2 AND NOT dead AND NOT draining), owner) WHERE owner = $1 AND id = ANY($3::uuid[]) AND EXISTS "
+        "(SELECT 1 FROM nodes WHERE epoch = $1 AND NOT dead FOR SHARE) RETURNING id) "
         "SELECT pg_notify('pawl_nodes', 'given') WHERE EXISTS (SELECT 1 FROM given)";
     struct arena arena = {0};
     struct pg_values values = {.arena = &arena};

@@ -241,6 +241,8 @@ static const struct {
     {5, "ALTER TABLE fires ADD COLUMN parallel integer NOT NULL DEFAULT 0;"},
     /* 10: the last transaction that put a backfill's instants into the queue, for the node that leads to see */
     {5, "ALTER TABLE dags ADD COLUMN backfilled_by bigint NOT NULL DEFAULT 0;"},
+    /* 11: the life that took a run over, before it claimed any of it; 0: none did */
+    {5, "ALTER TABLE active_runs ADD COLUMN came_to bigint NOT NULL DEFAULT 0;"},
 };
 
 enum { STEP_COUNT = sizeof steps / sizeof steps[0], LOCK_KEY = 0x7061776c /* "pawl" */ };

@@ -10,19 +10,18 @@
 /* One transaction: this life's row, and what earlier lives of the same node still own becomes its. Their rows are dead
  * from then on, whatever their leases say: the data directory's lock says that they are over. What the last of them ran
  * for other nodes goes on, unless others had declared it dead. A run that had become its and was not
- * read yet waits for store_cluster_load as before; so does one of which other nodes' lives made every claim there is:
- * it was read, and nothing of what that led to is here. What is claimed of them ran elsewhere. A claim
- * of the life that it had come to tells that it was read, though that may not be written down: its workers are here. */
+ * read yet waits for store_cluster_load as before; so does one of which every claim there is was made before it came:
+ * it was read, and nothing of what that led to is here. What is claimed of them ran elsewhere, or with workers that gave
+ * up. A claim from after it came tells that it was read, though that may not be written down: its workers are here. */
 static const char join_sql[] =
     "WITH before AS (UPDATE nodes SET dead = true WHERE node = $1 AND NOT dead RETURNING epoch), "
     "mine AS (INSERT INTO nodes (epoch, node, host, url, version, lease_until) SELECT nextval('epochs'), $1, $2, $3, "
     "$4, clock_timestamp() + $5::bigint * interval '1 millisecond' RETURNING epoch), "
     "guests AS (UPDATE offers SET node = (SELECT epoch FROM mine) WHERE node IN (SELECT epoch FROM before) "
     "AND state = 'taken' RETURNING fence), "
-    "taken AS (UPDATE active_runs r SET owner = (SELECT epoch FROM mine), given = (given AND NOT EXISTS (SELECT 1 "
-    "FROM attempts a WHERE a.run = r.run AND a.state = 'running' AND a.fence >> 40 = r.owner)) OR (EXISTS (SELECT 1 "
-    "FROM attempts a WHERE a.run = r.run AND a.state = 'running') AND NOT EXISTS (SELECT 1 FROM attempts a JOIN nodes n "
-    "ON n.epoch = a.fence >> 40 WHERE a.run = r.run AND a.state = 'running' AND n.node = $1)) "
+    "taken AS (UPDATE active_runs r SET owner = (SELECT epoch FROM mine), given = (given OR EXISTS (SELECT 1 FROM "
+    "attempts a WHERE a.run = r.run AND a.state = 'running')) AND NOT EXISTS (SELECT 1 FROM attempts a JOIN nodes n "
+    "ON n.epoch = a.fence >> 40 WHERE a.run = r.run AND a.state = 'running' AND n.node = $1 AND n.epoch >= r.came_to) "
     "WHERE owner IN (SELECT epoch FROM nodes WHERE node = $1) RETURNING id) "
     "SELECT epoch, (SELECT count(*) FROM taken) FROM mine";
 

@@ -77,6 +77,7 @@ struct life {
 
 struct owner {
     uint64_t epoch;
+    uint64_t came_to;                   /* the life that took it over; 0: none did */
     bool given;
     int64_t asked_ms;
 };
@@ -88,7 +89,7 @@ struct truth {
 };
 
 struct totals {
-    uint64_t runs, claims, ends, lost, offers, guests, takeovers, deaths, fenced, fires, refused;
+    uint64_t runs, claims, ends, lost, offers, guests, takeovers, deaths, fenced, fires, unfired, refused;
 };
 
 struct sim {

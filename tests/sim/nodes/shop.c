@@ -87,26 +87,25 @@ static void notify_node(const struct node *from, uint64_t epoch)
 
 /* ---- lives ---- */
 
-/* Lives of other nodes made every claim there is. */
-static bool is_foreign(const struct node *node, const struct model_run *run)
+static bool is_running(const struct model_run *run, size_t row)
 {
-    bool any = false;
-    for (size_t i = 0; i < run->row_count; i++) {
-        const struct record_attempt *row = &run->rows[i].attempt;
-        if (run->rows[i].gone || row->state != ATTEMPT_RUNNING)
-            continue;
-        if (life_of(row->fence >> ENGINE_FENCE_BITS)->node == node->index)
-            return false;
-        any = true;
-    }
-    return any;
+    return !run->rows[row].gone && run->rows[row].attempt.state == ATTEMPT_RUNNING;
 }
 
-static bool has_claims_of(uint64_t epoch, const struct model_run *run)
+static bool has_claims(const struct model_run *run)
+{
+    size_t i = 0;
+    while (i < run->row_count && !is_running(run, i))
+        i++;
+    return i < run->row_count;
+}
+
+/* Lives of this node claimed some of it since it came. */
+static bool has_own_claims(const struct node *node, const struct model_run *run, uint64_t came_to)
 {
     for (size_t i = 0; i < run->row_count; i++) {
-        const struct record_attempt *row = &run->rows[i].attempt;
-        if (!run->rows[i].gone && row->state == ATTEMPT_RUNNING && row->fence >> ENGINE_FENCE_BITS == epoch)
+        uint64_t epoch = run->rows[i].attempt.fence >> ENGINE_FENCE_BITS;
+        if (is_running(run, i) && epoch >= came_to && life_of(epoch)->node == node->index)
             return true;
     }
     return false;
@@ -127,13 +126,14 @@ void shop_join(struct node *node)
     for (size_t i = 0; i < sim.offer_count; i++)
         if (before && sim.offers[i].node == before && sim.offers[i].stage == STORE_OFFER_TAKEN)
             sim.offers[i].node = sim.epochs;
-    for (size_t i = 0; i < sim.model.run_count; i++)
-        if (!sim.model.runs[i]->ended && life_of(sim.owners[i].epoch)->node == node->index) {
-            /* what was given and not read yet is still to be read */
-            sim.owners[i].given &= !has_claims_of(sim.owners[i].epoch, sim.model.runs[i]);
-            sim.owners[i].given |= is_foreign(node, sim.model.runs[i]);
-            sim.owners[i].epoch = sim.epochs;
-        }
+    for (size_t i = 0; i < sim.model.run_count; i++) {
+        struct owner *owner = &sim.owners[i];
+        if (sim.model.runs[i]->ended || life_of(owner->epoch)->node != node->index)
+            continue;
+        bool read = has_own_claims(node, sim.model.runs[i], owner->came_to);
+        owner->given = (owner->given || has_claims(sim.model.runs[i])) && !read;
+        owner->epoch = sim.epochs;
+    }
 }
 
 static bool is_taken_elsewhere(const struct node *node, uint64_t fence)
@@ -191,21 +191,20 @@ static void check_attempt(struct node *node, const struct record *record)
     }
 }
 
-/* G9: the first instant of a record is the one behind what was covered: none is left out. */
-static void check_fires(const struct batch *batch)
+/* G9: the first instant of a record that was taken is the one behind what was covered: none is left out. */
+static void check_fires(const struct batch *batch, int64_t covered_ms[DAGS])
 {
-    int64_t covered_ms[DAGS];
-    for (int d = 0; d < DAGS; d++)
-        covered_ms[d] = sim.model.dags[d].covered_ms;
     for (size_t i = 0; i < batch->count; i++) {
         const struct record_fire *fire = &batch->records[i].fire;
         if (batch->records[i].kind != RECORD_FIRE || fire->trigger != TRIGGER_SCHEDULE)
             continue;
+        if (batch->verdicts[batch->records[i].group - 1].refused) {
+            sim.totals.unfired++;
+            continue;
+        }
         int d = 0;
         while (!uuid_equal(sim.dag_ids[d], fire->dag_id))
             d++;
-        if (fire->from_ms <= covered_ms[d])
-            continue; /* it will be refused */
         if (fire->from_ms != (covered_ms[d] / 60000 + 1) * 60000)
             model_broken("an instant of a schedule is left out");
         covered_ms[d] = fire->to_ms;
@@ -225,10 +224,13 @@ int shop_commit(struct node *node, struct batch *batch)
             check_owner(node, &batch->records[i]);
             check_attempt(node, &batch->records[i]);
         }
-        check_fires(batch);
+        int64_t covered_ms[DAGS];
+        for (int d = 0; d < DAGS; d++)
+            covered_ms[d] = sim.model.dags[d].covered_ms;
         size_t before = sim.model.run_count;
         sim.model.fence_max = 0; /* fences of several lives grow beside each other */
         model_commit(&sim.model, batch);
+        check_fires(batch, covered_ms);
         if (sim.model.run_count > RUNS_MAX)
             model_broken("the simulation cannot remember more runs");
         for (size_t i = before; i < sim.model.run_count; i++)
@@ -351,7 +353,7 @@ int store_cluster_take(struct store_cluster *cluster, uint32_t max, uint32_t *re
             continue;
         sim_say("node %u takes over %02x%02x", node->index + 1, sim.model.runs[i]->run.id.bytes[14],
                 sim.model.runs[i]->run.id.bytes[15]);
-        sim.owners[i].epoch = node->store.epoch;
+        sim.owners[i].epoch = sim.owners[i].came_to = node->store.epoch;
         sim.owners[i].given = true;
         sim.totals.takeovers++;
         ++*ret_taken;
@@ -384,6 +386,7 @@ int store_cluster_give(struct store_cluster *cluster, const struct uuid *runs, s
             continue;
         struct owner *owner = &sim.owners[shop_run(runs[i])];
         owner->given = true;
+        owner->came_to = 0; /* nothing of it is claimed */
         if (epoch && !life_of(epoch)->dead && !life_of(epoch)->draining)
             owner->epoch = epoch;
         sim_say("node %u gives %02x%02x to life %llu", node->index + 1, runs[i].bytes[14], runs[i].bytes[15],
