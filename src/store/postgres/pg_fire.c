@@ -1,6 +1,6 @@
 /* What became of schedules' instants. dags.covered_ms is the end of what is covered: a record of the schedule must lie
- * behind it and moves it, with the DAG's row locked, so that no instant is covered twice whoever asks; and it must reach
- * to what the record was decided behind, so that none is left out (G9). */
+ * behind it and moves it, with the DAG's row locked, so that no instant is covered twice whoever asks; and it must
+ * reach to what the record was decided behind, so that none is left out (G9). */
 #include "store/postgres/pg_model.h"
 
 static int exists(struct store_pg *store, enum pg_statement statement, const struct pg_values *values, bool *ret_row,

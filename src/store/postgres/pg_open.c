@@ -9,10 +9,10 @@
 
 /* One transaction: this life's row, and what earlier lives of the same node still own becomes its. Their rows are dead
  * from then on, whatever their leases say: the data directory's lock says that they are over. What the last of them ran
- * for other nodes goes on, unless others had declared it dead. A run that had become its and was not
- * read yet waits for store_cluster_load as before; so does one of which every claim there is was made before it came:
- * it was read, and nothing of what that led to is here. What is claimed of them ran elsewhere, or with workers that gave
- * up. A claim from after it came tells that it was read, though that may not be written down: its workers are here. */
+ * for other nodes goes on, unless others had declared it dead. A run that had become its and was not read yet waits
+ * for store_cluster_load as before; so does one of which every claim there is was made before it came: it was read, and
+ * nothing of what that led to is here. What is claimed of them ran elsewhere, or with workers that gave up. A claim
+ * from after it came tells that it was read, though that may not be written down: its workers are here. */
 static const char join_sql[] =
     "WITH before AS (UPDATE nodes SET dead = true WHERE node = $1 AND NOT dead RETURNING epoch), "
     "mine AS (INSERT INTO nodes (epoch, node, host, url, version, lease_until) SELECT nextval('epochs'), $1, $2, $3, "

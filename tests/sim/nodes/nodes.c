@@ -313,7 +313,8 @@ int main(int argc, char **argv)
         run(from + done, false, &totals);
     (void)printf("%" PRIu64 " seeds from %" PRIu64 ": %" PRIu64 " runs, %" PRIu64 " claims, %" PRIu64 " ends, %" PRIu64
                  " lost; %" PRIu64 " offers, %" PRIu64 " taken, %" PRIu64 " reports refused; %" PRIu64
-                 " runs taken over, %" PRIu64 " nodes declared dead, %" PRIu64 " learned it; %" PRIu64 " instants covered, %" PRIu64 " refused\n",
+                 " runs taken over, %" PRIu64 " nodes declared dead, %" PRIu64 " learned it; %" PRIu64
+                 " instants covered, %" PRIu64 " refused\n",
                  done, from, totals.runs, totals.claims, totals.ends, totals.lost, totals.offers, totals.guests,
                  totals.refused, totals.takeovers, totals.deaths, totals.fenced, totals.fires, totals.unfired);
     return 0;

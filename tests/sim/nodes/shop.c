@@ -369,7 +369,7 @@ int store_cluster_load(struct store_cluster *cluster, store_active_fn *fn, void 
         if (sim.owners[i].given && owns(node, sim.model.runs[i]->run.id))
             code = load_run(sim.model.runs[i], fn, context);
     if (!code)
-        code = answer(node, err); /* all of it is loaded again then */
+        code = sim.faults && sim_chance(10) ? away(err) : answer(node, err); /* all of it is loaded again then */
     for (size_t i = 0; i < sim.model.run_count && !code; i++)
         sim.owners[i].given &= sim.owners[i].epoch != node->store.epoch;
     return code;

@@ -430,41 +430,6 @@ static void test_schedule_comes_after_clock_was_set_back(void **state)
     rig_fini(&s.rig);
 }
 
-/* Another leader's last records were not there yet when this one read what is covered. It decides a missed stretch and
- * what fires behind it; the store refuses both, since in between instants would have no record. */
-static void test_more_was_covered_than_was_read(void **state)
-{
-    (void)state;
-    struct scene s;
-    setup(&s, "* * * * *", DAG_OVERLAP_ALLOW, DAG_CATCHUP_NONE);
-    s.rig.model.dags[s.rig.model.dag_count - 1].covered_ms = NEXT_MINUTE + 2 * MINUTE;
-    s.rig.now.wall_ms = NEXT_MINUTE + 10 * MINUTE;
-    rig_pass(&s.rig, 1000);
-    rig_settle(&s.rig);
-    assert_null(fire_at(&s, NEXT_MINUTE + 2 * MINUTE));
-    for (int64_t i = 3; i <= 10; i++)
-        assert_non_null(fire_at(&s, NEXT_MINUTE + i * MINUTE));
-    assert_fired(&s, NEXT_MINUTE + 10 * MINUTE);
-    rig_fini(&s.rig);
-}
-
-/* What was thought to be covered is not: it is decided again. */
-static void test_less_was_covered_than_was_thought(void **state)
-{
-    (void)state;
-    struct scene s;
-    setup(&s, "* * * * *", DAG_OVERLAP_ALLOW, DAG_CATCHUP_NONE);
-    int64_t *covered_ms = &s.rig.model.dags[s.rig.model.dag_count - 1].covered_ms;
-    *covered_ms -= 3 * MINUTE;
-    s.rig.now.wall_ms = NEXT_MINUTE;
-    rig_pass(&s.rig, 1000);
-    rig_settle(&s.rig);
-    for (int64_t i = -3; i <= 0; i++)
-        assert_non_null(fire_at(&s, NEXT_MINUTE + i * MINUTE));
-    assert_fired(&s, NEXT_MINUTE);
-    rig_fini(&s.rig);
-}
-
 /* While no room is in the store nothing is decided: neither may the schedule change, nor is what waits forgotten. */
 static void test_held(void **state)
 {
@@ -815,8 +780,6 @@ int main(void)
         cmocka_unit_test(test_pause),
         cmocka_unit_test(test_paused_before_it_had_a_schedule),
         cmocka_unit_test(test_schedule_comes_after_clock_was_set_back),
-        cmocka_unit_test(test_more_was_covered_than_was_read),
-        cmocka_unit_test(test_less_was_covered_than_was_thought),
         cmocka_unit_test(test_held),
         cmocka_unit_test(test_pause_comes_after_what_is_due),
         cmocka_unit_test(test_update),
