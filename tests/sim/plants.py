@@ -3,9 +3,9 @@
 
     tests/sim/plants.py BUILD [NAME...]
 
-A plant is a replacement in one source file, which must fit exactly once. The changed file is compiled as BUILD
-compiles the true one and linked in front of the true library; the product's sources hold nothing for this. A plant
-that no seed of SEEDS betrays is a hole in the checks: exit status 1. Those of NODES are for the simulation of several
+A plant is a replacement in one source file, which must fit exactly once; that of all is looked at, whichever are
+named. The changed file is compiled as BUILD compiles the true one and linked in front of the true library; the
+product's sources hold nothing for this. A plant that no seed of SEEDS betrays is a hole in the checks: exit status 1. Those of NODES are for the simulation of several
 nodes; what the simulated store does by conditions on rows is planted into the simulated store. Needs the targets `sim`
 and `sim_nodes` of BUILD.
 """
@@ -43,7 +43,8 @@ PLANTS = [
     ("unknown-is-success", "engine/attempt.c", ".outcome = ATTEMPT_LOST,\n", ".outcome = ATTEMPT_SUCCEEDED,\n"),
     ("no-letter", "engine/attempt.c", "    write_letter(engine, run, try, end, now);\n", ""),
     ("withdrawn-keeps-its-number", "engine/attempt.c", "try->number--;", ";"),
-    ("withdrawn-though-it-ran", "engine/attempt.c", "} else if (unseen) {", "} else if (1) {"),
+    ("withdrawn-though-it-ran", "engine/attempt.c",
+     "            if (engine->worker_died)\n", "            if (0)\n"),
     ("silent-worker-taken-for-idle", "engine/attempt.c",
      "index != NO_WORKER && engine->workers[index].awaited", "0"),
     ("unnamed-claims-do-not-wait", "engine/attempt.c", "unnamed && awaits_any(engine)", "0"),
@@ -60,7 +61,7 @@ PLANTS = [
      "engine_effect(engine, &effect, batch);", "engine_effect(engine, &effect, 0);"),
     ("on-lost-fail-claimed-ahead", "engine/dispatch.c",
      "run->dag->tasks[task].on_lost == DAG_ON_LOST_RETRY)", "true)"),
-    ("draining-worker-fed", "engine/dispatch.c", "return worker->up && !worker->draining;", "return worker->up;"),
+    ("draining-worker-fed", "engine/dispatch.c", "worker->up && !worker->draining &&", "worker->up &&"),
     ("one-slot-too-many", "engine/dispatch.c", "worker->running < worker->slots", "worker->running <= worker->slots"),
     ("hold-ignored", "engine/dispatch.c", "if (engine->draining || engine->holding)", "if (engine->draining)"),
     ("start-of-run-not-recorded", "engine/dispatch.c",
@@ -69,7 +70,7 @@ PLANTS = [
      "            engine_run_free(engine, birth);\n        birth = NULL;\n", "            ;\n"),
     ("births-not-counted-down", "engine/command.c", "    if (birth)\n        engine->births--;\n", ""),
     ("resolved-by-nobody", "engine/command.c",
-     "    record_resolution(engine, command, run, group, now);\n    record_birth", "    record_birth"),
+     "    record_resolution(engine, command, run, group, now);\n", ""),
     ("answered-too-early", "engine/engine.c",
      "engine->commands[done].batch <= batch->number", "engine->commands[done].batch <= batch->number + 1"),
     ("restore-forgets-failures", "engine/recover.c", "try->failures += row", "try->failures += 0 && row"),
@@ -86,7 +87,7 @@ PLANTS = [
     ("instant-decided-again", "engine/fire.c",
      "    schedule->covered_ms = time_ms;\n    return true;", "    return true;"),
     ("overlap-ignored", "engine/fire.c", "rule->overlap == DAG_OVERLAP_ALLOW || !busy", "1"),
-    ("overlap-of-queued-ignored", "engine/fire.c", "alone ? schedule->active || schedule->elsewhere", "alone ? 0"),
+    ("overlap-of-queued-ignored", "engine/fire.c", "return !alone || !active;", "return true;"),
     ("catchup-none-makes-up", "engine/fire.c", "[DAG_CATCHUP_LATEST] = 1,", "[0] = 1, [DAG_CATCHUP_LATEST] = 1,"),
     ("catchup-all-forgets", "engine/fire.c", "schedule->paused ? 0 : made_up_for[catchup]", "0"),
     ("catchup-latest-forgets", "engine/fire.c",
@@ -194,17 +195,22 @@ def wrapped(path, planted, folder):
     return wrapper, copy
 
 
-def betrayed(build, folder, plant, target):
-    """The line in which the simulation says what it saw, or None."""
+def planted_text(plant):
     name, path, old, new = plant
-    source = os.path.join(ROOT, path)
-    with open(source, encoding="utf-8") as file:
+    with open(os.path.join(ROOT, path), encoding="utf-8") as file:
         text = file.read()
     if text.count(old) != 1:
         sys.exit(f"plants: {name}: the text to replace stands {text.count(old)} times in {path}")
+    return text.replace(old, new)
+
+
+def betrayed(build, folder, plant, target):
+    """The line in which the simulation says what it saw, or None."""
+    name, path = plant[:2]
+    source = os.path.join(ROOT, path)
     planted = os.path.join(folder, name + ".c")
     with open(planted, "w", encoding="utf-8") as file:
-        file.write(text.replace(old, new))
+        file.write(planted_text(plant))
     compiled = planted
     if target == "sim_nodes" and os.path.exists(os.path.join(ROOT, "tests/sim/nodes/real_" + os.path.basename(path))):
         source, compiled = wrapped(path, planted, folder)
@@ -234,6 +240,8 @@ def main():
     wanted = sys.argv[2:]
     plants = [((name, "src/" + path, old, new), "sim") for name, path, old, new in PLANTS]
     plants += [(plant, "sim_nodes") for plant in NODES]
+    for plant, _ in plants:
+        planted_text(plant)
     plants = [(plant, target) for plant, target in plants if not wanted or plant[0] in wanted]
     missed = 0
     with tempfile.TemporaryDirectory() as folder:

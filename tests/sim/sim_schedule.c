@@ -177,14 +177,16 @@ static void check_fire(const struct sim *sim, struct sim_schedule *known, const 
         known->busy = true;
 }
 
-/* Runs that backfills of a DAG made and that are active, but for those released behind one record of the batch. */
-static uint32_t active_backfills(const struct sim *sim, const struct batch *batch, size_t at)
+/* Runs that a DAG's schedule made, or only those of backfills, and that are active, but for those released behind one
+ * record of the batch. */
+static uint32_t active_at(const struct sim *sim, const struct batch *batch, size_t at, bool backfills)
 {
     struct uuid dag_id = batch->records[at].fire.dag_id;
     uint32_t count = 0;
     for (size_t i = 0; i < sim->model.run_count; i++) {
         const struct model_run *run = sim->model.runs[i];
-        bool counts = !run->ended && run->run.trigger == TRIGGER_BACKFILL && uuid_equal(run->run.dag_id, dag_id);
+        bool made = run->run.trigger == TRIGGER_BACKFILL || (!backfills && run->run.trigger == TRIGGER_SCHEDULE);
+        bool counts = !run->ended && made && uuid_equal(run->run.dag_id, dag_id);
         for (size_t behind = at + 1; counts && behind < batch->count; behind++)
             counts = batch->records[behind].kind != RECORD_FIRE_RELEASE ||
                      !uuid_equal(batch->records[behind].fire.run_id, run->run.id);
@@ -204,7 +206,7 @@ static void check_backfill(const struct sim *sim, const struct sim_schedule *kno
     bool alone = known->rule.overlap != DAG_OVERLAP_ALLOW;
     uint32_t most = row->parallel ? row->parallel : alone ? 1 : LIMIT_BACKFILL_PARALLEL_DEFAULT;
     if (row->parallel || !is_changing(known, batch->number)) {
-        uint32_t active = active_backfills(sim, batch, at);
+        uint32_t active = active_at(sim, batch, at, true);
         if (active > most)
             model_broken("%u runs of a backfill at once, and it may have %u", active, most);
     }
@@ -262,6 +264,9 @@ void sim_schedule_check(struct sim *sim, const struct batch *batch)
                 model_broken("an instant that waited is fired while its DAG is paused");
             if (record->fire.trigger == TRIGGER_BACKFILL)
                 check_backfill(sim, known, batch, i);
+            else if (known->rule.overlap != DAG_OVERLAP_ALLOW && !is_changing(known, batch->number) &&
+                     active_at(sim, batch, i, false) > 1)
+                model_broken("an instant that waited is fired beside a run of its schedule");
             known->busy = true;
         } else if (record->kind == RECORD_FIRE && record->fire.trigger == TRIGGER_SCHEDULE) {
             struct sim_schedule *known = known_of(sim, record->fire.dag_id, &dag);
