@@ -84,7 +84,7 @@ static struct record_fire *record_fire(struct engine *engine, struct schedule *s
         .trigger = fire.trigger,
         .behind_ms = covers(&fire) ? schedule->covered_ms : 0,
         .from_ms = fire.fire.time_ms,
-        .to_ms = fire.fire.time_ms,
+        .to_ms = fire.to_ms ? fire.to_ms : fire.fire.time_ms,
         .count = 1,
         .outcome = fire.outcome,
         .parallel = fire.fire.parallel,
@@ -92,6 +92,7 @@ static struct record_fire *record_fire(struct engine *engine, struct schedule *s
     };
     fire.dag_id = schedule->dag_id;
     fire.before_ms = schedule->covered_ms;
+    fire.to_ms = fire.to_ms ? fire.to_ms : fire.fire.time_ms;
     struct waiting_command *waiting = engine_wait_for_batch(engine, NULL, group);
     waiting->is_fire = true;
     waiting->fire = fire;
@@ -132,9 +133,9 @@ static void skip(struct engine *engine, struct schedule *schedule, int64_t from_
 {
     const struct waiting_fire waits = {.trigger = TRIGGER_SCHEDULE,
                                        .fire = {.id = engine_new_id(engine, now.wall_ms), .time_ms = from_ms},
-                                       .outcome = FIRE_SKIPPED};
+                                       .outcome = FIRE_SKIPPED,
+                                       .to_ms = to_ms};
     struct record_fire *row = record_fire(engine, schedule, RECORD_FIRE, waits, now);
-    row->to_ms = to_ms;
     row->count = count;
     row->reason = reason;
     if (reason == FIRE_OVERLAP)
@@ -383,6 +384,8 @@ void engine_fire_committed(struct engine *engine, const struct waiting_fire *fir
     assert(!covers(fire) || schedule->pending > 0);
     schedule->pending -= covers(fire);
     if (!verdict->refused) {
+        if (covers(fire) && fire->to_ms > schedule->covered_ms)
+            learn(schedule, fire->to_ms); /* one before it was refused, and the store had come just as far */
         if (fire->outcome == FIRE_QUEUED)
             queue_confirm(queue_of(schedule, fire->trigger), fire->fire.id);
         return;

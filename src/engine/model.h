@@ -133,6 +133,7 @@ struct waiting_fire {
     enum fire_outcome outcome;
     bool releases;              /* it was queued before */
     int64_t before_ms;          /* what was covered before it, of a schedule's */
+    int64_t to_ms;              /* and what is when it is taken */
     struct command *backfill;   /* that asked for it; NULL */
 };
 
