@@ -32,9 +32,13 @@ void core_offer_ended(struct core *core, uint64_t epoch, const struct engine_att
     engine_attempt_ended(core->engine, engine_node_worker(epoch), attempt, core->now);
 }
 
+/* One that is known may run already, though this node recovers or drains: it is not refused. */
 bool core_guest_start(struct core *core, const struct effect *start)
 {
-    return core->phase == CORE_SERVING && engine_guest_start(core->engine, start);
+    const struct engine_attempt key = {
+        .run_id = start->run_id, .task = start->task, .number = start->number, .fence = start->fence};
+    return engine_guest_is(core->engine, &key) ||
+           (core->phase == CORE_SERVING && engine_guest_start(core->engine, start));
 }
 
 void core_guest_stop(struct core *core, const struct engine_attempt *key)

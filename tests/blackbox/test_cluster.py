@@ -1,5 +1,6 @@
 """Nodes on one PostgreSQL: what one has begun goes on when it is killed, stopped or cut off."""
 import contextlib
+import os
 import pathlib
 import signal
 
@@ -447,3 +448,18 @@ def test_a_result_that_comes_too_late_is_refused(postgres, cluster, folder):
     tasks = finish(one, run, folder)
     assert sorted(tasks[task]["attempt"] for task in there) == [1, 2]
     assert postgres.sql(store_of(one), "SELECT count(*) FROM pawl.offers") == "0"
+
+
+def test_a_node_restarted_whose_worker_answers_late(postgres, make_daemon, folder):
+    """Until it does nobody knows what it runs for the other node: that is not refused."""
+    url = postgres.database()
+    one, two = [make_daemon("--store", url, "--lease", "10s", "--workers", "1").start() for _ in range(2)]
+    run, _ = begin_spread(one, two, folder)
+    worker, = two.worker_pids()
+    os.kill(worker, signal.SIGSTOP)
+    two.kill()
+    two.start()
+    os.kill(worker, signal.SIGCONT)
+    tasks = finish(one, run, folder)
+    assert {task["attempt"] for task in tasks.values()} == {1}
+    assert starts(folder) == [f"t{i} 1" for i in range(4)]
