@@ -137,7 +137,6 @@ NODES = [
      "(owner->given || has_claims(sim.model.runs[i])) && !read;", "false;"),
     ("join-reads-again-what-it-had-begun", "tests/sim/nodes/shop.c",
      "(owner->given || has_claims(sim.model.runs[i])) && !read;", "owner->given || (has_claims(sim.model.runs[i]) && !read);"),
-    ("join-takes-old-claims-for-its-own", "tests/sim/nodes/shop.c", "epoch >= came_to && ", ""),
     ("a-record-not-behind-what-is-covered", "src/engine/fire.c",
      "        .behind_ms = covers(&fire) ? schedule->covered_ms : 0,\n", ""),
     ("join-leaves-its-guests", "tests/sim/nodes/shop.c",
