@@ -294,7 +294,7 @@ def test_dead_letters(pawl):
         return next(item["id"] for item in letters if item["runId"] == run)
 
     one = letter()
-    assert re.search(rf"^{one[-8:]}  pending +breaks ", pawl("dlq", status=0).stdout, re.M)
+    assert re.search(rf"^{one[-8:]}  pending +\S+ +breaks ", pawl("dlq", status=0).stdout, re.M)
     shown = pawl("dlq", "show", one[-8:], status=0).stdout
     assert "last words" in shown
     assert "pending" in pawl("dlq", "stats", status=0).stdout
