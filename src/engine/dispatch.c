@@ -1,7 +1,8 @@
-/* Slots and claims. A free slot takes the best ready task. When no slot is free, a few of the best are claimed ahead,
- * so that the next free slot starts one whose claim is durable already. The workers' queues are shares of the ready
- * tasks beyond the slots, filled evenly by running + queued, at most LIMIT_WORKER_QUEUE_MAX each: since any free slot
- * takes the best of all, a share is what an idle worker would take from. */
+/* Slots and claims. A free slot takes the best ready task. When no slot is free and tasks are brief, a few of the best
+ * are claimed ahead, so that the next free slot starts one whose claim is durable already. What becomes ready meanwhile
+ * stands behind them, though it be better: where tasks take long that costs more than a commit. The workers' queues are
+ * shares of the ready tasks beyond the slots, filled evenly by running + queued, at most LIMIT_WORKER_QUEUE_MAX each:
+ * since any free slot takes the best of all, a share is what an idle worker would take from. */
 #include <assert.h>
 #include <string.h>
 
@@ -156,21 +157,33 @@ void engine_dispatch(struct engine *engine, struct engine_now now)
             return;
     }
     start_elsewhere(engine, now);
-    if (any_worker || engine->running_attempts)
+    if (!engine->one_by_one && (any_worker || engine->running_attempts))
         claim_ahead(engine, now);
+}
+
+static void withdraw_ahead(struct engine *engine)
+{
+    for (uint32_t i = 0; i < engine->ahead_count; i++) {
+        struct engine_run *run = engine->ahead[i].run;
+        engine_attempt_withdraw(engine, run, engine->ahead[i].task);
+        engine_ready_push(engine, run, engine->ahead[i].task);
+    }
+    engine->ahead_count = 0;
+}
+
+void engine_set_one_by_one(struct engine *engine, bool one_by_one)
+{
+    engine->one_by_one = one_by_one;
+    if (one_by_one)
+        withdraw_ahead(engine);
 }
 
 void engine_set_draining(struct engine *engine, bool draining)
 {
     engine->schedules_stir |= engine->draining && !draining;
     engine->draining = draining;
-    for (uint32_t i = 0; draining && i < engine->ahead_count; i++) {
-        struct engine_run *run = engine->ahead[i].run;
-        engine_attempt_withdraw(engine, run, engine->ahead[i].task);
-        engine_ready_push(engine, run, engine->ahead[i].task);
-    }
     if (draining)
-        engine->ahead_count = 0;
+        withdraw_ahead(engine);
 }
 
 void engine_hold_starts(struct engine *engine, bool hold)

@@ -210,6 +210,8 @@ int64_t engine_next_due(const struct engine *engine);                 /* boot ms
 void engine_set_draining(struct engine *engine, bool draining);
 /* No new starts while the store has no room for more; what runs is recorded as ever. */
 void engine_hold_starts(struct engine *engine, bool hold);
+/* Tasks take long: none is claimed before it has a slot, so that the best of the moment gets it. */
+void engine_set_one_by_one(struct engine *engine, bool one_by_one);
 /* Cancels everything that is active (pawl run's Ctrl-C). */
 void engine_cancel_all(struct engine *engine, struct engine_now now);
 

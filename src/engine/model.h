@@ -174,6 +174,7 @@ struct engine {
     uint32_t slots_waiting;     /* starts that wait for it */
     bool draining;
     bool holding;               /* no room in the store: nothing new starts */
+    bool one_by_one;            /* nothing is claimed ahead */
 
     struct map runs;            /* by id */
     struct engine_run *first_run;

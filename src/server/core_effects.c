@@ -8,6 +8,8 @@
 #include "dag/dag.h"
 #include "server/core_model.h"
 
+enum { LONG_US = 100000 }; /* attempts that usually take longer lose nothing to the commit before their start */
+
 static struct job_key key_of(const struct effect *effect)
 {
     return (struct job_key){
@@ -232,6 +234,7 @@ static void on_result(void *context, struct uuid worker_id, const struct job_res
     struct core *core = context;
     struct engine_attempt attempt = attempt_of_result(result);
     core->usual_us += ((result->ended_ms - result->started_ms) * 1000 - core->usual_us) / 16;
+    engine_set_one_by_one(core->engine, core->usual_us > LONG_US);
     core->usual_cpu_us += (result->cpu_us - core->usual_cpu_us) / 16;
     const struct core_run_jobs *entry =
         log_enabled(LOG_DEBUG) ? map_get(&core->run_jobs, result->key.run_id.bytes, sizeof result->key.run_id.bytes)

@@ -125,7 +125,9 @@ static void set_moods(struct sim *sim)
         sim->draining = true;
         engine_set_draining(sim->engine, true);
     }
-    sim_say(sim, "holding %d draining %d", sim->holding, sim->draining);
+    bool one_by_one = sim_chance(sim, 50);
+    engine_set_one_by_one(sim->engine, one_by_one);
+    sim_say(sim, "holding %d draining %d one by one %d", sim->holding, sim->draining, one_by_one);
 }
 
 static void act_on_daemon(struct sim *sim)

@@ -169,6 +169,28 @@ static void test_shares_one_by_one(void **state)
     rig_fini(&rig);
 }
 
+/* What was claimed ahead gives way to what became ready behind it and is better. */
+static void test_one_by_one(void **state)
+{
+    (void)state;
+    static const struct graph_edge edges[] = {{0, 4}, {4, 5}};
+    static const uint32_t order[] = {4, 1, 2, 3, 5};
+    struct rig rig;
+    rig_init(&rig, 8);
+    (void)rig_worker(&rig, 1);
+    struct uuid run = rig_trigger(&rig, graph_new(6, edges, 2));
+    assert_non_null(rig_start_of(&rig, run, 0));
+    engine_set_one_by_one(rig.engine, true);
+    rig_end(&rig, run, 0, ATTEMPT_SUCCEEDED);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(rig.effects[rig.effect_count - 1].task, order[i]);
+        assert_int_equal(rig.effects[rig.effect_count - 1].number, 1);
+        rig_end(&rig, run, order[i], ATTEMPT_SUCCEEDED);
+    }
+    assert_int_equal(rig_run(&rig, run), RUN_SUCCEEDED);
+    rig_fini(&rig);
+}
+
 static void test_hold_starts(void **state)
 {
     (void)state;
@@ -259,6 +281,7 @@ int main(void)
         cmocka_unit_test(test_runs_share_the_slots),
         cmocka_unit_test(test_queues_are_shares),
         cmocka_unit_test(test_shares_one_by_one),
+        cmocka_unit_test(test_one_by_one),
         cmocka_unit_test(test_hold_starts),
         cmocka_unit_test(test_million),
         cmocka_unit_test(test_fences_of_two_starts),
