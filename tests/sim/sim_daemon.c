@@ -177,9 +177,10 @@ void sim_daemon_submit(struct sim *sim)
         sim->submitted[sim->submitted_count++] = batch;
         sim->last_batch = batch->number;
     }
+    /* what was lost with them is decided, and durable */
+    bool decided = sim->daemon == DAEMON_SERVING && !engine_is_unsettled(sim->engine) && !sim->submitted_count;
     for (uint32_t i = 0; i < sim->worker_count; i++)
-        if (sim->workers[i].burying && !sim->submitted_count && !engine_is_unsettled(sim->engine))
-            sim->workers[i].buried = true; /* all that was decided since is durable */
+        sim->workers[i].buried |= decided && sim->workers[i].burying;
 }
 
 /* No room: nothing that is conditional is taken, all else is. */
