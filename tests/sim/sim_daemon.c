@@ -69,7 +69,7 @@ static void reconcile_if_met(struct sim *sim)
     engine_reconcile(sim->engine, died, sim->now, &recovery);
     sim->daemon = DAEMON_SERVING;
     for (uint32_t i = 0; i < sim->worker_count; i++)
-        sim->workers[i].burying |= !sim->workers[i].alive; /* what was lost with it is decided */
+        sim->workers[i].burying |= !sim->workers[i].alive && !sim->workers[i].joined; /* else it is told of */
     sim_say(sim, "recovered: %u adopted, %u awaited, %u ended, %u withdrawn, %u lost", recovery.adopted,
             recovery.awaited, recovery.ended_meanwhile, recovery.withdrawn, recovery.lost);
 }
