@@ -279,11 +279,11 @@ static void begin(struct engine *engine, struct engine_run *birth, struct engine
 }
 
 /* What an accepted command leaves, before it is answered. */
-static void finish(struct engine *engine, struct waiting_command *waiting)
+static void finish(struct engine *engine, struct waiting_command *waiting, const struct verdict *verdict)
 {
     const struct command *command = waiting->command;
     if (command->kind != COMMAND_BACKFILL) {
-        engine_schedule_changed(engine, command, &waiting->result, waiting->time_ms);
+        engine_schedule_changed(engine, command, &waiting->result, waiting->time_ms, verdict->covered_ms);
         return;
     }
     waiting->result.accepted = command->accepted;
@@ -313,7 +313,7 @@ void engine_command_committed(struct engine *engine, struct waiting_command *wai
     }
     if (waiting->command) {
         if (!verdict->refused)
-            finish(engine, waiting);
+            finish(engine, waiting, verdict);
         engine_schedule_settled(engine, waiting->command);
         answer(waiting->command, result);
     }

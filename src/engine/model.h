@@ -297,9 +297,9 @@ void engine_schedule_drop_run(struct engine *engine, struct engine_run *run);
 bool engine_schedule_before(struct engine *engine, const struct command *command, struct engine_now now);
 /* The verdict on the change is there; what it changed has been told. */
 void engine_schedule_settled(struct engine *engine, const struct command *command);
-/* It has changed: the change is durable. */
+/* It has changed: the change is durable. covered_ms: by what the store says was covered before. */
 void engine_schedule_changed(struct engine *engine, const struct command *command,
-                             const struct command_result *result, int64_t time_ms);
+                             const struct command_result *result, int64_t time_ms, int64_t covered_ms);
 void engine_schedules_free(struct engine *engine);
 
 /* fire.c: what becomes of instants */

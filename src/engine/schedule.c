@@ -182,12 +182,14 @@ void engine_schedule_settled(struct engine *engine, const struct command *comman
 
 /* A version has come. A schedule that is new begins at time_ms. */
 static void change(struct engine *engine, const struct command *command, const struct command_result *result,
-                   int64_t time_ms)
+                   int64_t time_ms, int64_t covered_ms)
 {
     struct schedule *schedule = engine_find_schedule(engine, result->dag_id);
     if (!schedule && !command->dag->schedule.cron)
         return;
     schedule = get(engine, result->dag_id);
+    if (covered_ms > schedule->covered_ms) /* from a time when it had a schedule, and a clock that was set back since */
+        schedule->covered_ms = covered_ms;
     bool same = is_same_schedule(schedule->dag, command->dag);
     if (!same && time_ms > schedule->covered_ms)
         schedule->covered_ms = time_ms;
@@ -237,14 +239,14 @@ void engine_set_fires(struct engine *engine, bool fires)
 }
 
 void engine_schedule_changed(struct engine *engine, const struct command *command,
-                             const struct command_result *result, int64_t time_ms)
+                             const struct command_result *result, int64_t time_ms, int64_t covered_ms)
 {
     struct schedule *schedule = engine_find_schedule(engine, result->dag_id);
     if (command->kind > COMMAND_DAG_PAUSE)
         return;
     engine->schedules_stir = true;
     if (command->kind == COMMAND_DAG_CREATE || command->kind == COMMAND_DAG_UPDATE) {
-        change(engine, command, result, time_ms);
+        change(engine, command, result, time_ms, covered_ms);
         schedule = engine_find_schedule(engine, result->dag_id);
         if (schedule && command->kind == COMMAND_DAG_CREATE)
             schedule->paused = command->paused;

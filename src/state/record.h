@@ -200,7 +200,7 @@ struct verdict {
     enum error_code code;      /* why it was refused */
     struct uuid run_id;        /* the run a known key or a resolved letter leads to */
     uint32_t version;          /* DAG_UPDATE: the version made */
-    int64_t covered_ms;        /* FIRE of a schedule that was refused: what is covered */
+    int64_t covered_ms;        /* a schedule's FIRE, refused: what is covered; DAG_UPDATE: what was before it */
 };
 
 struct batch {

@@ -128,6 +128,7 @@ static void judge(const struct store_memory *store, const struct record *record,
             refuse(verdict, ERROR_DAG_NOT_FOUND);
         else if (record->dag.if_version && record->dag.if_version != latest_version(dag))
             refuse(verdict, ERROR_PRECONDITION_FAILED);
+        verdict->covered_ms = dag ? dag->covered_ms : 0;
         return;
     case RECORD_DAG_DELETE:
     case RECORD_DAG_PAUSE:

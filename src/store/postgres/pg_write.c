@@ -93,6 +93,7 @@ static int judge_dag(struct store_pg *store, const struct record *record, struct
     if (!dag.dag || dag.deleted) {
         refuse(verdict, ERROR_DAG_NOT_FOUND);
     } else if (record->kind == RECORD_DAG_UPDATE) {
+        verdict->covered_ms = dag.covered_ms;
         if (record->dag.if_version && record->dag.if_version != dag.version)
             refuse(verdict, ERROR_PRECONDITION_FAILED);
     } else if (record->kind == RECORD_DAG_DELETE) {

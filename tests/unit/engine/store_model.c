@@ -200,6 +200,8 @@ static void judge_dag(const struct model *model, const struct record *record, st
         verdict->code = ERROR_DAG_NOT_FOUND;
         return;
     }
+    if (record->kind == RECORD_DAG_UPDATE)
+        verdict->covered_ms = dag->covered_ms;
     if (record->kind == RECORD_DAG_UPDATE && record->dag.if_version && record->dag.if_version != dag->version) {
         verdict->refused = true;
         verdict->code = ERROR_PRECONDITION_FAILED;
