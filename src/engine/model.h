@@ -108,7 +108,7 @@ struct schedule {
     bool ticks;                 /* it has a schedule: cron and zone */
     bool awaits_zone;           /* it has one whose zone cannot be read now: tried again */
     bool paused;
-    bool changing;              /* another schedule is on its way to the store */
+    const struct command *changing; /* with which another schedule is on its way to the store; NULL: none is */
     struct cron cron;
     struct cron_zone *zone;
     int64_t covered_ms;         /* every instant up to here is decided; its record may be on its way */

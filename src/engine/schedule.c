@@ -166,7 +166,7 @@ bool engine_schedule_before(struct engine *engine, const struct command *command
         return true;
     if (undecided)
         return false;
-    get(engine, command->dag_id)->changing = true;
+    get(engine, command->dag_id)->changing = command;
     return true;
 }
 
@@ -175,7 +175,8 @@ void engine_schedule_settled(struct engine *engine, const struct command *comman
     struct schedule *schedule = engine_find_schedule(engine, command->dag_id);
     if (command->kind != COMMAND_DAG_UPDATE || !schedule)
         return;
-    schedule->changing = false;
+    if (schedule->changing == command) /* one before it may have changed nothing */
+        schedule->changing = NULL;
     engine->schedules_stir = true;
     drop_if_idle(engine, schedule);
 }
