@@ -376,6 +376,47 @@ static void test_schedule_comes_after_clock_was_set_back(void **state)
     rig_fini(&s.rig);
 }
 
+/* The same, and the schedule changes again before the record of a stretch has its verdict: none is left out. */
+static void test_resumed_after_clock_was_set_back(void **state)
+{
+    (void)state;
+    struct scene s;
+    scene_init(&s, NULL, DAG_OVERLAP_ALLOW, DAG_CATCHUP_NONE);
+    s.rig.model.dags[s.rig.model.dag_count - 1].covered_ms = NEXT_MINUTE + 5 * MINUTE;
+    const struct command update = {.kind = COMMAND_DAG_UPDATE,
+                                   .dag = scene_new_dag("* * * * *", "UTC", DAG_OVERLAP_ALLOW, DAG_CATCHUP_NONE)};
+    assert_int_equal(scene_ask(&s, update).error.code, 0);
+    scene_pause(&s, true);
+    s.rig.now.wall_ms = NEXT_MINUTE + 10 * MINUTE;
+    scene_pause(&s, false);
+    for (int64_t i = 6; i <= 10; i++)
+        assert_skipped(&s, NEXT_MINUTE + i * MINUTE, FIRE_PAUSED);
+    rig_fini(&s.rig);
+}
+
+/* A version that changes no schedule, and is refused, says nothing of the one behind it: until that has its verdict
+ * nothing is decided by the former rule. */
+static void test_two_versions_at_once(void **state)
+{
+    (void)state;
+    struct scene s;
+    struct rig_answer answers[2];
+    scene_init(&s, "* * * * *", DAG_OVERLAP_ALLOW, DAG_CATCHUP_NONE);
+    struct command update = {.kind = COMMAND_DAG_UPDATE, .dag_id = s.dag, .if_version = 99,
+                             .dag = scene_new_dag("* * * * *", "UTC", DAG_OVERLAP_ALLOW, DAG_CATCHUP_NONE)};
+    rig_command(&s.rig, &update, &answers[0]);
+    struct batch *batch = rig_take(&s.rig);
+    update.if_version = 0;
+    update.dag = scene_new_dag("7 * * * *", "UTC", DAG_OVERLAP_ALLOW, DAG_CATCHUP_NONE);
+    rig_command(&s.rig, &update, &answers[1]);
+    rig_commit(&s.rig, batch);
+    assert_int_equal(answers[0].result.error.code, ERROR_PRECONDITION_FAILED);
+    rig_pass(&s.rig, 40000);
+    assert_int_equal(answers[1].result.dag_version, 2);
+    assert_int_equal(s.rig.model.fire_count, 0);
+    rig_fini(&s.rig);
+}
+
 /* While no room is in the store nothing is decided: neither may the schedule change, nor is what waits forgotten. */
 static void test_held(void **state)
 {
@@ -727,6 +768,8 @@ int main(void)
         cmocka_unit_test(test_pause),
         cmocka_unit_test(test_paused_before_it_had_a_schedule),
         cmocka_unit_test(test_schedule_comes_after_clock_was_set_back),
+        cmocka_unit_test(test_resumed_after_clock_was_set_back),
+        cmocka_unit_test(test_two_versions_at_once),
         cmocka_unit_test(test_held),
         cmocka_unit_test(test_pause_comes_after_what_is_due),
         cmocka_unit_test(test_update),
