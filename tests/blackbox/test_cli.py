@@ -260,7 +260,6 @@ def test_the_committed_docs_are_current(pawl, tmp_path):
             f"docs/{name} is old: build/pawl generate docs docs")
 
 
-@pytest.mark.skipif(not shutil.which("groff"), reason="no groff")
 def test_man_pages_render_without_a_warning(pawl, tmp_path):
     pawl("generate", "man", str(tmp_path / "man"), status=0)
     pages = sorted(os.listdir(tmp_path / "man"))
