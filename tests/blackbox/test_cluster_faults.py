@@ -328,24 +328,30 @@ def test_a_node_is_back_after_its_workers_gave_up(postgres, make_daemon, folder)
     check_taken_over(one, run, folder)
 
 
+def ask_in_vain(node, link):
+    """A client asks for a run, and the database falls silent before its commit. What is returned waits for its answer."""
+    dag = node.create("chain", CHAIN)["id"]
+    link.arms.append(Arm("fence", 1, False, lambda _: link.silence()))
+    answers = []
+    client = threading.Thread(target=lambda: answers.append(node.post(f"/api/v1/dags/{dag}/runs")))
+    client.start()
+    eventually(lambda: not link.heard.is_set(), "a commit that goes nowhere")
+
+    def answer():
+        client.join()
+        return answers[0]
+    return answer
+
+
 def test_a_stop_while_a_client_waits_for_the_database(postgres, wire, make_daemon):
     """What was asked for and is not known to be durable holds nobody up: the client is told to ask again."""
     url = postgres.database()
     link, broken_url = through(wire, postgres, url, 1)
     one = make_daemon("--store", broken_url, *OPTIONS, "--drain", "1s").start()
-    dag = one.create("chain", CHAIN)["id"]
-    link.arms.append(Arm("fence", 1, False, lambda _: link.silence()))
-    answers = []
-
-    def ask():
-        answers.append(one.post(f"/api/v1/dags/{dag}/runs"))
-    client = threading.Thread(target=ask)
-    client.start()
-    eventually(lambda: not link.heard.is_set(), "a commit that goes nowhere")
+    answer = ask_in_vain(one, link)
     one.signal(signal.SIGTERM)
     assert one.wait() == 0
-    client.join()
-    assert answers[0].status == 503
+    assert answer().status == 503
 
 
 def test_a_run_is_taken_over_once(postgres, wire, make_daemon, folder):
@@ -382,21 +388,12 @@ def test_the_second_word_to_stop_while_the_database_hangs(postgres, wire, make_d
     link, broken_url = through(wire, postgres, url, 1)
     one = make_daemon("--store", broken_url, *OPTIONS, "--drain", "1h").start()
     begin(one, folder)
-    dag = one.create("chain", CHAIN)["id"]
-    link.arms.append(Arm("fence", 1, False, lambda _: link.silence()))
-    answers = []
-
-    def ask():
-        answers.append(one.post(f"/api/v1/dags/{dag}/runs"))
-    client = threading.Thread(target=ask)
-    client.start()
-    eventually(lambda: not link.heard.is_set(), "a commit that goes nowhere")
+    answer = ask_in_vain(one, link)
     one.signal(signal.SIGTERM)
     eventually(lambda: "stopping: no new starts" in one.log(), "it drains")
     one.signal(signal.SIGTERM)
     assert one.wait() == 0
-    client.join()
-    assert answers[0].status == 503
+    assert answer().status == 503
     wait_pid_gone(int((folder / "pid.1").read_text()))
 
 
