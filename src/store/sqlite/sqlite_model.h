@@ -50,7 +50,7 @@ enum sqlite_statement {
     SQL_META, SQL_META_UPDATE, SQL_EPOCH_NEXT,
     /* writer */
     SQL_DAG_FIND, SQL_DAG_LIVE_NAME, SQL_DAG_ACTIVE, SQL_VERSION_INSERT, SQL_SOURCE_INSERT,
-    /* these change the table dags, and no other does (sqlite_known.c) */
+    /* these change rows of the table dags, and no other statement of a store that is read does (sqlite_known.c) */
     SQL_DAG_INSERT, SQL_DAG_UPDATE, SQL_DAG_DELETE, SQL_DAG_PAUSE, SQL_FIRE_COVER,
     SQL_FIRE_INSERT, SQL_FIRE_BEFORE, SQL_FIRE_QUEUED, SQL_FIRE_RELEASE, SQL_FIRES_DROP,
     SQL_KEY_FIND, SQL_KEY_PUT, SQL_KEY_EXPIRE, SQL_KEY_OLDEST,
