@@ -239,7 +239,8 @@ void sim_run(struct sim *sim, uint64_t seed, bool trace, enum sim_store_kind sto
     memset(sim, 0, sizeof *sim);
     sim->seed = seed;
     sim->store_kind = store_kind;
-    sim->random = seed * 0x9e3779b97f4a7c15u + 1;
+    sim->random = seed;
+    sim->random = sim_random(sim); /* else neighbours are one stream, a step apart */
     sim->trace = trace;
     sim->faults = true;
     sim->has_schedules = sim_chance(sim, 50);

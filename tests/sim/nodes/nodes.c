@@ -233,7 +233,8 @@ static void begin(uint64_t seed, bool trace)
 {
     memset(&sim, 0, sizeof sim);
     sim.seed = seed;
-    sim.random = seed * 0x9e3779b97f4a7c15u + 1;
+    sim.random = seed;
+    sim.random = sim_random(); /* else neighbours are one stream, a step apart */
     sim.trace = trace;
     sim.faults = true;
     for (uint32_t i = 0; i < NODES; i++)
