@@ -212,6 +212,11 @@ void api_publish_worker(struct api *api, const struct api_worker *worker)
     api_events_publish_worker(api, worker);
 }
 
+void api_publish_left(struct api *api, struct uuid run_id)
+{
+    api_events_publish_left(api, run_id);
+}
+
 int api_get(struct api *api, const char *target, struct buf *ret_body, int *ret_status, struct error *err)
 {
     struct http_request request = {.method = HTTP_GET, .method_name = "GET", .raw_target = target};

@@ -78,6 +78,11 @@ struct api_backend {
     /* All settings, in memory of the arena or longer lived; how many. NULL: nobody knows them. */
     size_t (*get_settings)(void *settings_context, struct arena *arena, struct api_setting **ret_settings);
     void *settings_context;
+    /* With other nodes on the store, else NULL: streams want to hear of them (api_wants_others). */
+    void (*listen)(void *context);
+    /* The events' thread: what is told to streams here, for those of other nodes; data without line breaks. name NULL:
+     * something is missing. */
+    void (*tell)(void *context, const char *name, struct uuid run_id, bool ends_run, const char *data, size_t len);
 };
 
 /* Borrowed for the life of the api, texts too. */
@@ -122,6 +127,18 @@ void api_free(struct api *api); /* after api_stop, if it was started; NULL is al
 void api_publish(struct api *api, const struct batch *batch, int64_t now_ms);
 /* The engine's thread or any other: a worker came, went or changes. */
 void api_publish_worker(struct api *api, const struct api_worker *worker);
+
+/* The engine's thread: another node drives the run from now on. */
+void api_publish_left(struct api *api, struct uuid run_id);
+
+/* Events of other nodes; any thread. Whether somebody here wants to hear of them; */
+bool api_wants_others(struct api *api);
+/* that all which live tell; whether some of them listen, so that backend.tell is called; */
+void api_set_hears_all(struct api *api, bool hears_all);
+void api_set_told(struct api *api, bool others_listen);
+/* and what they tell, in order: lines NAME RUN ENDS DATA, as of backend.tell, and `reset` where something is
+ * missing. */
+void api_hear(struct api *api, struct buf *take_lines);
 
 /* Answers a GET without HTTP: the same targets, the same bodies. Appends the body; *ret_status is the HTTP status.
  * Streams are refused. Any thread. Returns 0 when there is an answer, whatever its status. */

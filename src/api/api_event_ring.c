@@ -44,6 +44,7 @@ struct api_event_reader {
     size_t own_sent;
     bool beat;
     bool over;                      /* ends when `own` is sent */
+    bool is_far;                    /* needs what other nodes tell */
     bool is_idle;                   /* had nothing to send the last time: sleeps, or is about to */
     struct api_event_reader *older; /* of all readers, or of the line's */
     struct api_event_reader *newer;
@@ -60,6 +61,7 @@ struct api_event_ring {
     struct map lines;               /* run id -> line */
     struct api_event_reader *readers; /* of all events */
     size_t reader_count;            /* both kinds */
+    size_t far_count;               /* of them: is_far */
     struct http_stream **wake;      /* the adding thread's: references */
     size_t wake_count, wake_cap;
 };
@@ -201,6 +203,35 @@ void api_event_ring_add_reset(struct api_event_ring *ring)
     api_event_ring_add(ring, "reset", (struct uuid){{0}}, false, "{}", 2);
 }
 
+static void end_readers(struct api_event_ring *ring, struct line *line, bool far_only)
+{
+    for (struct api_event_reader *reader = line->readers; reader; reader = reader->older) {
+        if (far_only && !reader->is_far)
+            continue;
+        reader->over = true;
+        wake_later(ring, reader);
+    }
+}
+
+void api_event_ring_add_gap(struct api_event_ring *ring)
+{
+    size_t cursor = 0;
+    api_event_ring_add(ring, "reset", (struct uuid){{0}}, false, "{}", 2);
+    lock(ring);
+    for (struct map_slot *slot; ring->far_count && (slot = map_next(&ring->lines, &cursor));)
+        end_readers(ring, slot->value, true);
+    unlock(ring);
+}
+
+void api_event_ring_end_run(struct api_event_ring *ring, struct uuid run_id)
+{
+    lock(ring);
+    struct line *line = map_get(&ring->lines, run_id.bytes, sizeof run_id.bytes);
+    if (line)
+        end_readers(ring, line, false);
+    unlock(ring);
+}
+
 void api_event_ring_wake(struct api_event_ring *ring)
 {
     lock(ring);
@@ -265,6 +296,14 @@ size_t api_event_ring_reader_count(struct api_event_ring *ring)
     return count;
 }
 
+size_t api_event_ring_far_count(struct api_event_ring *ring)
+{
+    lock(ring);
+    size_t count = ring->far_count;
+    unlock(ring);
+    return count;
+}
+
 void api_event_ring_free(struct api_event_ring *ring)
 {
     if (!ring)
@@ -312,6 +351,8 @@ static void link_reader(struct api_event_ring *ring, struct api_event_reader *re
         reader->older->newer = reader;
     *head = reader;
     ring->reader_count++;
+    reader->is_far = !reader->line;
+    ring->far_count += reader->is_far;
 }
 
 struct api_event_reader *api_event_reader_new(struct api_event_ring *ring, const struct uuid *run_id,
@@ -351,12 +392,21 @@ void api_event_reader_free(struct api_event_reader *reader)
     if (reader->older)
         reader->older->newer = reader->newer;
     ring->reader_count--;
+    ring->far_count -= reader->is_far;
     if (line)
         drop_idle_line(ring, line);
     unlock(ring);
     http_stream_unref(reader->stream);
     buf_fini(&reader->own);
     mem_free(reader);
+}
+
+void api_event_reader_set_far(struct api_event_reader *reader)
+{
+    lock(reader->ring);
+    reader->ring->far_count += !reader->is_far;
+    reader->is_far = true;
+    unlock(reader->ring);
 }
 
 bool api_event_reader_has_more(struct api_event_reader *reader)
@@ -373,7 +423,9 @@ void api_event_reader_put(struct api_event_reader *reader, const char *name, con
     buf_printf(&reader->own, "event: %s\ndata: ", name);
     buf_add(&reader->own, data, len);
     buf_add_text(&reader->own, "\n\n");
-    reader->over = ends;
+    lock(reader->ring);
+    reader->over = reader->over || ends;
+    unlock(reader->ring);
 }
 
 static size_t send_own(struct api_event_reader *reader, char *out, size_t max)

@@ -31,6 +31,11 @@ void api_event_ring_add(struct api_event_ring *ring, const char *name, struct uu
                         const char *data, size_t len);
 /* Something is missing from here on: everybody is told to read anew. */
 void api_event_ring_add_reset(struct api_event_ring *ring);
+/* Something of other nodes' runs is missing: a `reset` among the events of all, and streams of those runs end. What is
+ * kept stays, so that who comes back meets the reset too. */
+void api_event_ring_add_gap(struct api_event_ring *ring);
+/* Another node drives the run from now on: streams of it end. */
+void api_event_ring_end_run(struct api_event_ring *ring, struct uuid run_id);
 /* Wakes who was up to date before the last events were added. */
 void api_event_ring_wake(struct api_event_ring *ring);
 /* Readers with nothing else to send send a comment, so that both ends notice a dead connection. */
@@ -38,6 +43,7 @@ void api_event_ring_beat(struct api_event_ring *ring);
 /* Drops all events; no id given so far can be resumed. */
 void api_event_ring_forget(struct api_event_ring *ring);
 size_t api_event_ring_reader_count(struct api_event_ring *ring); /* any thread */
+size_t api_event_ring_far_count(struct api_event_ring *ring);    /* of these: of all runs, or of one of another node */
 
 enum api_event_start {
     API_EVENT_FRESH,    /* no id: from now on */
@@ -49,6 +55,7 @@ enum api_event_start {
 struct api_event_reader *api_event_reader_new(struct api_event_ring *ring, const struct uuid *run_id,
                                               const char *last_id, enum api_event_start *ret_start);
 /* The following are for a reader that is not attached yet. */
+void api_event_reader_set_far(struct api_event_reader *reader); /* its run is another node's */
 void api_event_reader_free(struct api_event_reader *reader);
 bool api_event_reader_has_more(struct api_event_reader *reader);
 /* An event for this reader alone, before all others, under the id where it starts. ends: nothing follows it. */

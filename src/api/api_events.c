@@ -9,11 +9,18 @@
  * as it was when the batch was durable: what came and went inside one batch is not told. What waits for the thread is
  * bounded: beyond LIMIT_EVENT_BACKLOG_MAX changes it becomes one `reset`.
  *
+ * Nodes of a cluster tell each other (server/cluster_events.c): what others tell comes as lines, which wait for the
+ * thread like everything else; what happens here is told to others as long as some of them listen. Others are asked to
+ * tell while there are readers of all runs, or of one that another node drives; the first of them waits until all do,
+ * HEAR_MS at most. Who tells later, or too much, or is gone, leaves a gap: a `reset` among the events.
+ *
  * The thread starts with the first reader. Events are recorded from then on and for LINGER_BEATS beats after the last
  * reader left, so that who lost a connection can resume; without readers the thread sleeps without a timer. */
 #include <assert.h>
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -26,11 +33,12 @@
 #include "api/api_view.h"
 #include "base/clock.h"
 #include "base/limits.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "state/record.h"
 #include "store/cluster.h"
 
-enum { BEAT_MS = 15000, LINGER_BEATS = 4 };
+enum { BEAT_MS = 15000, LINGER_BEATS = 4, HEAR_MS = 500 };
 
 /* A run or one of its tasks. */
 struct touch {
@@ -46,14 +54,17 @@ struct touched_run {
     size_t task_count;
 };
 
-/* What one batch, or one word of a worker, leaves for the thread. */
+/* What one batch, one word of a worker, or other nodes leave for the thread. */
+enum work_kind { WORK_RUNS, WORK_WORKER, WORK_RESET, WORK_LINES, WORK_HEARS, WORK_LEFT };
 struct work {
     struct work *next;
-    bool is_worker;
-    bool is_reset;
+    enum work_kind kind;
     struct api_worker worker;
     struct touched_run *runs;
     size_t run_count;
+    struct buf lines;
+    struct uuid run_id;         /* LEFT */
+    bool hears_all;             /* HEARS */
     size_t weight;              /* tasks and runs */
 };
 
@@ -61,7 +72,8 @@ struct api_events {
     struct api *api;
     struct api_event_ring *ring;
     struct api_follow *follow;
-    atomic_bool recording;
+    atomic_bool recording;      /* for readers or for others */
+    atomic_bool wants_others;   /* they are to tell; see api_wants_others */
 
     /* the engine's thread */
     struct touch *touches;
@@ -72,7 +84,11 @@ struct api_events {
     pthread_t thread;
     bool started;
     bool stopped;
+    bool for_others;            /* some listen */
+    bool hears_all;             /* all others that are alive tell */
+    pthread_cond_t heard;       /* it became so; CLOCK_MONOTONIC */
     unsigned idle_beats;        /* since the last reader left */
+    unsigned far_idle_beats;    /* since the last left that wants to hear of others */
     struct work *first;
     struct work *last;
     size_t weight;              /* of all that waits */
@@ -88,6 +104,7 @@ struct api_events *api_events_new(struct api *api)
     int rc = pthread_condattr_init(&attr);
     rc = rc ? rc : pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     rc = rc ? rc : pthread_cond_init(&events->changed, &attr);
+    rc = rc ? rc : pthread_cond_init(&events->heard, &attr);
     rc = rc ? rc : pthread_mutex_init(&events->lock, NULL);
     assert(rc == 0);
     (void)rc;
@@ -102,13 +119,23 @@ static void work_free(struct work *work)
         mem_free(work->runs[i].tasks);
     }
     mem_free(work->runs);
+    buf_fini(&work->lines);
     mem_free(work);
+}
+
+/* Under the lock. */
+static void set_hears_all(struct api_events *events, bool hears_all)
+{
+    events->hears_all = hears_all;
+    (void)pthread_cond_broadcast(&events->heard);
 }
 
 static void drop_waiting(struct api_events *events)
 {
     for (struct work *work = events->first, *next; work; work = next) {
         next = work->next;
+        if (work->kind == WORK_HEARS)
+            set_hears_all(events, work->hears_all);
         work_free(work);
     }
     events->first = events->last = NULL;
@@ -120,11 +147,13 @@ static void drop_waiting(struct api_events *events)
 static void push(struct api_events *events, struct work *work)
 {
     (void)pthread_mutex_lock(&events->lock);
-    if (work->is_reset || events->weight + work->weight > LIMIT_EVENT_BACKLOG_MAX) {
+    if (work->kind == WORK_RESET || events->weight + work->weight > LIMIT_EVENT_BACKLOG_MAX) {
         drop_waiting(events);
+        if (work->kind == WORK_HEARS)
+            set_hears_all(events, work->hears_all);
         work_free(work);
         work = mem_new(struct work);
-        work->is_reset = true;
+        work->kind = WORK_RESET;
     }
     if (events->last)
         events->last->next = work;
@@ -195,7 +224,7 @@ static struct work *make_work(struct api_events *events)
     struct work *work = mem_new(struct work);
     struct live *live = events->api->backend.live;
     if (events->touch_count > LIMIT_EVENT_BACKLOG_MAX / 2) {
-        work->is_reset = true;
+        work->kind = WORK_RESET;
         return work;
     }
     qsort(events->touches, events->touch_count, sizeof *events->touches, compare_touches);
@@ -230,7 +259,7 @@ void api_events_publish(struct api *api, const struct batch *batch, int64_t now_
     if (!events->touch_count)
         return;
     struct work *work = make_work(events);
-    if (work->run_count || work->is_reset)
+    if (work->run_count || work->kind == WORK_RESET)
         push(events, work);
     else
         work_free(work);
@@ -241,13 +270,78 @@ void api_events_publish_worker(struct api *api, const struct api_worker *worker)
     if (!atomic_load(&api->events->recording))
         return;
     struct work *work = mem_new(struct work);
-    work->is_worker = true;
+    work->kind = WORK_WORKER;
     work->worker = *worker;
     work->weight = 1;
     push(api->events, work);
 }
 
+void api_events_publish_left(struct api *api, struct uuid run_id)
+{
+    if (!atomic_load(&api->events->recording))
+        return;
+    struct work *work = mem_new(struct work);
+    work->kind = WORK_LEFT;
+    work->run_id = run_id;
+    work->weight = 1;
+    push(api->events, work);
+}
+
+/* ---- what other nodes tell, and what they want to hear ---- */
+
+bool api_wants_others(struct api *api)
+{
+    return atomic_load(&api->events->wants_others);
+}
+
+void api_hear(struct api *api, struct buf *take_lines)
+{
+    if (!atomic_load(&api->events->recording)) {
+        buf_clear(take_lines);
+        return;
+    }
+    struct work *work = mem_new(struct work);
+    work->kind = WORK_LINES;
+    work->lines = *take_lines;
+    *take_lines = BUF_INIT;
+    for (size_t i = 0; i < work->lines.len; i++)
+        work->weight += work->lines.bytes[i] == '\n';
+    push(api->events, work);
+}
+
+void api_set_hears_all(struct api *api, bool hears_all)
+{
+    struct work *work = mem_new(struct work); /* behind what was heard so far */
+    work->kind = WORK_HEARS;
+    work->hears_all = hears_all;
+    push(api->events, work);
+}
+
+static int start_thread(struct api_events *events, struct error *err);
+
+void api_set_told(struct api *api, bool others_listen)
+{
+    struct api_events *events = api->events;
+    struct error err = {0};
+    (void)pthread_mutex_lock(&events->lock);
+    events->for_others = others_listen && start_thread(events, &err) == 0;
+    if (events->for_others) /* else the next beat sees that nobody listens */
+        atomic_store(&events->recording, true);
+    (void)pthread_cond_signal(&events->changed);
+    (void)pthread_mutex_unlock(&events->lock);
+    if (err.code && err.code != ERROR_STOPPING)
+        log_warn("other nodes are not told of events: %s", err.text);
+}
+
 /* ---- the thread ---- */
+
+static void emit(struct api_events *events, const char *name, struct uuid run_id, bool ends_run, const struct buf *data)
+{
+    const struct api_backend *backend = &events->api->backend;
+    api_event_ring_add(events->ring, name, run_id, ends_run, data->bytes, data->len);
+    if (backend->tell)
+        backend->tell(backend->context, name, run_id, ends_run, data->bytes, data->len);
+}
 
 static void write_run(struct api_events *events, const struct live_run *live, struct buf *scratch)
 {
@@ -256,7 +350,7 @@ static void write_run(struct api_events *events, const struct live_run *live, st
     buf_clear(scratch);
     json_init(&json, scratch);
     api_view_run(&json, run, live_run_dag(live)->name, live_run_counts(live));
-    api_event_ring_add(events->ring, "run", run->id, state_run_is_terminal(run->state), scratch->bytes, scratch->len);
+    emit(events, "run", run->id, state_run_is_terminal(run->state), scratch);
 }
 
 /* A TaskStatus, and before its members whose it is. */
@@ -277,7 +371,7 @@ static void write_task(struct api_events *events, const struct live_run *live, u
     assert(scratch->bytes[at] == '{');
     memmove(scratch->bytes + at, scratch->bytes + at + 1, scratch->len - at - 1);
     scratch->len--;
-    api_event_ring_add(events->ring, "task", run->id, false, scratch->bytes, scratch->len);
+    emit(events, "task", run->id, false, scratch);
 }
 
 /* A run's beginning comes before its tasks, its end behind them. */
@@ -292,19 +386,69 @@ static void write_touched(struct api_events *events, const struct touched_run *t
         write_run(events, touched->run, scratch);
 }
 
-static void write_work(struct api_events *events, const struct work *work, struct buf *scratch)
+static void write_worker(struct api_events *events, const struct api_worker *worker, struct buf *scratch)
 {
     struct json json;
-    if (work->is_reset)
-        api_event_ring_add_reset(events->ring);
-    for (size_t i = 0; i < work->run_count; i++)
-        write_touched(events, &work->runs[i], scratch);
-    if (!work->is_worker)
-        return;
     buf_clear(scratch);
     json_init(&json, scratch);
-    api_view_worker(&json, events->api, &work->worker);
-    api_event_ring_add(events->ring, "worker", (struct uuid){{0}}, false, scratch->bytes, scratch->len);
+    api_view_worker(&json, events->api, worker);
+    emit(events, "worker", (struct uuid){{0}}, false, scratch);
+}
+
+/* NAME RUN ENDS DATA, as server/cluster_events.c makes them. */
+static void write_line(struct api_events *events, char *line, size_t len)
+{
+    char name[8];
+    char id[UUID_TEXT_LEN + 1];
+    int ends, at = 0;
+    struct uuid run_id;
+    if (len == 5 && memcmp(line, "reset", len) == 0) {
+        api_event_ring_add_gap(events->ring);
+        return;
+    }
+    line[len] = '\0'; /* in place of the line's end */
+    if (sscanf(line, "%7s %36s %d %n", name, id, &ends, &at) == 3 && at && uuid_parse(id, &run_id) &&
+        (!strcmp(name, "run") || !strcmp(name, "task") || !strcmp(name, "worker")))
+        api_event_ring_add(events->ring, name, run_id, ends != 0, line + at, len - (size_t)at);
+}
+
+static void write_lines(struct api_events *events, struct buf *lines)
+{
+    char *line = lines->bytes, *end;
+    for (size_t left = lines->len; left && (end = memchr(line, '\n', left)); line = end + 1) {
+        write_line(events, line, (size_t)(end - line));
+        left -= (size_t)(end - line) + 1;
+    }
+}
+
+static void write_work(struct api_events *events, struct work *work, struct buf *scratch)
+{
+    const struct api_backend *backend = &events->api->backend;
+    switch (work->kind) {
+    case WORK_RUNS:
+        for (size_t i = 0; i < work->run_count; i++)
+            write_touched(events, &work->runs[i], scratch);
+        return;
+    case WORK_WORKER:
+        write_worker(events, &work->worker, scratch);
+        return;
+    case WORK_RESET:
+        api_event_ring_add_reset(events->ring);
+        if (backend->tell)
+            backend->tell(backend->context, NULL, (struct uuid){{0}}, false, NULL, 0);
+        return;
+    case WORK_LINES:
+        write_lines(events, &work->lines);
+        return;
+    case WORK_HEARS:
+        (void)pthread_mutex_lock(&events->lock);
+        set_hears_all(events, work->hears_all);
+        (void)pthread_mutex_unlock(&events->lock);
+        return;
+    case WORK_LEFT:
+        api_event_ring_end_run(events->ring, work->run_id);
+        return;
+    }
 }
 
 static void write_all(struct api_events *events, struct work *first, struct buf *scratch)
@@ -321,9 +465,13 @@ static void write_all(struct api_events *events, struct work *first, struct buf 
 static void beat(struct api_events *events)
 {
     api_event_ring_beat(events->ring);
-    if (api_event_ring_reader_count(events->ring)) {
-        events->idle_beats = 0;
-    } else if (++events->idle_beats >= LINGER_BEATS) {
+    bool has_readers = api_event_ring_reader_count(events->ring) > 0;
+    bool has_far = api_event_ring_far_count(events->ring) > 0;
+    events->idle_beats = has_readers ? 0 : events->idle_beats + 1;
+    events->far_idle_beats = has_far ? 0 : events->far_idle_beats + 1;
+    if (events->far_idle_beats >= LINGER_BEATS)
+        atomic_store(&events->wants_others, false);
+    if (events->idle_beats >= LINGER_BEATS && !events->for_others) {
         atomic_store(&events->recording, false);
         drop_waiting(events);
         api_event_ring_forget(events->ring);
@@ -380,19 +528,23 @@ static void *run_thread(void *context)
     return NULL;
 }
 
+/* Under the lock. */
+static int start_thread(struct api_events *events, struct error *err)
+{
+    if (events->stopped)
+        return error_set(err, ERROR_STOPPING, "the daemon is stopping");
+    if (events->started)
+        return 0;
+    int failure = pthread_create(&events->thread, NULL, run_thread, events);
+    events->started = !failure;
+    return failure ? error_set(err, ERROR_FULL, "no thread for events: %s", strerror(failure)) : 0;
+}
+
 /* Before a reader is made, so that nothing between its making and its first look at the run is missed. */
 static int record_from_now(struct api_events *events, struct error *err)
 {
-    int rc = 0;
     (void)pthread_mutex_lock(&events->lock);
-    if (events->stopped) {
-        rc = error_set(err, ERROR_STOPPING, "the daemon is stopping");
-    } else if (!events->started) {
-        int failure = pthread_create(&events->thread, NULL, run_thread, events);
-        if (failure)
-            rc = error_set(err, ERROR_FULL, "no thread for events: %s", strerror(failure));
-        events->started = !failure;
-    }
+    int rc = start_thread(events, err);
     if (!rc) {
         events->idle_beats = 0;
         atomic_store(&events->recording, true);
@@ -402,12 +554,32 @@ static int record_from_now(struct api_events *events, struct error *err)
     return rc;
 }
 
+/* Before a reader is made that wants to hear of others. False: some did not say yet that they tell. */
+static bool hear_from_now(struct api_events *events)
+{
+    const struct api_backend *backend = &events->api->backend;
+    struct timespec until = deadline_after(HEAR_MS);
+    if (!backend->listen)
+        return true;
+    (void)pthread_mutex_lock(&events->lock);
+    events->far_idle_beats = 0;
+    bool is_first = !atomic_exchange(&events->wants_others, true);
+    if (is_first)
+        backend->listen(backend->context);
+    for (int rc = 0; !events->hears_all && !events->stopped && rc != ETIMEDOUT;)
+        rc = pthread_cond_timedwait(&events->heard, &events->lock, &until);
+    bool hears_all = events->hears_all;
+    (void)pthread_mutex_unlock(&events->lock);
+    return hears_all;
+}
+
 void api_events_stop(struct api_events *events)
 {
     (void)pthread_mutex_lock(&events->lock);
     events->stopped = true;
     atomic_store(&events->recording, false);
     (void)pthread_cond_signal(&events->changed);
+    (void)pthread_cond_broadcast(&events->heard);
     (void)pthread_mutex_unlock(&events->lock);
     if (events->started)
         (void)pthread_join(events->thread, NULL);
@@ -425,6 +597,7 @@ void api_events_free(struct api_events *events)
     api_follow_free(events->follow);
     mem_free(events->touches);
     (void)pthread_cond_destroy(&events->changed);
+    (void)pthread_cond_destroy(&events->heard);
     (void)pthread_mutex_destroy(&events->lock);
     mem_free(events);
 }
@@ -440,22 +613,27 @@ void api_get_events(struct api_call *call)
 {
     struct error err;
     enum api_event_start start;
-    if (record_from_now(call->api->events, &err)) {
+    struct api_events *events = call->api->events;
+    if (record_from_now(events, &err)) {
         api_fail_error(call, &err);
         return;
     }
-    struct api_event_reader *reader =
-        api_event_reader_new(call->api->events->ring, NULL, call->last_event_id, &start);
+    (void)hear_from_now(events); /* who tells later is announced by a reset */
+    struct api_event_reader *reader = api_event_reader_new(events->ring, NULL, call->last_event_id, &start);
     api_event_reader_attach(reader, call->request);
 }
 
-/* Unless it goes on where it was, the stream begins with the run as it is, so that a client needs no GET to know
- * whether there will be more. A run that has ended has no more to tell. */
-static void begin_run_stream(struct api_event_reader *reader, enum api_event_start start, const struct api_run *run)
+static bool is_elsewhere(const struct api_run *run)
 {
-    /* Of a run that another node drives there is no more to tell here: whoever asks again gets it as it is then. */
-    bool elsewhere = !run->live && run->store && store_is_shared(run->store);
-    bool ended = elsewhere || state_run_is_terminal(run->run.state);
+    return !run->live && run->store && store_is_shared(run->store) && !state_run_is_terminal(run->run.state);
+}
+
+/* Unless it goes on where it was, the stream begins with the run as it is, so that a client needs no GET to know
+ * whether there will be more. A run that has ended has no more to tell, nor one of a node that does not tell. */
+static void begin_run_stream(struct api_event_reader *reader, enum api_event_start start, const struct api_run *run,
+                             bool is_told)
+{
+    bool ended = !is_told || state_run_is_terminal(run->run.state);
     if (start == API_EVENT_RESUMED && (!ended || api_event_reader_has_more(reader)))
         return;
     struct buf text = BUF_INIT;
@@ -470,6 +648,7 @@ void api_get_run_events(struct api_call *call)
 {
     struct error err;
     struct api_run run;
+    bool is_told = true;
     enum api_event_start start;
     struct api_events *events = call->api->events;
     if (record_from_now(events, &err)) {
@@ -478,12 +657,21 @@ void api_get_run_events(struct api_call *call)
     }
     /* The reader first: what happens after the look is an event that it gets. */
     struct api_event_reader *reader = api_event_reader_new(events->ring, &call->id, call->last_event_id, &start);
-    if (api_run_find(call->api, call->id, api_arena(call), &run, &err)) {
+    int code = api_run_find(call->api, call->id, api_arena(call), &run, &err);
+    if (!code && is_elsewhere(&run)) {
+        api_run_fini(&run);
+        api_event_reader_free(reader);
+        is_told = hear_from_now(events);
+        reader = api_event_reader_new(events->ring, &call->id, call->last_event_id, &start);
+        api_event_reader_set_far(reader);
+        code = api_run_find(call->api, call->id, api_arena(call), &run, &err);
+    }
+    if (code) {
         api_event_reader_free(reader);
         api_fail_error(call, &err);
         return;
     }
-    begin_run_stream(reader, start, &run);
+    begin_run_stream(reader, start, &run, is_told);
     api_event_reader_attach(reader, call->request);
     api_run_fini(&run);
 }

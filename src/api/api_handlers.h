@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "base/uuid.h"
+
 struct api;
 struct api_call;
 struct api_events;
@@ -69,6 +71,7 @@ void api_events_free(struct api_events *events); /* after http_stop; NULL is all
 /* The engine's thread: see api_publish. Also wakes followed logs. */
 void api_events_publish(struct api *api, const struct batch *batch, int64_t now_ms);
 void api_events_publish_worker(struct api *api, const struct api_worker *worker);
+void api_events_publish_left(struct api *api, struct uuid run_id);
 
 /* api_worker.c */
 void api_list_workers(struct api_call *call);

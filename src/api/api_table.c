@@ -346,7 +346,8 @@ const struct api_route api_table_routes[] = {
      .content_type = "text/event-stream", .stream = true, .needs_store = true, .errors = {ERROR_RUN_NOT_FOUND},
      .handler = api_get_run_events},
     {HTTP_GET, "/api/v1/events", "getEvents", "events", "What changes anywhere, as it changes",
-     "The same for all runs, and `worker` with a Worker. It begins with what happens next and has no end.",
+     "The same for all runs, and `worker` with a Worker; of several nodes on one store, whichever is asked tells of "
+     "all. It begins with what happens next and has no end. A `reset` in the middle says that something was missed.",
      API_ROLE_VIEWER, .headers = API_HEADER_LAST_EVENT_ID, .status = 200,
      .content_type = "text/event-stream", .stream = true, .handler = api_get_events},
 

@@ -381,11 +381,14 @@ static void hear(void *context, const char *word)
     struct server_cluster *cluster = context;
     unsigned long long epoch;
     long long free_slots;
-    int draining, offers = 0;
-    if (sscanf(word, "load %llu %lld %d %d", &epoch, &free_slots, &draining, &offers) < 3 ||
+    int draining, offers = 0, listens = -1;
+    if (sscanf(word, "load %llu %lld %d %d %d", &epoch, &free_slots, &draining, &offers, &listens) < 3 ||
         epoch == core_store(cluster->core)->epoch)
         return;
     struct cluster_load *load = server_cluster_load(cluster, epoch);
+    cluster->events.greets = cluster->events.greets || (listens > 0 && !(load && load->listens));
+    if (!load)
+        cluster->said_free = -1; /* it has heard nothing of this one either */
     if (!load && cluster->load_count < CLUSTER_NODES_MAX)
         load = &cluster->loads[cluster->load_count++];
     for (size_t i = 0; i < cluster->load_count && !load; i++)
@@ -393,7 +396,8 @@ static void hear(void *context, const char *word)
             load = &cluster->loads[i]; /* that life is over, or says nothing */
     if (!load)
         return;
-    *load = (struct cluster_load){epoch, draining ? 0 : free_slots, clock_boot_ms(), offers != 0};
+    *load = (struct cluster_load){epoch,        draining ? 0 : free_slots, clock_boot_ms(),
+                                  offers != 0,  listens >= 0,              listens > 0};
 }
 
 /* The least loaded node that was heard of within a lease; NULL: none has anything free. */
@@ -427,8 +431,8 @@ static int tell_load(struct server_cluster *cluster, bool renewed, struct core_s
     cluster->free_slots = ret_shown->draining ? 0 : free_slots;
     if (!renewed && free_slots == cluster->said_free && ret_shown->draining == cluster->said_draining)
         return 0;
-    (void)snprintf(word, sizeof word, "load %llu %lld %d 1", (unsigned long long)core_store(cluster->core)->epoch,
-                   (long long)free_slots, ret_shown->draining);
+    (void)snprintf(word, sizeof word, "load %llu %lld %d 1 %d", (unsigned long long)core_store(cluster->core)->epoch,
+                   (long long)free_slots, ret_shown->draining, cluster->events.listens);
     int code = store_cluster_say(cluster->link, word, err);
     if (!code && ret_shown->draining != cluster->said_draining)
         cluster->renewed_ms = 0; /* what it leads is another's at once */
@@ -507,6 +511,7 @@ struct words {
     bool offers;                        /* of this node */
     bool logs, workers;                 /* of this node; logs of any, too */
     bool dead;
+    bool any;                           /* other than events */
 };
 
 /* *ret_wait_ms: how long there is nothing to do. */
@@ -538,6 +543,8 @@ static int beat(struct server_cluster *cluster, const struct words *words, int64
     struct core_snapshot shown;
     core_get_snapshot(cluster->core, &shown);
     *ret_wait_ms = shown.counts.active_runs && every_ms > BUSY_MS ? BUSY_MS : every_ms;
+    if (!code)
+        code = server_cluster_events(cluster, ret_wait_ms, err);
     if (taken == TAKE_MAX || soon)
         *ret_wait_ms = 0; /* more of them may be left */
     if (code && *ret_wait_ms > AGAIN_MS)
@@ -557,6 +564,9 @@ static void say(struct server_cluster *cluster, int code, const struct error *er
 static void on_word(void *context, const char *word)
 {
     struct words *words = context;
+    if (server_cluster_hear_event(words->cluster, word))
+        return;
+    words->any = true;
     hear(words->cluster, word);
     if (strncmp(word, "load ", 5) == 0)
         return;
@@ -584,6 +594,20 @@ static bool is_stopping(struct server_cluster *cluster)
     return stopping;
 }
 
+/* Until there is something to do: what others tell of events only passes through. */
+static void wait_for(struct server_cluster *cluster, struct words *words, int64_t wait_ms)
+{
+    int64_t until_ms = clock_boot_ms() + wait_ms;
+    bool passed;
+    words->asks = words->offers = words->logs = words->workers = words->dead = words->any = false;
+    do {
+        store_cluster_wait(cluster->link, cluster->kick_fd, wait_ms, on_word, words);
+        passed = cluster->events.heard.len > 0;
+        server_cluster_pass_events(cluster);
+        wait_ms = until_ms - clock_boot_ms();
+    } while (passed && !words->any && wait_ms > 0);
+}
+
 static void *run(void *context)
 {
     struct server_cluster *cluster = context;
@@ -601,8 +625,7 @@ static void *run(void *context)
             server_cluster_wake_engine(cluster);
             break;
         }
-        words.asks = words.offers = words.logs = words.workers = words.dead = false;
-        store_cluster_wait(cluster->link, cluster->kick_fd, wait_ms, on_word, &words);
+        wait_for(cluster, &words, wait_ms);
     }
     return NULL;
 }
@@ -666,6 +689,7 @@ void server_cluster_stop(struct server_cluster *cluster)
         free_arrival(cluster->first);
     }
     server_cluster_offers_end(cluster);
+    server_cluster_events_fini(cluster);
     store_cluster_close(cluster->link);
     core_free_schedules(cluster->schedules);
     mem_free(cluster->busy);

@@ -19,6 +19,35 @@ struct cluster_load {
     int64_t free;                       /* slots that nothing runs in and nothing waits for */
     int64_t heard_ms;                   /* boot time */
     bool offers;                        /* it knows of store/offers.h */
+    bool tells;                         /* it knows of cluster_events.c */
+    bool listens;                       /* its clients want to hear of events here */
+};
+
+/* Whose events are heard here. */
+struct cluster_voice {
+    uint64_t epoch;
+    uint64_t next;                      /* number of the word that comes next; 0: whichever begins a line */
+    int64_t heard_ms;                   /* boot time */
+    struct buf rest;                    /* of a line that goes on in the next word */
+};
+
+/* Events on their way to other nodes. */
+struct cluster_events {
+    /* the thread's own */
+    bool listens;                       /* as this node said of itself */
+    uint64_t connection;                /* on which it listens; words on another may have been missed */
+    bool hears_all;                     /* as the API was told */
+    struct cluster_voice voices[CLUSTER_NODES_MAX];
+    size_t voice_count;
+    struct buf heard;                   /* complete lines */
+    uint64_t number;                    /* of the last word */
+    int64_t next_ms;                    /* boot time before which nothing more is said */
+    bool greets;                        /* somebody new listens */
+    /* under the lock */
+    bool is_told;                       /* somebody listens */
+    struct buf out;
+    bool missing;                       /* something was dropped */
+    int64_t quiet_ms;                   /* boot time until which all is dropped, after too much */
 };
 
 /* A run that became this node's, on its way to the engine. */
@@ -106,6 +135,8 @@ struct server_cluster {
     struct cluster_version guest_versions[CLUSTER_VERSIONS_MAX]; /* DAGs of guests, the newest last */
     size_t guest_version_count;
 
+    struct cluster_events events;
+
     pthread_mutex_t lock;               /* of what follows */
     struct cluster_telling *telling, **telling_last;
     struct cluster_hearing *hearing, **hearing_last;
@@ -127,7 +158,6 @@ struct server_cluster {
 };
 
 /* cluster.c */
-void server_cluster_kick(struct server_cluster *cluster);           /* the thread looks what there is */
 void server_cluster_wake_engine(struct server_cluster *cluster);
 /* The thread: what the node said last; NULL: nothing yet. */
 struct cluster_load *server_cluster_load(struct server_cluster *cluster, uint64_t epoch);
@@ -147,5 +177,14 @@ void server_cluster_offers_end(struct server_cluster *cluster);
 
 /* cluster_asks.c: somebody asked for logs, or ordered something of this node's workers. */
 int server_cluster_asks(struct server_cluster *cluster, bool logs, bool workers, struct error *err);
+
+/* cluster_events.c; the thread. Events of this node go out, those of others to the API; *wait_ms becomes less when
+ * some wait. */
+int server_cluster_events(struct server_cluster *cluster, int64_t *wait_ms, struct error *err);
+/* A word of another node: false when it is none of events. */
+bool server_cluster_hear_event(struct server_cluster *cluster, const char *word);
+/* What was heard goes to the API. */
+void server_cluster_pass_events(struct server_cluster *cluster);
+void server_cluster_events_fini(struct server_cluster *cluster);
 
 #endif

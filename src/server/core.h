@@ -58,6 +58,8 @@ struct core_options {
     void (*on_ready)(void *context, const struct engine_recovery *recovery);
     /* A batch is durable and the live view shows it. Borrowed. */
     void (*on_batch)(void *context, const struct batch *batch, int64_t now_ms);
+    /* A run left for another node. */
+    void (*on_left)(void *context, struct uuid run_id);
     /* A worker came, went (WORKER_STOPPED) or got another state. NULL: nobody asks. */
     void (*on_worker)(void *context, const struct engine_worker_view *view);
 };

@@ -162,8 +162,10 @@ int core_adopt(struct core *core, const struct record_run *run, const struct rec
 size_t core_release(struct core *core, size_t max, struct uuid *ret_ids)
 {
     size_t count = engine_release_pending(core->engine, max, ret_ids);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         live_forget(core->live, ret_ids[i]);
+        core->options.on_left(core->options.context, ret_ids[i]);
+    }
     return count;
 }
 

@@ -14,6 +14,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -64,6 +65,7 @@ struct daemon {
     bool ending;                /* one signal has come */
     struct uuid node_id;
     struct server_cluster *cluster; /* NULL: the store is this node's alone */
+    _Atomic(struct server_cluster *) events;    /* the same, for the API's threads */
     uint64_t files_max;         /* open files that workers may have */
     uint16_t port;              /* that was listened on; 0: none yet */
     bool said;                  /* the line on stdout */
@@ -182,12 +184,59 @@ static void get_commits(void *context, struct store_thread_stats *ret_stats)
     store_thread_get_stats(core_store_thread(daemon->core), ret_stats);
 }
 
+/* ---- events of several nodes, between the API and the cluster's thread ---- */
+
+static void listen_to_others(void *context)
+{
+    struct daemon *daemon = context;
+    struct server_cluster *cluster = atomic_load(&daemon->events);
+    if (cluster) /* else it looks when it starts */
+        server_cluster_kick(cluster);
+}
+
+static void tell_others(void *context, const char *name, struct uuid run_id, bool ends_run, const char *data,
+                        size_t len)
+{
+    struct daemon *daemon = context;
+    struct server_cluster *cluster = atomic_load(&daemon->events);
+    if (cluster)
+        server_cluster_tell_event(cluster, name, run_id, ends_run, data, len);
+}
+
+static bool wants_others(void *context)
+{
+    return api_wants_others(((struct daemon *)context)->api);
+}
+
+static void hear_others(void *context, struct buf *take_lines)
+{
+    api_hear(((struct daemon *)context)->api, take_lines);
+}
+
+static void set_hears_all(void *context, bool hears_all)
+{
+    api_set_hears_all(((struct daemon *)context)->api, hears_all);
+}
+
+static void set_told(void *context, bool others_listen)
+{
+    api_set_told(((struct daemon *)context)->api, others_listen);
+}
+
+static const struct server_cluster_events cluster_events = {wants_others, hear_others, set_hears_all, set_told};
+
 /* ---- what the core tells ---- */
 
 static void on_batch(void *context, const struct batch *batch, int64_t now_ms)
 {
     struct daemon *daemon = context;
     api_publish(daemon->api, batch, now_ms);
+}
+
+static void on_left(void *context, struct uuid run_id)
+{
+    struct daemon *daemon = context;
+    api_publish_left(daemon->api, run_id);
 }
 
 static void on_worker(void *context, const struct engine_worker_view *view)
@@ -362,6 +411,7 @@ static int start_core(struct daemon *daemon, struct error *err)
         .context = daemon,
         .on_ready = on_ready,
         .on_batch = on_batch,
+        .on_left = on_left,
         .on_worker = on_worker,
     };
     int64_t before_ms = clock_boot_ms();
@@ -411,6 +461,8 @@ static int start_api(struct daemon *daemon, struct error *err)
         .may_run_as = may_run_as,
         .get_settings = options->get_settings,
         .settings_context = options->settings_context,
+        .listen = options->store_url ? listen_to_others : NULL,
+        .tell = options->store_url ? tell_others : NULL,
     };
     daemon->api_config.node_id = daemon->node_id;
     daemon->api = api_new(&daemon->api_config, &daemon->api_backend);
@@ -436,8 +488,12 @@ static int start_cluster(struct daemon *daemon, int64_t joined_ms, struct error 
         .data_dir = daemon->dir.path,
         .lease_ms = daemon->options->lease_ms,
         .joined_ms = joined_ms,
+        .events = &cluster_events,
+        .events_context = daemon,
     };
-    return daemon->options->store_url ? server_cluster_start(daemon->core, &options, &daemon->cluster, err) : 0;
+    int code = daemon->options->store_url ? server_cluster_start(daemon->core, &options, &daemon->cluster, err) : 0;
+    atomic_store(&daemon->events, daemon->cluster);
+    return code;
 }
 
 /* From the store's opening to its end. */
@@ -472,6 +528,7 @@ static void end_life(struct daemon *daemon)
         refuse_waiting(daemon->core);
     if (daemon->api)
         api_stop(daemon->api);
+    atomic_store(&daemon->events, NULL); /* nobody uses it: the API's threads have ended */
     server_cluster_stop(daemon->cluster);
     api_free(daemon->api);
     core_free(daemon->core);

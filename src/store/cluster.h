@@ -70,6 +70,10 @@ int store_cluster_busy(struct store_cluster *cluster, struct arena *arena, struc
 int store_cluster_catalog(struct store_cluster *cluster, uint64_t *ret_mark, struct error *err);
 /* A word to all nodes that listen, this one too: short, nothing durable. */
 int store_cluster_say(struct store_cluster *cluster, const char *word, struct error *err);
+/* Words about events, which only nodes that listen to them hear: all are said, in this order, or none. */
+int store_cluster_tell(struct store_cluster *cluster, const char *const *words, size_t count, struct error *err);
+/* Whether this node hears those. *ret_connection changes when words may have been missed since the last call. */
+int store_cluster_listen(struct store_cluster *cluster, bool listens, uint64_t *ret_connection, struct error *err);
 /* Waits until another node sent a word, `fd` is readable or the time is over. Words are given one by one. */
 void store_cluster_wait(struct store_cluster *cluster, int fd, int64_t wait_ms, store_cluster_word_fn *fn,
                         void *context);

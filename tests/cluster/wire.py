@@ -29,6 +29,7 @@ LABELS = {
     "loaded": "UPDATE active_runs SET given = false",
     "give": "WITH given AS",
     "cancel": "WITH asked AS",
+    "tell": "SELECT pg_notify('pawl_events'",
     "begin": "BEGIN",
     "fence": "WITH mine AS (SELECT epoch FROM nodes WHERE epoch = $1 AND NOT dead FOR SHARE) INSERT",
     "settle": "SELECT dead FROM nodes",
@@ -43,7 +44,7 @@ LABELS = {
     "key": "INSERT INTO idempotency",
     "fire": "INSERT INTO fires",
 }
-QUIET = {"begin", "rollback"}           # nothing to break there that its neighbours do not break as well
+QUIET = {"begin", "rollback", "tell"}   # what neighbours break as well; said only while streams are open
 
 
 def label_of(sql):

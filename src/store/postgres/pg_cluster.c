@@ -26,12 +26,21 @@ void store_cluster_close(struct store_cluster *cluster)
 /* Everything starts here: a new connection listens before it looks at anything. */
 static int ready(struct store_cluster *cluster, struct error *err)
 {
-    if (!cluster->connection.pg)
-        cluster->listens = false;
-    int code = store_pg_connect(&cluster->connection, err);
-    if (!code && !cluster->listens)
-        code = store_pg_query(&cluster->connection, "LISTEN pawl_nodes", NULL, NULL, err);
-    cluster->listens = !code;
+    struct pg_connection *connection = &cluster->connection;
+    if (!connection->pg || connection->store->pg.status(connection->pg) != CONNECTION_OK)
+        cluster->listens = cluster->hears_events = false;
+    int code = store_pg_connect(connection, err);
+    if (!code && !cluster->listens) {
+        code = store_pg_query(connection, "LISTEN pawl_nodes", NULL, NULL, err);
+        cluster->connections++;
+        cluster->listens = !code;
+    }
+    if (!code && cluster->hears_events != cluster->wants_events) {
+        code = store_pg_query(connection, cluster->wants_events ? "LISTEN pawl_events" : "UNLISTEN pawl_events", NULL,
+                              NULL, err);
+        if (!code)
+            cluster->hears_events = cluster->wants_events;
+    }
     return code;
 }
 
@@ -256,6 +265,31 @@ int store_cluster_say(struct store_cluster *cluster, const char *word, struct er
     store_pg_add_text(&values, word);
     int code = store_pg_ask(cluster, "SELECT pg_notify('pawl_nodes', $1)", &values, NULL, &rows, err);
     arena_fini(&arena);
+    return code;
+}
+
+int store_cluster_tell(struct store_cluster *cluster, const char *const *words, size_t count, struct error *err)
+{
+    struct arena arena = {0};
+    struct pg_values values = {.arena = &arena};
+    struct buf column = BUF_INIT;
+    int64_t rows;
+    for (size_t i = 0; i < count; i++)
+        store_pg_put_text(&column, words[i]);
+    store_pg_add_array(&values, &column);
+    int code = store_pg_ask(cluster, "SELECT pg_notify('pawl_events', word) FROM unnest($1::text[]) word", &values,
+                            NULL, &rows, err);
+    buf_fini(&column);
+    arena_fini(&arena);
+    return code;
+}
+
+int store_cluster_listen(struct store_cluster *cluster, bool listens, uint64_t *ret_connection, struct error *err)
+{
+    cluster->wants_events = listens;
+    int code = ready(cluster, err);
+    if (!code)
+        *ret_connection = cluster->connections;
     return code;
 }
 

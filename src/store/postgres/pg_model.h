@@ -185,6 +185,8 @@ struct store_pg {
 struct store_cluster {
     struct pg_connection connection;
     bool listens;                           /* on this connection */
+    bool hears_events, wants_events;        /* on this connection; on each */
+    uint64_t connections;                   /* how many there were */
 };
 
 /* ---- pg_connection.c ---- */

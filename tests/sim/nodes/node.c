@@ -305,6 +305,32 @@ void core_set_busy_elsewhere(struct core *core, const struct store_busy *items, 
         engine_set_elsewhere(core->engine, items[i].dag_id, items[i].runs, items[i].backfills, items[i].run_id);
 }
 
+/* Clients' streams of events are not simulated. */
+int server_cluster_events(struct server_cluster *cluster, int64_t *wait_ms, struct error *err)
+{
+    (void)cluster;
+    (void)wait_ms;
+    (void)err;
+    return 0;
+}
+
+bool server_cluster_hear_event(struct server_cluster *cluster, const char *word)
+{
+    (void)cluster;
+    (void)word;
+    return false;
+}
+
+void server_cluster_pass_events(struct server_cluster *cluster)
+{
+    (void)cluster;
+}
+
+void server_cluster_events_fini(struct server_cluster *cluster)
+{
+    (void)cluster;
+}
+
 /* Questions about logs and workers change nothing that is checked here. */
 int server_cluster_asks(struct server_cluster *cluster, bool logs, bool workers, struct error *err)
 {
@@ -357,7 +383,6 @@ void node_boot(struct node *node)
         return;
     node->up = true;
     node->paused = node->away = node->burying = false;
-    node->taken_batch = 0;
     set_clocks(node);
     shop_join(node);
     sim_say("node %u begins life %llu", node->index + 1, (unsigned long long)node->store.epoch);
@@ -491,7 +516,6 @@ void node_step(struct node *node)
     struct core *core = &node->core;
     struct command *commands = node->posted;
     node->posted = NULL;
-    watch_step(node);
     for (struct command *next; commands; commands = next) {
         next = commands->next;
         engine_command(core->engine, commands, core->now);
@@ -526,8 +550,6 @@ void node_submit(struct node *node)
     if (!node->up || node->paused || node->submitted_count == BATCHES_MAX)
         return;
     struct batch *batch = engine_take_batch(node->core.engine);
-    if (batch)
-        node->taken_batch = batch->number;
     if (batch)
         node->submitted[node->submitted_count++] = batch;
 }
