@@ -62,7 +62,7 @@ static struct effect effect_for(const struct engine *engine, enum effect_kind ki
     };
 }
 
-static void bind(struct engine *engine, struct try *try, uint32_t index)
+void engine_attempt_bind(struct engine *engine, struct try *try, uint32_t index)
 {
     try->worker = index;
     engine->workers[index].running++;
@@ -272,6 +272,8 @@ struct try *engine_attempt_find(struct engine *engine, const struct engine_attem
     if (!run || attempt->task >= run->dag->task_count)
         return NULL;
     struct try *try = engine_try(run, attempt->task);
+    if (try && try->ahead && try->fence == attempt->fence)
+        engine_ahead_begun(engine, run, try);
     if (!try || run->tasks[attempt->task] != TASK_RUNNING || try->number != attempt->number ||
         try->fence != attempt->fence)
         return NULL;
@@ -315,6 +317,9 @@ void engine_attempt_ended(struct engine *engine, struct uuid worker, const struc
 {
     struct engine_run *run;
     struct try *try = engine_attempt_find(engine, attempt, &run);
+    uint32_t index = engine_worker_find(engine, worker);
+    if (index != NO_WORKER)
+        engine->workers[index].slow = false;
     if (try) {
         engine_attempt_end(engine, run, try, attempt, now);
         engine_run_finish_if_done(engine, run, now);
@@ -331,7 +336,7 @@ void engine_attempt_meet(struct engine *engine, uint32_t index, const struct eng
     struct try *try = engine_attempt_find(engine, held, &run);
     struct uuid worker = engine->workers[index].id;
     if (try && try->worker == NO_WORKER)
-        bind(engine, try, index);
+        engine_attempt_bind(engine, try, index);
     if (held->ended) {
         engine->ended_meanwhile += try != NULL;
         engine_attempt_ended(engine, worker, held, now);
@@ -348,8 +353,8 @@ void engine_attempt_meet(struct engine *engine, uint32_t index, const struct eng
     engine_effect(engine, &stop, engine_batch_now(engine));
 }
 
-static bool is_held(const struct engine_attempt *held, size_t count, const struct engine_run *run,
-                    const struct try *try)
+bool engine_attempt_is_held(const struct engine_attempt *held, size_t count, const struct engine_run *run,
+                            const struct try *try)
 {
     for (size_t i = 0; i < count; i++)
         if (held[i].task == try->task && held[i].number == try->number && held[i].fence == try->fence &&
@@ -375,7 +380,8 @@ static void withdraw_unseen(struct engine *engine, uint32_t index, const struct 
     for (struct engine_run *run = engine->first_run; run; run = run->next) {
         for (size_t i = 0; i < run->try_count; i++) {
             struct try *try = &run->tries[i];
-            if (try->task == NO_TASK || try->worker != index || is_held(held, count, run, try))
+            if (try->task == NO_TASK || try->worker != index ||
+                engine_attempt_is_held(held, count, run, try))
                 continue;
             uint32_t task = try->task;
             engine_attempt_take_back(engine, run, task);
@@ -427,7 +433,7 @@ static void take_back_unsent(struct engine *engine, struct uuid worker)
         origin_unref(effect->origin);
         struct engine_run *run = engine_find_run(engine, effect->run_id);
         struct try *try = run ? engine_try(run, effect->task) : NULL;
-        if (try && try->fence == effect->fence)
+        if (try && try->fence == effect->fence && !engine_ahead_unsent(engine, run, effect->task))
             engine_attempt_take_back(engine, run, effect->task);
     }
     engine->held_count = kept;
@@ -472,6 +478,7 @@ void engine_worker_joined(struct engine *engine, struct uuid worker, uint32_t sl
     } else {
         take_back_unsent(engine, worker);
         withdraw_unseen(engine, index, held, held_count);
+        engine_ahead_unseen(engine, index, held, held_count);
         engine_guests_unseen(engine, index, held, held_count);
     }
     engine->workers[index].awaited = false;
@@ -507,6 +514,7 @@ void engine_worker_lost(struct engine *engine, struct uuid worker, struct engine
     if (index == NO_WORKER)
         return;
     take_back_unsent(engine, worker);
+    engine_ahead_lost(engine, index);
     for (struct engine_run *run = engine->first_run; run; run = run->next)
         for (size_t i = 0; i < run->try_count; i++)
             if (run->tries[i].task != NO_TASK && run->tries[i].worker == index)
@@ -544,7 +552,7 @@ static void reconcile(struct engine *engine, struct engine_run *run, struct try 
     bool unnamed = uuid_is_zero(try->claimed_by);
     if (index != NO_WORKER && engine->workers[index].awaited) {
         counts->awaited++;
-        bind(engine, try, index);
+        engine_attempt_bind(engine, try, index);
     } else if (unnamed && awaits_any(engine)) {
         counts->awaited++;
         engine->unnamed_wait = true;

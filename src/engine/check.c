@@ -42,8 +42,14 @@ static void check_run(const struct engine *engine, const struct engine_run *run,
     for (int s = 0; s < TASK_STATE_COUNT; s++)
         assert(counts[s] == run->counts[s]);
     uint32_t ahead = 0;
-    for (uint32_t i = 0; i < engine->ahead_count; i++)
-        ahead += engine->ahead[i].run == run;
+    for (uint32_t i = 0; i < engine->ahead_count; i++) {
+        if (engine->ahead[i].run != run)
+            continue;
+        const struct try *try = engine_try(run, engine->ahead[i].task);
+        assert(try && try->ahead && run->tasks[try->task] == TASK_QUEUED);
+        assert(engine->ahead[i].worker == NO_WORKER || engine->ahead[i].batch <= engine->committed);
+        ahead++;
+    }
     assert(run->ready_count + ahead == counts[TASK_QUEUED]);
     for (size_t i = 0; i < run->ready_count; i++)
         assert(run->tasks[(uint32_t)run->ready[i]] == TASK_QUEUED);
@@ -95,11 +101,16 @@ void engine_check(const struct engine *engine)
     check_schedules(engine);
     assert(left == engine->waiting_tasks);
     assert(ready == engine->ready_tasks);
-    uint32_t total = 0;
-    for (size_t i = 0; i < engine->worker_count; i++) {
+    uint32_t total = 0, sent = 0;
+    for (uint32_t i = 0; i < engine->worker_count; i++) {
         assert(running[i] == engine->workers[i].running);
         total += running[i];
+        uint32_t has = 0;
+        for (uint32_t j = 0; j < engine->ahead_count; j++)
+            has += engine->ahead[j].worker == i;
+        assert(has == engine->workers[i].sent && (!has || engine->workers[i].up));
+        sent += has;
     }
-    assert(total == engine->running_attempts);
+    assert(total == engine->running_attempts && sent == engine->sent);
     mem_free(running);
 }

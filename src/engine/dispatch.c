@@ -1,8 +1,9 @@
 /* Slots and claims. A free slot takes the best ready task. When no slot is free and tasks are brief, a few of the best
- * are claimed ahead, so that the next free slot starts one whose claim is durable already. What becomes ready meanwhile
- * stands behind them, though it be better: where tasks take long that costs more than a commit. The workers' queues are
- * shares of the ready tasks beyond the slots, filled evenly by running + queued, at most LIMIT_WORKER_QUEUE_MAX each:
- * since any free slot takes the best of all, a share is what an idle worker would take from. */
+ * are claimed ahead (ahead.c), so that the next free slot starts one whose claim is durable already. What becomes ready
+ * meanwhile stands behind them, though it be better: where tasks take long that costs more than a commit. The workers'
+ * queues are shares of the ready tasks beyond the slots, filled evenly by running + queued, at most
+ * LIMIT_WORKER_QUEUE_MAX each: since any free slot takes the best of all, a share is what an idle worker would take
+ * from. */
 #include <assert.h>
 #include <string.h>
 
@@ -15,13 +16,19 @@ static bool takes_work(const struct worker *worker)
     return worker->up && !worker->draining && !worker->awaited && !worker->elsewhere;
 }
 
+/* What it has and has not begun takes its next slots. */
+static uint32_t load_of(const struct worker *worker)
+{
+    return worker->running + worker->sent;
+}
+
 uint32_t engine_worker_free(const struct engine *engine)
 {
     uint32_t best = NO_WORKER;
     for (uint32_t i = 0; i < engine->worker_count; i++) {
         const struct worker *worker = &engine->workers[i];
-        if (takes_work(worker) && worker->running < worker->slots &&
-            (best == NO_WORKER || worker->running < engine->workers[best].running))
+        if (takes_work(worker) && load_of(worker) < worker->slots &&
+            (best == NO_WORKER || load_of(worker) < load_of(&engine->workers[best])))
             best = i;
     }
     return best;
@@ -61,29 +68,34 @@ static void start_run(struct engine *engine, struct engine_run *run, struct engi
     engine_run_arm_timeout(engine, run, now);
 }
 
-static void start(struct engine *engine, struct engine_run *run, struct try *try, uint32_t index, uint64_t batch)
+/* One that waits for its batch may be overtaken by one that was sent ahead, and wait for a slot there. */
+static void tell_start(struct engine *engine, const struct engine_run *run, const struct try *try, uint32_t index,
+                       uint64_t batch)
 {
-    struct worker *worker = &engine->workers[index];
-    engine_move_task_quietly(engine, run, try->task, TASK_RUNNING);
-    try->worker = index;
-    try->ahead = false;
-    worker->running++;
-    engine->running_attempts++;
-    if (batch == engine->open->number)
-        engine->slots_waiting++;
     struct effect effect = {
         .kind = EFFECT_START,
         .task = try->task,
         .number = try->number,
         .fence = try->fence,
-        .worker = worker->id,
+        .worker = engine->workers[index].id,
         .run_id = run->id,
         .dag_id = run->dag_id,
         .scheduled_ms = run->scheduled_ms,
         .dag = dag_ref(run->dag),
         .origin = origin_ref(run->origin),
+        .may_wait = engine->workers[index].sent_max > 0,
     };
     engine_effect(engine, &effect, batch);
+}
+
+static void start(struct engine *engine, struct engine_run *run, struct try *try, uint32_t index, uint64_t batch)
+{
+    engine_move_task_quietly(engine, run, try->task, TASK_RUNNING);
+    try->ahead = false;
+    engine_attempt_bind(engine, try, index);
+    if (batch == engine->open->number)
+        engine->slots_waiting++;
+    tell_start(engine, run, try, index, batch);
 }
 
 /* The place in the order of what is claimed ahead. */
@@ -91,9 +103,7 @@ static bool start_ahead(struct engine *engine, uint32_t place, uint32_t index)
 {
     if (place >= engine->ahead_count)
         return false;
-    const struct ahead ahead = engine->ahead[place];
-    engine->ahead_count--;
-    memmove(engine->ahead + place, engine->ahead + place + 1, (engine->ahead_count - place) * sizeof ahead);
+    const struct ahead ahead = engine_ahead_take(engine, place);
     start(engine, ahead.run, engine_try(ahead.run, ahead.task), index, ahead.batch);
     return true;
 }
@@ -118,11 +128,39 @@ static void claim_ahead(struct engine *engine, struct engine_now now)
            run->dag->tasks[task].on_lost == DAG_ON_LOST_RETRY) {
         (void)engine_ready_pop(engine, &run, &task);
         start_run(engine, run, now);
-        struct try *try = claim(engine, run, task, (struct uuid){{0}}, now);
-        try->ahead = true;
-        engine->ahead[engine->ahead_count].run = run;
-        engine->ahead[engine->ahead_count].task = task;
-        engine->ahead[engine->ahead_count++].batch = engine_batch_now(engine);
+        engine_ahead_add(engine, run, claim(engine, run, task, (struct uuid){{0}}, now));
+    }
+}
+
+/* The worker that has the fewest that wait, of those that may have more. */
+static uint32_t find_waiter(const struct engine *engine)
+{
+    uint32_t best = NO_WORKER;
+    for (uint32_t i = 0; i < engine->worker_count; i++) {
+        const struct worker *worker = &engine->workers[i];
+        bool has_room = worker->sent < worker->sent_max && worker->running <= worker->slots;
+        if (takes_work(worker) && !worker->slow && has_room &&
+            (best == NO_WORKER || worker->sent < engine->workers[best].sent))
+            best = i;
+    }
+    return best;
+}
+
+/* No slot is free. What is sent is bound to a worker: one for each slot stays in hand, for whichever is free first. */
+static void send_ahead(struct engine *engine)
+{
+    uint32_t index, in_hand = engine->ahead_count - engine->sent, stay = 0;
+    for (uint32_t i = 0; i < engine->worker_count; i++)
+        stay += takes_work(&engine->workers[i]) ? engine->workers[i].slots : 0;
+    for (uint32_t place = 0; in_hand > stay; place++, in_hand--) {
+        place = engine_ahead_in_hand(engine, place);
+        struct ahead *ahead = &engine->ahead[place];
+        if (ahead->batch > engine->committed || (index = find_waiter(engine)) == NO_WORKER)
+            return;
+        ahead->worker = index;
+        engine->workers[index].sent++;
+        engine->sent++;
+        tell_start(engine, ahead->run, engine_try(ahead->run, ahead->task), index, ahead->batch);
     }
 }
 
@@ -131,7 +169,7 @@ static void start_elsewhere(struct engine *engine, struct engine_now now)
 {
     struct engine_run *run;
     uint32_t index, task;
-    for (uint32_t place = 0; place < engine->ahead_count;) {
+    for (uint32_t place = 0; (place = engine_ahead_in_hand(engine, place)) < engine->ahead_count;) {
         if (engine->ahead[place].run->dag->placement != DAG_PLACEMENT_ANY)
             place++;
         else if ((index = engine_node_free(engine)) == NO_WORKER || !start_ahead(engine, place, index))
@@ -145,6 +183,17 @@ static void start_elsewhere(struct engine *engine, struct engine_now now)
     }
 }
 
+static uint32_t free_slots(const struct engine *engine)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < engine->worker_count; i++) {
+        const struct worker *worker = &engine->workers[i];
+        uint32_t load = load_of(worker);
+        count += takes_work(worker) && load < worker->slots ? worker->slots - load : 0;
+    }
+    return count;
+}
+
 void engine_dispatch(struct engine *engine, struct engine_now now)
 {
     if (engine->draining || engine->holding)
@@ -153,29 +202,25 @@ void engine_dispatch(struct engine *engine, struct engine_now now)
     bool any_worker = false;
     while ((index = engine_worker_free(engine)) != NO_WORKER) {
         any_worker = true;
-        if (!start_ahead(engine, 0, index) && !start_ready(engine, index, now))
-            return;
+        if (start_ahead(engine, engine_ahead_in_hand(engine, 0), index) || start_ready(engine, index, now))
+            continue;
+        if (engine->sent)
+            engine_ahead_steal(engine, free_slots(engine));
+        return;
     }
     start_elsewhere(engine, now);
     if (!engine->one_by_one && (any_worker || engine->running_attempts))
         claim_ahead(engine, now);
-}
-
-static void withdraw_ahead(struct engine *engine)
-{
-    for (uint32_t i = 0; i < engine->ahead_count; i++) {
-        struct engine_run *run = engine->ahead[i].run;
-        engine_attempt_withdraw(engine, run, engine->ahead[i].task);
-        engine_ready_push(engine, run, engine->ahead[i].task);
-    }
-    engine->ahead_count = 0;
+    if (engine->sends_ahead && !engine->one_by_one)
+        send_ahead(engine);
 }
 
 void engine_set_one_by_one(struct engine *engine, bool one_by_one)
 {
+    bool changes = one_by_one && !engine->one_by_one;
     engine->one_by_one = one_by_one;
-    if (one_by_one)
-        withdraw_ahead(engine);
+    if (changes)
+        engine_ahead_withdraw(engine);
 }
 
 void engine_set_draining(struct engine *engine, bool draining)
@@ -183,13 +228,15 @@ void engine_set_draining(struct engine *engine, bool draining)
     engine->schedules_stir |= engine->draining && !draining;
     engine->draining = draining;
     if (draining)
-        withdraw_ahead(engine);
+        engine_ahead_withdraw(engine);
 }
 
 void engine_hold_starts(struct engine *engine, bool hold)
 {
     engine->schedules_stir |= engine->holding && !hold; /* what was let pass meanwhile is looked at again */
     engine->holding = hold;
+    if (hold)
+        engine_ahead_recall(engine, NO_WORKER);
 }
 
 bool engine_set_worker_draining(struct engine *engine, struct uuid id, bool draining)
@@ -198,6 +245,8 @@ bool engine_set_worker_draining(struct engine *engine, struct uuid id, bool drai
         struct worker *worker = &engine->workers[i];
         if (worker->up && !worker->elsewhere && uuid_equal(worker->id, id)) {
             worker->draining = draining;
+            if (draining)
+                engine_ahead_recall(engine, (uint32_t)i);
             return true;
         }
     }

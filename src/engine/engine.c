@@ -191,6 +191,7 @@ struct engine_counts engine_counts(const struct engine *engine)
         .waiting_tasks = engine->waiting_tasks,
         .ready_tasks = engine->ready_tasks + engine->ahead_count,
         .running_attempts = engine->running_attempts,
+        .sent_attempts = engine->sent,
         .active_runs = engine->births + (uint32_t)engine->runs.count,
     };
     for (size_t i = 0; i < engine->worker_count; i++)

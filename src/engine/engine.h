@@ -75,6 +75,7 @@ struct engine_attempt {
 enum effect_kind {
     EFFECT_START,               /* worker, run_id, task, number, fence, dag, origin */
     EFFECT_STOP,                /* worker, run_id, task, number, fence */
+    EFFECT_RECALL,              /* the same: if it has not begun it is to be given back (engine_attempt_returned) */
     EFFECT_ACK,                 /* worker, run_id, task, number, fence: the end is durable, the worker may forget it */
     EFFECT_GUEST_LOST,          /* the same: a guest whose worker is gone */
     EFFECT_GUEST_REFUSED        /* the same: a guest that no worker has seen */
@@ -91,6 +92,7 @@ struct effect {
     int64_t scheduled_ms;       /* START: the instant its run stands for; 0: none */
     struct dag *dag;            /* START: a reference the caller drops */
     struct origin *origin;      /* START: the same; NULL */
+    bool may_wait;              /* START: a slot may not be free yet */
 };
 
 struct engine_worker_view {
@@ -107,6 +109,7 @@ struct engine_counts {
     uint64_t waiting_tasks;     /* not ended, over all runs */
     uint64_t ready_tasks;
     uint32_t running_attempts;
+    uint32_t sent_attempts;     /* of the ready tasks: a worker has them and has not said to have begun */
     uint32_t workers;
 };
 
@@ -204,6 +207,9 @@ void engine_attempt_started(struct engine *engine, struct uuid worker, const str
                             struct engine_now now);
 void engine_attempt_ended(struct engine *engine, struct uuid worker, const struct engine_attempt *attempt,
                           struct engine_now now);
+/* A start that came before a slot was free was not begun and will not be; the worker has forgotten it. */
+void engine_attempt_returned(struct engine *engine, struct uuid worker, const struct engine_attempt *attempt,
+                             struct engine_now now);
 void engine_tick(struct engine *engine, struct engine_now now);       /* what is due: retries, timeouts, schedules */
 int64_t engine_next_due(const struct engine *engine);                 /* boot ms; -1: nothing */
 /* No new starts and no new runs from now on (SIGTERM); or again. */
@@ -212,6 +218,10 @@ void engine_set_draining(struct engine *engine, bool draining);
 void engine_hold_starts(struct engine *engine, bool hold);
 /* Tasks take long: none is claimed before it has a slot, so that the best of the moment gets it. */
 void engine_set_one_by_one(struct engine *engine, bool one_by_one);
+/* Attempts are so brief that workers may have their next starts before the last have ended. */
+void engine_set_sends_ahead(struct engine *engine, bool sends);
+/* How many starts that worker can keep waiting for a slot; 0, when it has just come: none. */
+void engine_set_worker_ahead(struct engine *engine, struct uuid worker, uint32_t sent_max);
 /* Cancels everything that is active (pawl run's Ctrl-C). */
 void engine_cancel_all(struct engine *engine, struct engine_now now);
 

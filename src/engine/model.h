@@ -20,7 +20,7 @@ struct try {
     int64_t claimed_ms;
     int64_t started_ms;         /* 0: the worker has not said */
     struct uuid claimed_by;     /* the worker in the claim's row; zero: claimed ahead */
-    bool ahead;                 /* durable claim without a slot; the task is still queued */
+    bool ahead;                 /* durable claim without a slot, in engine.ahead; the task is still queued */
     bool stopping;              /* the worker was told to end it */
     uint32_t next_free;
 };
@@ -63,6 +63,9 @@ struct worker {
     struct uuid id;
     uint32_t slots;
     uint32_t running;
+    uint32_t sent;              /* claims that it has and has not said to have begun: they take its next slots */
+    uint32_t sent_max;          /* how many it may have; 0: it knows no waiting */
+    bool slow;                  /* it gave one back and has ended nothing since */
     bool up;
     bool awaited;               /* it lives, and has not said since the restart what it holds: what its claims
                                    name runs on; it is given nothing */
@@ -154,6 +157,8 @@ struct ahead {
     struct engine_run *run;
     uint32_t task;
     uint64_t batch;             /* that holds the claim */
+    uint32_t worker;            /* index of the one it was sent to; NO_WORKER: in hand */
+    bool recalled;              /* which was asked to give it back */
 };
 
 struct held_effect {
@@ -175,6 +180,7 @@ struct engine {
     bool draining;
     bool holding;               /* no room in the store: nothing new starts */
     bool one_by_one;            /* nothing is claimed ahead */
+    bool sends_ahead;           /* attempts are so brief that workers get their next start before the last has ended */
 
     struct map runs;            /* by id */
     struct engine_run *first_run;
@@ -193,6 +199,7 @@ struct engine {
 
     struct ahead *ahead; /* claimed without a slot, oldest first */
     uint32_t ahead_count;
+    uint32_t sent;              /* of them: sent to a worker */
 
     struct worker *workers;
     size_t worker_count, worker_cap;
@@ -267,8 +274,28 @@ void engine_attempt_meet(struct engine *engine, uint32_t index, const struct eng
                          struct engine_now now);
 /* A claim that no worker saw: the task is ready again, or ends with its run. */
 void engine_attempt_take_back(struct engine *engine, struct engine_run *run, uint32_t task);
+/* Whether the try is among what a worker says it holds. */
+bool engine_attempt_is_held(const struct engine_attempt *held, size_t count, const struct engine_run *run,
+                            const struct try *try);
+void engine_attempt_bind(struct engine *engine, struct try *try, uint32_t index); /* it takes a slot of that worker */
 uint32_t engine_worker_find(const struct engine *engine, struct uuid id); /* NO_WORKER: there is none */
 uint32_t engine_worker_get(struct engine *engine, struct uuid id);        /* added when there is none */
+
+/* ahead.c: claims without a slot */
+void engine_ahead_add(struct engine *engine, struct engine_run *run, struct try *try);
+/* The first place from there on of one in hand; ahead_count: there is none. */
+uint32_t engine_ahead_in_hand(const struct engine *engine, uint32_t from);
+struct ahead engine_ahead_take(struct engine *engine, uint32_t place); /* one in hand, off the list */
+/* One that was sent has begun, or is to be treated as such. Nothing when it is in hand. */
+void engine_ahead_begun(struct engine *engine, struct engine_run *run, struct try *try);
+/* One that was sent never came there: it is in hand again. false: it is none that was sent. */
+bool engine_ahead_unsent(struct engine *engine, const struct engine_run *run, uint32_t task);
+void engine_ahead_drop_run(struct engine *engine, struct engine_run *run); /* it is canceled */
+void engine_ahead_recall(struct engine *engine, uint32_t index);           /* from that worker; NO_WORKER: from all */
+void engine_ahead_steal(struct engine *engine, uint32_t slots);            /* so many are free elsewhere */
+void engine_ahead_withdraw(struct engine *engine);                         /* all; what was sent, as it comes back */
+void engine_ahead_lost(struct engine *engine, uint32_t index);             /* what it has may have begun */
+void engine_ahead_unseen(struct engine *engine, uint32_t index, const struct engine_attempt *held, size_t count);
 
 /* dispatch.c: the least loaded own worker with a free slot, or NO_WORKER */
 uint32_t engine_worker_free(const struct engine *engine);

@@ -142,20 +142,6 @@ void engine_run_skip_dependents(struct engine *engine, struct engine_run *run, u
     mem_free(stack);
 }
 
-/* Claims without a slot are taken back. */
-static void drop_ahead(struct engine *engine, struct engine_run *run)
-{
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < engine->ahead_count; i++) {
-        if (engine->ahead[i].run == run) {
-            engine_attempt_cancel_claim(engine, run, engine->ahead[i].task);
-        } else {
-            engine->ahead[kept++] = engine->ahead[i];
-        }
-    }
-    engine->ahead_count = kept;
-}
-
 /* Ends what could have started, tells the workers to end what runs. What waits for others stays pending until nothing
  * runs any more: a running task can still fail and so skip it. Thus what becomes of it follows from the rows and the
  * cancel alone, in whatever order they came, and a restart decides the same. */
@@ -164,7 +150,7 @@ static void end_everything(struct engine *engine, struct engine_run *run)
     run->canceling = true;
     engine->urgent = true;
     engine_ready_clear(engine, run);
-    drop_ahead(engine, run);
+    engine_ahead_drop_run(engine, run);
     for (uint32_t i = 0; i < run->dag->task_count; i++) {
         if (run->tasks[i] == TASK_RUNNING) {
             engine_attempt_stop(engine, run, engine_try(run, i));

@@ -363,6 +363,12 @@ int pool_stop_attempt(struct pool *pool, struct uuid worker_id, const struct job
     return send_message(pool, worker_id, &message);
 }
 
+int pool_recall(struct pool *pool, struct uuid worker_id, const struct job_key *key)
+{
+    const struct message message = {.type = MESSAGE_RECALL, .waiter = *key};
+    return send_message(pool, worker_id, &message);
+}
+
 int pool_ack(struct pool *pool, struct uuid worker_id, const struct job_key *key)
 {
     const struct message message = {.type = MESSAGE_ACK, .ack = *key};

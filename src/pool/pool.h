@@ -34,6 +34,7 @@ struct pool_worker {
     uint32_t slots;
     enum isolation isolation;
     bool adopted;                    /* it was there before this daemon */
+    bool keeps_waiting;              /* starts may be sent to it before a slot is free */
     bool draining;                   /* surplus: give it nothing; it quits when it holds nothing */
     const struct pool_held *held;    /* borrowed for the call */
     size_t held_count;
@@ -53,6 +54,8 @@ struct pool_callbacks {
     void (*on_started)(void *context, struct uuid worker_id, const struct message_started *started);
     /* Texts are borrowed for the call. Answer with pool_ack once it is durable. The same result can come again. */
     void (*on_result)(void *context, struct uuid worker_id, const struct job_result *result);
+    /* A start that may wait was not begun, and the worker has forgotten it. */
+    void (*on_returned)(void *context, struct uuid worker_id, const struct job_key *key);
     /* A worker of a former daemon lives and has not said within adopt_ms what it holds: slow is not dead, and
      * whatever it runs goes on. on_worker_up or on_worker_gone follows, whenever that is. pid: 0 when not known. */
     void (*on_worker_silent)(void *context, struct uuid worker_id, int32_t pid);
@@ -94,6 +97,7 @@ void pool_flush_urgent(struct pool *pool);
  * ERROR_TOO_BIG when the job fits no message: then nothing was sent. */
 int pool_send_start(struct pool *pool, struct uuid worker_id, const struct job *job, struct error *err);
 int pool_stop_attempt(struct pool *pool, struct uuid worker_id, const struct job_key *key, enum stop_reason reason);
+int pool_recall(struct pool *pool, struct uuid worker_id, const struct job_key *key); /* see MESSAGE_RECALL */
 int pool_ack(struct pool *pool, struct uuid worker_id, const struct job_key *key);
 /* What runs at that boot time is killed by the workers themselves, and they with it (MESSAGE_LEASE); told to those that
  * are up and to each that comes. */

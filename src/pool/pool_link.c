@@ -252,6 +252,7 @@ static void take_ready(struct pool_link *link)
         .slots = link->hello.slots,
         .isolation = link->hello.isolation,
         .adopted = link->former,
+        .keeps_waiting = link->hello.level >= 3,
         .draining = link->surplus,
         .held = link->held,
         .held_count = link->held_count,
@@ -289,6 +290,8 @@ static void take(struct pool_link *link, const struct message *message, int64_t 
         callbacks->on_started(callbacks->context, link->id, &message->started);
     else if (message->type == MESSAGE_RESULT)
         callbacks->on_result(callbacks->context, link->id, &message->result);
+    else if (message->type == MESSAGE_RETURNED)
+        callbacks->on_returned(callbacks->context, link->id, &message->waiter);
     else
         refuse(link, now_ms, "it sent a message that only a daemon sends, or sent one twice");
 }

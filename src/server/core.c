@@ -21,7 +21,7 @@
 enum {
     ENDING_MS = 5000,
     UNDURABLE_MS = 3000,    /* beyond a deadline: how long the store may still try */
-    CLAIM_AHEAD = 32,       /* what may be started while a batch is held */
+    CLAIM_AHEAD = 48,       /* what may be started while a batch is held */
     CLAIM_AHEAD_SHARED = 2, /* of a cluster's node: what is claimed no other node can begin */
     EVENTS_PER_TURN = 16,
     GATHER_US = 1000,       /* how long starts wait for others to share their commit */
@@ -285,7 +285,8 @@ static void leave_undurable(struct core *core)
 
 static void advance_stop(struct core *core)
 {
-    uint32_t running = engine_counts(core->engine).running_attempts;
+    struct engine_counts counts = engine_counts(core->engine);
+    uint32_t running = counts.running_attempts + counts.sent_attempts;
     if (core->phase < CORE_DRAINING || core->phase == CORE_STOPPED)
         return;
     if (core->phase == CORE_KILLING && !pool_live_count(core->pool) && !deadline_passed(core))

@@ -8,7 +8,10 @@
 #include "dag/dag.h"
 #include "server/core_model.h"
 
-enum { LONG_US = 100000 }; /* attempts that usually take longer lose nothing to the commit before their start */
+enum {
+    LONG_US = 100000, /* attempts that usually take longer lose nothing to the commit before their start */
+    SHORT_US = 10000, /* those that are shorter lose much to the way of their end here and of the next start back */
+};
 
 static struct job_key key_of(const struct effect *effect)
 {
@@ -95,6 +98,7 @@ static void start(struct core *core, const struct effect *effect)
     struct job job;
     struct error err;
     int code = pool_job_build(jobs_of(core, effect), effect->task, effect->number, effect->fence, &job, &err);
+    job.may_wait = effect->may_wait;
     if (!code)
         code = pool_send_start(core->pool, effect->worker, &job, &err);
     if (log_enabled(LOG_DEBUG))
@@ -119,6 +123,8 @@ void core_do_effects(struct core *core)
                 origin_unref(mine[i].origin);
             } else if (mine[i].kind == EFFECT_START) {
                 start(core, &mine[i]);
+            } else if (mine[i].kind == EFFECT_RECALL) {
+                (void)pool_recall(core->pool, mine[i].worker, &key);
             } else if (mine[i].kind == EFFECT_STOP) {
                 (void)pool_stop_attempt(core->pool, mine[i].worker, &key, STOP_CANCEL);
             } else {
@@ -178,6 +184,7 @@ static void on_worker_up(void *context, const struct pool_worker *worker)
     core->shown.isolation = worker->isolation;
     (void)pthread_mutex_unlock(&core->lock);
     engine_worker_joined(core->engine, worker->id, worker->slots, held, worker->held_count, core->now);
+    engine_set_worker_ahead(core->engine, worker->id, worker->keeps_waiting ? worker->slots : 0);
     for (size_t i = 0; i < worker->held_count; i++)
         (void)(held[i].ended ? core_guest_ended : core_guest_started)(core, worker->id, &held[i]);
     if (worker->draining)
@@ -235,6 +242,7 @@ static void on_result(void *context, struct uuid worker_id, const struct job_res
     struct engine_attempt attempt = attempt_of_result(result);
     core->usual_us += ((result->ended_ms - result->started_ms) * 1000 - core->usual_us) / 16;
     engine_set_one_by_one(core->engine, core->usual_us > LONG_US);
+    engine_set_sends_ahead(core->engine, core->usual_us < SHORT_US);
     core->usual_cpu_us += (result->cpu_us - core->usual_cpu_us) / 16;
     const struct core_run_jobs *entry =
         log_enabled(LOG_DEBUG) ? map_get(&core->run_jobs, result->key.run_id.bytes, sizeof result->key.run_id.bytes)
@@ -244,6 +252,14 @@ static void on_result(void *context, struct uuid worker_id, const struct job_res
                     result->key.number, result->key.fence, worker_id, state_attempt_name(result->outcome));
     if (!core_guest_ended(core, worker_id, &attempt))
         engine_attempt_ended(core->engine, worker_id, &attempt, core->now);
+}
+
+static void on_returned(void *context, struct uuid worker_id, const struct job_key *key)
+{
+    struct core *core = context;
+    const struct engine_attempt attempt = {
+        .run_id = key->run_id, .task = key->task, .number = key->number, .fence = key->fence};
+    engine_attempt_returned(core->engine, worker_id, &attempt, core->now);
 }
 
 static void on_worker_silent(void *context, struct uuid worker_id, int32_t pid)
@@ -297,6 +313,7 @@ const struct pool_callbacks core_pool_callbacks = {
     .on_worker_gone = on_worker_gone,
     .on_started = on_started,
     .on_result = on_result,
+    .on_returned = on_returned,
     .on_worker_silent = on_worker_silent,
     .on_adopted = on_adopted,
 };

@@ -44,6 +44,13 @@ static void on_result(void *context, struct uuid worker_id, const struct job_res
     (void)result;
 }
 
+static void on_returned(void *context, struct uuid worker_id, const struct job_key *key)
+{
+    (void)context;
+    (void)worker_id;
+    (void)key;
+}
+
 static void on_worker_silent(void *context, struct uuid worker_id, int32_t pid)
 {
     struct left *left = context;
@@ -95,6 +102,7 @@ int server_kill_left(const char *data_dir, uint32_t *ret_workers, struct error *
         .on_worker_gone = on_worker_gone,
         .on_started = on_started,
         .on_result = on_result,
+        .on_returned = on_returned,
         .on_worker_silent = on_worker_silent,
         .on_adopted = on_adopted,
     };

@@ -90,6 +90,25 @@ static bool take_slot(struct worker *worker, struct worker_attempt *attempt)
     return true;
 }
 
+static void begin(struct worker *worker, struct worker_attempt *attempt)
+{
+    attempt->phase = PHASE_RUNNING;
+    attempt->deadline_ms = 0;
+    attempt->started_boot_ms = clock_boot_ms();
+    if (attempt->job.kind == JOB_HTTP)
+        worker_http_start(worker, attempt);
+    else
+        worker_process_start(worker, attempt);
+}
+
+static void wait_for_slot(struct worker *worker, struct worker_attempt *attempt)
+{
+    attempt->phase = PHASE_WAITING;
+    attempt->deadline_ms = clock_boot_ms() + WORKER_WAIT_MS;
+    if (worker->waiting_count++ == 0)
+        worker->waiting_due_ms = attempt->deadline_ms;
+}
+
 void worker_attempt_start(struct worker *worker, const char *frame, size_t len)
 {
     struct worker_attempt *attempt = make(frame, len);
@@ -98,17 +117,56 @@ void worker_attempt_start(struct worker *worker, const char *frame, size_t len)
         worker->gone = attempt;
         return;
     }
+    worker_attempt_serve_waiting(worker); /* who came first begins first */
     hold(worker, attempt);
-    if (!take_slot(worker, attempt)) {
+    if (take_slot(worker, attempt)) {
+        begin(worker, attempt);
+    } else if (attempt->job.may_wait) {
+        wait_for_slot(worker, attempt);
+    } else {
         worker_attempt_fail(attempt, FAILURE_INTERNAL, "the worker has no free slot");
         worker_attempt_finish(worker, attempt);
-        return;
     }
-    attempt->started_boot_ms = clock_boot_ms();
-    if (attempt->job.kind == JOB_HTTP)
-        worker_http_start(worker, attempt);
-    else
-        worker_process_start(worker, attempt);
+}
+
+static void give_back(struct worker *worker, struct worker_attempt *attempt)
+{
+    worker->waiting_count--;
+    worker_link_send(worker, &(struct message){.type = MESSAGE_RETURNED, .waiter = attempt->job.key});
+    forget(worker, attempt);
+}
+
+void worker_attempt_recall(struct worker *worker, const struct job_key *key)
+{
+    struct worker_attempt *attempt = find(worker, key);
+    if (attempt && attempt->phase == PHASE_WAITING)
+        give_back(worker, attempt);
+}
+
+/* Without a daemon nobody is told: who comes next hears what is held. */
+void worker_attempt_serve_waiting(struct worker *worker)
+{
+    if (worker->waiting_count == 0)
+        return;
+    int64_t now_ms = clock_boot_ms();
+    if (worker->free_count == 0 && now_ms < worker->waiting_due_ms)
+        return;
+    worker->waiting_due_ms = INT64_MAX;
+    struct worker_attempt *newer;
+    for (struct worker_attempt *attempt = worker->oldest; attempt && worker->waiting_count; attempt = newer) {
+        newer = attempt->newer;
+        if (attempt->phase != PHASE_WAITING)
+            continue;
+        if (take_slot(worker, attempt)) {
+            worker->waiting_count--;
+            begin(worker, attempt);
+        } else if (attempt->deadline_ms <= now_ms) {
+            give_back(worker, attempt);
+        } else {
+            worker->waiting_due_ms = attempt->deadline_ms; /* it is the first: they came in this order */
+            return;
+        }
+    }
 }
 
 static void tell_started(struct worker *worker, const struct worker_attempt *attempt, enum message_type type)
@@ -254,6 +312,12 @@ void worker_attempt_finish(struct worker *worker, struct worker_attempt *attempt
 
 static void stop(struct worker *worker, struct worker_attempt *attempt, enum worker_end end, bool at_once)
 {
+    if (attempt->phase == PHASE_WAITING) {
+        worker->waiting_count--;
+        attempt->end = end;
+        worker_attempt_finish(worker, attempt);
+        return;
+    }
     /* An exit that came first wins; so does the first reason. */
     if ((attempt->phase == PHASE_RUNNING || attempt->phase == PHASE_STARTING) && attempt->end == END_BY_ITSELF)
         attempt->end = end;

@@ -44,6 +44,7 @@ struct job_user {
 struct job {
     struct job_key key;
     enum job_kind kind;
+    bool may_wait;             /* for a slot, for a moment; false: one is free */
     int64_t timeout_ms;        /* of the attempt, from its start; 0: none */
     const char *log_path;      /* absolute; made, with its folders, at the first byte of output */
     int64_t log_bytes_max;     /* what is beyond it is dropped and the log says so */

@@ -59,6 +59,9 @@ static bool handle(struct worker *worker, const struct message *message, const c
     case MESSAGE_STOP:
         worker_attempt_stop(worker, &message->stop.key, message->stop.reason);
         return true;
+    case MESSAGE_RECALL:
+        worker_attempt_recall(worker, &message->waiter);
+        return true;
     case MESSAGE_QUIT:
         worker->quitting = true;
         return true;
@@ -75,6 +78,7 @@ static bool handle(struct worker *worker, const struct message *message, const c
     case MESSAGE_READY:
     case MESSAGE_STARTED:
     case MESSAGE_RESULT:
+    case MESSAGE_RETURNED:
     case MESSAGE_TYPE_COUNT:
         break;
     }

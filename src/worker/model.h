@@ -42,6 +42,7 @@ struct worker_watch {
 };
 
 enum worker_phase {
+    PHASE_WAITING,       /* for a slot: nothing of it has begun */
     PHASE_RUNNING,       /* its process or request lives */
     PHASE_STARTING,      /* the warm interpreter has been asked for its process */
     PHASE_LEAVING,       /* its first process has ended; the rest and the output have not */
@@ -103,6 +104,9 @@ struct worker_link {
 /* What is not worth a wakeup or a system call when the task is over at once can wait so long. */
 enum { WORKER_PATIENCE_MS = 5 };
 
+/* A start that has waited so long for a slot is given back: whoever has one may begin it. */
+enum { WORKER_WAIT_MS = 20 };
+
 struct worker {
     const struct worker_options *options;
     struct uuid boot_id;
@@ -129,6 +133,8 @@ struct worker {
     uint32_t free_count;
     uint32_t young_count;             /* attempts that are young */
     int64_t young_due_ms;             /* boot: not after the first of them has to be watched */
+    uint32_t waiting_count;           /* attempts in PHASE_WAITING */
+    int64_t waiting_due_ms;           /* boot: not after the first of them has to be given back */
     struct worker_attempt *oldest;
     struct worker_attempt *newest;
     struct worker_attempt *gone;      /* freed at the end of the turn, linked by newer */
@@ -164,6 +170,9 @@ void worker_link_close(struct worker *worker);
 void worker_attempt_start(struct worker *worker, const char *frame, size_t len);
 void worker_attempt_stop(struct worker *worker, const struct job_key *key, enum stop_reason reason);
 void worker_attempt_ack(struct worker *worker, const struct job_key *key);
+void worker_attempt_recall(struct worker *worker, const struct job_key *key);
+/* Those that wait: begins what there are slots for, gives back what has waited for too long. */
+void worker_attempt_serve_waiting(struct worker *worker);
 void worker_attempt_tell_all(struct worker *worker);   /* HELD and RESULT of everything held */
 void worker_attempt_kill_all(struct worker *worker);
 void worker_attempt_output(struct worker *worker, struct worker_attempt *attempt, const char *bytes, size_t len);

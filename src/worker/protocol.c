@@ -70,6 +70,16 @@ static void put_key(struct buf *out, const struct job_key *key)
     put_u32(out, key->number);
 }
 
+static void put_user(struct buf *out, const struct job_user *user)
+{
+    put_u32(out, user->other);
+    if (!user->other)
+        return;
+    put_u32(out, user->uid);
+    put_u32(out, user->gid);
+    put_bytes(out, user->groups, user->group_count * sizeof(uint32_t));
+}
+
 static void put_job(struct buf *out, const struct job *job)
 {
     put_key(out, &job->key);
@@ -91,12 +101,8 @@ static void put_job(struct buf *out, const struct job *job)
     put_u32(out, job->deny_private);
     put_list(out, &job->networks);
     put_u32(out, job->warm);
-    put_u32(out, job->user.other);
-    if (!job->user.other)
-        return;
-    put_u32(out, job->user.uid);
-    put_u32(out, job->user.gid);
-    put_bytes(out, job->user.groups, job->user.group_count * sizeof(uint32_t));
+    put_user(out, &job->user);
+    put_u32(out, job->may_wait);
 }
 
 static void put_result(struct buf *out, const struct job_result *result)
@@ -192,6 +198,10 @@ void worker_message_write(struct buf *out, const struct message *message)
         break;
     case MESSAGE_ACK:
         put_key(out, &message->ack);
+        break;
+    case MESSAGE_RECALL:
+    case MESSAGE_RETURNED:
+        put_key(out, &message->waiter);
         break;
     case MESSAGE_STOP:
         put_key(out, &message->stop.key);
@@ -410,6 +420,7 @@ static void get_job(struct cursor *in, struct job *job)
     job->warm = in->left > 0 && get_u32(in) != 0; /* of a daemon that knows it */
     if (in->left > 0)
         get_user(in, &job->user); /* the same */
+    job->may_wait = in->left > 0 && get_u32(in) != 0;
     check_job(in, job);
 }
 
@@ -476,6 +487,10 @@ static void get_fields(struct cursor *in, struct message *message)
         break;
     case MESSAGE_ACK:
         get_key(in, &message->ack);
+        break;
+    case MESSAGE_RECALL:
+    case MESSAGE_RETURNED:
+        get_key(in, &message->waiter);
         break;
     case MESSAGE_STOP:
         get_key(in, &message->stop.key);

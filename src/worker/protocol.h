@@ -10,12 +10,12 @@
  *     worker                                       daemon
  *     HELLO HELD* RESULT* READY      ->            (on every new connection: all it holds)
  *                                    <-            START
- *     STARTED                        ->
+ *     STARTED                        ->            (may_wait: once a slot is free, or RETURNED)
  *     RESULT                         ->            (kept by the worker, over reconnects, until)
  *                                    <-            ACK
- *                                    <-            STOP, QUIT, KILL_ALL, LEASE
+ *                                    <-            STOP, RECALL, QUIT, KILL_ALL, LEASE
  *
- * A second START with a key the worker holds is ignored; so are ACK and STOP with a key it does not hold. */
+ * A second START with a key the worker holds is ignored; so are ACK, STOP and RECALL with a key it does not hold. */
 #ifndef PAWL_WORKER_PROTOCOL_H
 #define PAWL_WORKER_PROTOCOL_H
 
@@ -28,7 +28,7 @@
 #include "worker/job.h"
 
 /* PROTOCOL_LEVEL grows when a worker learns what a job may not do without: a worker of a lower one gets no such job. */
-enum { PROTOCOL_VERSION = 1, PROTOCOL_LEVEL = 2, PROTOCOL_HEAD_BYTES = 8 };
+enum { PROTOCOL_VERSION = 1, PROTOCOL_LEVEL = 3, PROTOCOL_HEAD_BYTES = 8 };
 
 enum message_type {
     MESSAGE_NONE,
@@ -44,6 +44,8 @@ enum message_type {
     MESSAGE_KILL_ALL,  /* end everything by KILL, then exit; results are not reported */
     MESSAGE_LEASE,     /* of a cluster's node: what runs at that time is ended by KILL, daemon or not, and the worker
                           with it, since others may start it again from then on. A later one replaces it */
+    MESSAGE_RECALL,    /* of a START that may wait: if it has not begun, give it back */
+    MESSAGE_RETURNED,  /* it has not begun, was forgotten and never will: recalled, or no slot was free for too long */
     MESSAGE_TYPE_COUNT
 };
 
@@ -60,7 +62,8 @@ struct message_hello {
     int32_t pid;
     uint32_t slots;
     enum isolation isolation;
-    uint32_t level;              /* 1: it hides secrets and refuses addresses; 2: it changes users */
+    uint32_t level;              /* 1: it hides secrets and refuses addresses; 2: it changes users; 3: starts may wait
+                                    in it for a slot */
 };
 
 struct message_started {
@@ -82,6 +85,7 @@ struct message {
         struct job_result result;
         struct job start;
         struct job_key ack;
+        struct job_key waiter;       /* RECALL and RETURNED */
         struct message_stop stop;
         int64_t lease_ms;            /* LEASE: boot time */
     };

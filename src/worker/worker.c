@@ -320,16 +320,25 @@ static void check_deadlines(struct worker *worker)
     worker_warm_deadlines(worker, now_ms);
 }
 
+static int sooner(int wait_ms, int64_t left_ms)
+{
+    if (left_ms <= 0)
+        return 0;
+    return wait_ms < 0 || left_ms < wait_ms ? (int)left_ms : wait_ms;
+}
+
 /* How long what can wait may still wait; -1: nothing does. */
 static int patience_ms(const struct worker *worker)
 {
     int wait_ms = worker->link.patient_since_ms ? WORKER_PATIENCE_MS : -1;
-    if (worker->young_count == 0)
+    if (worker->young_count == 0 && worker->waiting_count == 0)
         return wait_ms;
-    int64_t young_ms = worker->young_due_ms - clock_boot_ms();
-    if (young_ms <= 0)
-        return 0;
-    return wait_ms < 0 || young_ms < wait_ms ? (int)young_ms : wait_ms;
+    int64_t now_ms = clock_boot_ms();
+    if (worker->young_count)
+        wait_ms = sooner(wait_ms, worker->young_due_ms - now_ms);
+    if (worker->waiting_count)
+        wait_ms = sooner(wait_ms, worker->waiting_due_ms - now_ms);
+    return wait_ms;
 }
 
 static void turn(struct worker *worker)
@@ -345,9 +354,11 @@ static void turn(struct worker *worker)
         worker->children_ended = false;
         worker_process_reap(worker);
     }
+    worker_attempt_serve_waiting(worker);
     worker_process_watch_young(worker);
     check_deadlines(worker);
     worker_http_end_turn(worker);
+    worker_attempt_serve_waiting(worker);
     worker_link_flush(worker);
     worker_attempt_free_gone(worker);
 }

@@ -113,6 +113,7 @@ static void add_totals(void)
     totals.ends += sim.totals.ends;
     totals.lost += sim.totals.lost;
     totals.withdrawals += sim.totals.withdrawals;
+    totals.returned += sim.totals.returned;
     totals.letters += sim.totals.letters;
     for (int i = 0; i < FIRE_OUTCOME_COUNT; i++)
         totals.fires[i] += sim.totals.fires[i];
@@ -121,11 +122,12 @@ static void add_totals(void)
 static void print_totals(void)
 {
     (void)printf("%" PRIu64 " runs, %" PRIu64 " claims, %" PRIu64 " ends, %" PRIu64 " lost, %" PRIu64
-                 " withdrawn, %" PRIu64 " letters; %" PRIu64 " crashes, %" PRIu64 " dead workers, %" PRIu64
-                 " broken links; instants: %" PRIu64 " fired, %" PRIu64 " queued, %" PRIu64 " skipped\n",
+                 " withdrawn, %" PRIu64 " returned, %" PRIu64 " letters; %" PRIu64 " crashes, %" PRIu64
+                 " dead workers, %" PRIu64 " broken links; instants: %" PRIu64 " fired, %" PRIu64 " queued, %" PRIu64
+                 " skipped\n",
                  totals.runs, totals.claims, totals.ends, totals.lost, totals.withdrawals,
-                 totals.letters, totals.crashes, totals.deaths, totals.breaks, totals.fires[FIRE_FIRED],
-                 totals.fires[FIRE_QUEUED], totals.fires[FIRE_SKIPPED]);
+                 totals.returned, totals.letters, totals.crashes, totals.deaths, totals.breaks,
+                 totals.fires[FIRE_FIRED], totals.fires[FIRE_QUEUED], totals.fires[FIRE_SKIPPED]);
 }
 
 int main(int argc, char **argv)

@@ -126,8 +126,11 @@ static void set_moods(struct sim *sim)
         engine_set_draining(sim->engine, true);
     }
     bool one_by_one = sim_chance(sim, 50);
+    bool sends_ahead = sim_chance(sim, 70);
     engine_set_one_by_one(sim->engine, one_by_one);
-    sim_say(sim, "holding %d draining %d one by one %d", sim->holding, sim->draining, one_by_one);
+    engine_set_sends_ahead(sim->engine, sends_ahead);
+    sim_say(sim, "holding %d draining %d one by one %d sends ahead %d", sim->holding, sim->draining, one_by_one,
+            sends_ahead);
 }
 
 static void act_on_daemon(struct sim *sim)
@@ -244,11 +247,12 @@ void sim_run(struct sim *sim, uint64_t seed, bool trace, enum sim_store_kind sto
     sim->trace = trace;
     sim->faults = true;
     sim->has_schedules = sim_chance(sim, 50);
+    sim->narrow = sim_chance(sim, 50);
     /* a day like any other; before summer time begins and ends in Berlin */
     static const int64_t mornings[] = {1700000000000, 1711846200000, 1729989000000};
     sim->now = (struct engine_now){sim->has_schedules ? mornings[sim_below(sim, 3)] : mornings[0], 1000};
     sim->options = (struct engine_options){
-        .claim_ahead_max = sim_chance(sim, 70) ? sim_below(sim, 6) : 0,
+        .claim_ahead_max = sim_chance(sim, 70) ? sim_below(sim, sim->narrow ? 24 : 6) : 0,
         .waiting_tasks_max = sim_chance(sim, 20) ? 30 : LIMIT_WAITING_TASKS_MAX,
         .active_runs_max = sim_chance(sim, 20) ? 3 : LIMIT_ACTIVE_RUNS_MAX,
         .fires_schedules = true,

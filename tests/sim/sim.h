@@ -28,12 +28,13 @@ enum {
 };
 
 enum message_kind {
-    MESSAGE_START, MESSAGE_STOP, MESSAGE_ACK,                       /* to a worker */
-    MESSAGE_HELLO, MESSAGE_STARTED, MESSAGE_RESULT, MESSAGE_GONE    /* from it */
+    MESSAGE_START, MESSAGE_STOP, MESSAGE_RECALL, MESSAGE_ACK,       /* to a worker */
+    MESSAGE_HELLO, MESSAGE_STARTED, MESSAGE_RESULT, MESSAGE_RETURNED, MESSAGE_GONE /* from it */
 };
 
 struct message {
     enum message_kind kind;
+    bool may_wait;                  /* START */
     struct engine_attempt attempt;
     struct engine_attempt *held;    /* HELLO: owned */
     size_t held_count;
@@ -47,6 +48,7 @@ struct queue {
 struct sim_attempt {
     struct engine_attempt attempt;  /* .ended: a result that waits for its acknowledgement */
     bool stopping;
+    bool waiting;                   /* for a slot: nothing of it has begun */
 };
 
 struct sim_worker {
@@ -59,6 +61,7 @@ struct sim_worker {
     bool buried;                    /* dead, and what that lost is durable */
     bool burying;                   /* the daemon knows; what it decided is not durable yet */
     uint32_t slots;
+    uint32_t ahead_max;             /* starts that it keeps waiting; 0: it is of a version that knows no waiting */
     struct sim_attempt held[HELD_MAX];
     size_t held_count;
     struct queue inbox, outbox;
@@ -91,7 +94,8 @@ struct sim_schedule {
 };
 
 struct sim_totals {
-    uint64_t crashes, deaths, breaks, runs, claims, ends, lost, withdrawals, letters, fires[FIRE_OUTCOME_COUNT];
+    uint64_t crashes, deaths, breaks, runs, claims, ends, lost, withdrawals, returned, letters;
+    uint64_t fires[FIRE_OUTCOME_COUNT];
 };
 
 enum sim_store_kind { SIM_STORE_NONE, SIM_STORE_MEMORY, SIM_STORE_SQLITE };
@@ -120,6 +124,7 @@ struct sim {
     struct uuid dag_ids[DAGS];
     struct dag *dags[DAGS];
     uint32_t dag_versions[DAGS];
+    bool narrow;                    /* workers have one slot: much waits */
     bool has_schedules;
     struct sim_schedule schedules[DAGS];
     struct sim_worker workers[WORKERS_MAX];
@@ -187,6 +192,8 @@ void sim_client_act(struct sim *sim);
 
 /* sim_check.c */
 void sim_check_start(const struct sim *sim, const struct effect *effect);
+/* A worker begins it, perhaps long after it was sent: the claim still holds. */
+void sim_check_begin(const struct sim *sim, const struct engine_attempt *attempt);
 void sim_check_truth(const struct sim *sim, const struct batch *batch);
 void sim_check_physical(const struct sim *sim);
 void sim_check_shown(struct sim *sim);

@@ -22,6 +22,14 @@ void sim_check_start(const struct sim *sim, const struct effect *effect)
             model_broken("task %u: started before what it depends on", effect->task);
 }
 
+void sim_check_begin(const struct sim *sim, const struct engine_attempt *attempt)
+{
+    const struct model_run *run = model_find(&sim->model, attempt->run_id);
+    const struct record_attempt *row = run && !run->ended ? model_last(run, attempt->task) : NULL;
+    if (!row || row->state != ATTEMPT_RUNNING || row->fence != attempt->fence)
+        model_broken("task %u: a worker begins what was taken back", attempt->task);
+}
+
 /* G6: a result is what happened, or lost. And only what no worker started may be taken back as if it never was. */
 void sim_check_truth(const struct sim *sim, const struct batch *batch)
 {
@@ -38,17 +46,23 @@ void sim_check_truth(const struct sim *sim, const struct batch *batch)
     }
 }
 
+static bool is_alive(const struct sim_attempt *held)
+{
+    return !held->attempt.ended && !held->waiting;
+}
+
 /* G3: never two processes of one task instance. */
 void sim_check_physical(const struct sim *sim)
 {
     for (uint32_t w = 0; w < sim->worker_count; w++)
         for (size_t i = 0; i < sim->workers[w].held_count; i++) {
-            const struct engine_attempt *one = &sim->workers[w].held[i].attempt;
-            for (uint32_t v = 0; v < sim->worker_count && !one->ended; v++)
+            const struct sim_attempt *one = &sim->workers[w].held[i];
+            for (uint32_t v = 0; v < sim->worker_count && is_alive(one); v++)
                 for (size_t j = 0; j < sim->workers[v].held_count; j++) {
-                    const struct engine_attempt *two = &sim->workers[v].held[j].attempt;
-                    if (one != two && !two->ended && one->task == two->task && uuid_equal(one->run_id, two->run_id))
-                        model_broken("task %u: two processes at once", one->task);
+                    const struct sim_attempt *two = &sim->workers[v].held[j];
+                    if (one != two && is_alive(two) && one->attempt.task == two->attempt.task &&
+                        uuid_equal(one->attempt.run_id, two->attempt.run_id))
+                        model_broken("task %u: two processes at once", one->attempt.task);
                 }
         }
 }
@@ -142,7 +156,8 @@ void sim_check_over(struct sim *sim)
         model_broken("%u commands were never answered", sim->unanswered);
     sim_schedule_check_over(sim);
     struct engine_counts counts = engine_counts(sim->engine);
-    if (counts.active_runs || counts.waiting_tasks || counts.ready_tasks || counts.running_attempts)
+    if (counts.active_runs || counts.waiting_tasks || counts.ready_tasks || counts.running_attempts ||
+        counts.sent_attempts)
         model_broken("the engine counts what is not there");
     for (uint32_t i = 0; i < sim->worker_count; i++)
         if (sim->workers[i].alive && sim->workers[i].held_count)

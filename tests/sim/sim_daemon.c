@@ -11,6 +11,7 @@ void sim_daemon_boot(struct sim *sim)
     sim->options.seed = sim_random(sim);
     sim_say(sim, "the daemon starts, epoch %llu", (unsigned long long)sim->options.epoch);
     sim->engine = engine_new(&sim->options);
+    engine_set_sends_ahead(sim->engine, sim_chance(sim, 70));
     sim->live = live_new();
     sim->daemon = DAEMON_RECOVERING;
     sim->told_once = sim->draining = sim->holding = false;
@@ -92,12 +93,16 @@ void sim_daemon_receive(struct sim *sim, struct sim_worker *worker)
         worker->joined = worker->linked = true;
         worker->awaited = false;
         engine_worker_joined(sim->engine, worker->id, worker->slots, message.held, message.held_count, sim->now);
+        engine_set_worker_ahead(sim->engine, worker->id, worker->ahead_max);
         break;
     case MESSAGE_STARTED:
         engine_attempt_started(sim->engine, worker->id, &message.attempt, sim->now);
         break;
     case MESSAGE_RESULT:
         engine_attempt_ended(sim->engine, worker->id, &message.attempt, sim->now);
+        break;
+    case MESSAGE_RETURNED:
+        engine_attempt_returned(sim->engine, worker->id, &message.attempt, sim->now);
         break;
     default:
         bury(sim, worker);
@@ -149,16 +154,20 @@ void sim_daemon_effects(struct sim *sim)
     for (size_t i = 0; i < count; i++) {
         const struct effect *effect = &effects[i];
         static const enum message_kind kinds[] = {
-            [EFFECT_START] = MESSAGE_START, [EFFECT_STOP] = MESSAGE_STOP, [EFFECT_ACK] = MESSAGE_ACK};
+            [EFFECT_START] = MESSAGE_START, [EFFECT_STOP] = MESSAGE_STOP, [EFFECT_RECALL] = MESSAGE_RECALL,
+            [EFFECT_ACK] = MESSAGE_ACK};
+        static const char *const names[] = {
+            [EFFECT_START] = "START", [EFFECT_STOP] = "STOP", [EFFECT_RECALL] = "RECALL", [EFFECT_ACK] = "ACK"};
         struct sim_worker *worker = find_worker(sim, effect->worker);
         if (effect->kind == EFFECT_START)
             sim_check_start(sim, effect);
         const struct message message = {
             .kind = kinds[effect->kind],
+            .may_wait = effect->may_wait,
             .attempt = {.run_id = effect->run_id, .task = effect->task, .number = effect->number,
                         .fence = effect->fence}};
         sim_say(sim, "%s run %02x%02x task %u attempt %u to worker %u",
-                effect->kind == EFFECT_START ? "START" : effect->kind == EFFECT_STOP ? "STOP" : "ACK",
+                names[effect->kind],
                 effect->run_id.bytes[6], effect->run_id.bytes[7], effect->task, effect->number,
                 (uint32_t)(worker - sim->workers) + 1);
         if (worker->alive && worker->linked)

@@ -31,7 +31,7 @@ void sim_worker_hello(struct sim *sim, struct sim_worker *worker)
     hello.held = mem_new_array(struct engine_attempt, worker->held_count + 1);
     for (size_t i = 0; i < worker->held_count; i++) {
         hello.held[i] = worker->held[i].attempt;
-        if (!hello.held[i].ended && sim_chance(sim, 20))
+        if (worker->held[i].waiting || (!hello.held[i].ended && sim_chance(sim, 20)))
             hello.held[i].started_ms = 0;
     }
     sim_queue_add(&worker->outbox, &hello);
@@ -44,7 +44,8 @@ void sim_worker_spawn(struct sim *sim)
     struct sim_worker *worker = &sim->workers[sim->worker_count++];
     worker->id = (struct uuid){.bytes = {[0] = 0x3e, [15] = (uint8_t)sim->worker_count}};
     worker->alive = true;
-    worker->slots = 1 + sim_below(sim, 3);
+    worker->slots = sim->narrow ? 1 : 1 + sim_below(sim, 3);
+    worker->ahead_max = sim_chance(sim, 70) ? 1 + sim_below(sim, 3) : 0;
     sim_say(sim, "worker %u comes with %u slots", sim->worker_count, worker->slots);
     if (sim->daemon != DAEMON_DOWN)
         sim_worker_hello(sim, worker);
@@ -69,14 +70,13 @@ static struct sim_attempt *find(struct sim_worker *worker, const struct engine_a
     return NULL;
 }
 
-static void start(struct sim *sim, struct sim_worker *worker, const struct engine_attempt *key)
+static void begin(struct sim *sim, struct sim_worker *worker, struct sim_attempt *held)
 {
-    if (find(worker, key))
-        model_broken("task %u: the same attempt started twice", key->task);
-    if (worker->held_count == HELD_MAX)
-        model_broken("a worker holds too much");
-    struct sim_attempt *held = &worker->held[worker->held_count++];
-    *held = (struct sim_attempt){.attempt = *key};
+    const struct engine_attempt *key = &held->attempt;
+    held->waiting = false;
+    sim_check_begin(sim, key);
+    if (sim_truth_of(sim, key->fence))
+        model_broken("task %u: the same attempt is begun twice", key->task);
     held->attempt.started_ms = sim->now.wall_ms;
     held->attempt.retryable = true;
     held->attempt.exit_code = -1;
@@ -89,12 +89,84 @@ static void start(struct sim *sim, struct sim_worker *worker, const struct engin
         sim_queue_add(&worker->outbox, &started);
 }
 
-/* It may be too late: an attempt that has ended by itself keeps its result. */
-static void stop(struct sim_worker *worker, const struct engine_attempt *key)
+static uint32_t count(const struct sim_worker *worker, bool waiting)
+{
+    uint32_t found = 0;
+    for (size_t i = 0; i < worker->held_count; i++)
+        found += !worker->held[i].attempt.ended && worker->held[i].waiting == waiting;
+    return found;
+}
+
+/* Those that came first begin first. */
+static void serve_waiting(struct sim *sim, struct sim_worker *worker)
+{
+    for (size_t i = 0; i < worker->held_count; i++)
+        if (worker->held[i].waiting && count(worker, false) < worker->slots)
+            begin(sim, worker, &worker->held[i]);
+}
+
+static void start(struct sim *sim, struct sim_worker *worker, const struct message *message)
+{
+    const struct engine_attempt *key = &message->attempt;
+    if (find(worker, key))
+        model_broken("task %u: the same attempt started twice", key->task);
+    if (worker->held_count == HELD_MAX)
+        model_broken("a worker holds too much");
+    struct sim_attempt *held = &worker->held[worker->held_count++];
+    *held = (struct sim_attempt){.attempt = *key, .waiting = message->may_wait};
+    if (!message->may_wait)
+        begin(sim, worker, held);
+    else if (worker->ahead_max == 0)
+        model_broken("a start that may wait for a worker that knows no waiting");
+    serve_waiting(sim, worker);
+    if (count(worker, true) > worker->ahead_max + worker->slots)
+        model_broken("a worker has too many starts that wait");
+}
+
+static void drop(struct sim_worker *worker, struct sim_attempt *held)
+{
+    size_t place = (size_t)(held - worker->held);
+    worker->held_count--;
+    memmove(held, held + 1, (worker->held_count - place) * sizeof *held);
+}
+
+static void give_back(struct sim *sim, struct sim_worker *worker, struct sim_attempt *held)
+{
+    const struct message returned = {.kind = MESSAGE_RETURNED, .attempt = held->attempt};
+    if (worker->linked || worker->outbox.count)
+        sim_queue_add(&worker->outbox, &returned);
+    sim->totals.returned++;
+    drop(worker, held);
+}
+
+static void recall(struct sim *sim, struct sim_worker *worker, const struct engine_attempt *key)
 {
     struct sim_attempt *held = find(worker, key);
-    if (held && !held->attempt.ended)
-        held->stopping = true;
+    if (held && held->waiting)
+        give_back(sim, worker, held);
+}
+
+static void end(struct sim *sim, struct sim_worker *worker, struct sim_attempt *held);
+
+/* It may be too late: an attempt that has ended by itself keeps its result. What has not begun ends at once. */
+static void stop(struct sim *sim, struct sim_worker *worker, const struct engine_attempt *key)
+{
+    struct sim_attempt *held = find(worker, key);
+    if (!held || held->attempt.ended)
+        return;
+    held->stopping = true;
+    if (!held->waiting)
+        return;
+    held->waiting = false;
+    held->attempt.ended = true;
+    held->attempt.outcome = ATTEMPT_CANCELED;
+    held->attempt.retryable = true;
+    held->attempt.exit_code = -1;
+    held->attempt.ended_ms = sim->now.wall_ms;
+    if (sim->truth_count == TRUTHS_MAX)
+        model_broken("the simulation cannot remember more attempts");
+    sim->truths[sim->truth_count++] = (struct sim_truth){.fence = key->fence};
+    end(sim, worker, held);
 }
 
 static void forget(struct sim_worker *worker, const struct engine_attempt *key)
@@ -104,7 +176,7 @@ static void forget(struct sim_worker *worker, const struct engine_attempt *key)
         return;
     if (!held->attempt.ended)
         model_broken("task %u: acknowledged before it ended", key->task);
-    *held = worker->held[--worker->held_count];
+    drop(worker, held);
 }
 
 void sim_worker_receive(struct sim *sim, struct sim_worker *worker)
@@ -113,9 +185,11 @@ void sim_worker_receive(struct sim *sim, struct sim_worker *worker)
         return;
     struct message message = sim_queue_take(&worker->inbox);
     if (message.kind == MESSAGE_START)
-        start(sim, worker, &message.attempt);
+        start(sim, worker, &message);
     else if (message.kind == MESSAGE_STOP)
-        stop(worker, &message.attempt);
+        stop(sim, worker, &message.attempt);
+    else if (message.kind == MESSAGE_RECALL)
+        recall(sim, worker, &message.attempt);
     else
         forget(worker, &message.attempt);
 }
@@ -151,7 +225,17 @@ static bool goes_on(const struct sim *sim, const struct sim_attempt *held)
     return !sim->faults && !held->stopping && (!run || run->ended || run->run.cancel_ms);
 }
 
-/* One of the attempts ends; or a result is said again. */
+static void end(struct sim *sim, struct sim_worker *worker, struct sim_attempt *held)
+{
+    *sim_truth_of(sim, held->attempt.fence) = (struct sim_truth){held->attempt.fence, true, held->attempt.outcome};
+    sim_say(sim, "run %02x%02x task %u attempt %u: %s", held->attempt.run_id.bytes[6], held->attempt.run_id.bytes[7],
+            held->attempt.task, held->attempt.number, state_attempt_name(held->attempt.outcome));
+    struct message result = {.kind = MESSAGE_RESULT, .attempt = held->attempt};
+    if (worker->linked || worker->outbox.count)
+        sim_queue_add(&worker->outbox, &result);
+}
+
+/* One of the attempts ends; or a result is said again; or a start has waited for too long. */
 void sim_worker_progress(struct sim *sim, struct sim_worker *worker)
 {
     if (!worker->alive || !worker->held_count)
@@ -159,20 +243,27 @@ void sim_worker_progress(struct sim *sim, struct sim_worker *worker)
     struct sim_attempt *held = &worker->held[sim_below(sim, (uint32_t)worker->held_count)];
     if (held->attempt.ended && !sim_chance(sim, 10))
         return;
+    if (held->waiting) {
+        if (sim_chance(sim, 30))
+            give_back(sim, worker, held);
+        return;
+    }
     if (!held->attempt.ended) {
         if (goes_on(sim, held))
             return;
         held->attempt.ended = true;
         choose_outcome(sim, held);
-        *sim_truth_of(sim, held->attempt.fence) =
-            (struct sim_truth){held->attempt.fence, true, held->attempt.outcome};
-        sim_say(sim, "run %02x%02x task %u attempt %u: %s", held->attempt.run_id.bytes[6],
-                held->attempt.run_id.bytes[7], held->attempt.task, held->attempt.number,
-                state_attempt_name(held->attempt.outcome));
     }
-    struct message result = {.kind = MESSAGE_RESULT, .attempt = held->attempt};
-    if (worker->linked || worker->outbox.count)
-        sim_queue_add(&worker->outbox, &result);
+    end(sim, worker, held);
+    serve_waiting(sim, worker);
+}
+
+/* What has started is told of with the next result, or a little later: that may never have left the worker. */
+static void lose_unsent(struct sim *sim, struct sim_worker *worker)
+{
+    struct queue *queue = &worker->outbox;
+    while (queue->count && queue->items[queue->count - 1].kind != MESSAGE_HELLO && sim_chance(sim, 50))
+        queue->count--;
 }
 
 /* With everything it ran. What it had said before may still be read; who is silent has said nothing. */
@@ -187,6 +278,7 @@ void sim_worker_die(struct sim *sim, struct sim_worker *worker)
     sim_queue_clear(&worker->inbox);
     if (worker->awaited && sim_chance(sim, 70))
         sim_queue_clear(&worker->outbox);
+    lose_unsent(sim, worker);
     if (sim->daemon != DAEMON_DOWN) {
         const struct message gone = {.kind = MESSAGE_GONE};
         sim_queue_add(&worker->outbox, &gone);

@@ -67,6 +67,14 @@ static void on_result(void *context, struct uuid worker_id, const struct job_res
     assert_int_equal(pool_ack(h->pool, worker_id, &result->key), 0);
 }
 
+static void on_returned(void *context, struct uuid worker_id, const struct job_key *key)
+{
+    (void)worker_id;
+    struct harness *h = context;
+    h->returned++;
+    h->last_key = *key;
+}
+
 static void on_worker_silent(void *context, struct uuid worker_id, int32_t pid)
 {
     struct harness *h = context;
@@ -114,6 +122,7 @@ int harness_open(struct harness *h, const struct pool_options *options)
         .on_worker_gone = on_worker_gone,
         .on_started = on_started,
         .on_result = on_result,
+        .on_returned = on_returned,
         .on_worker_silent = on_worker_silent,
         .on_adopted = on_adopted,
     };

@@ -31,7 +31,7 @@ struct harness {
     size_t up_count;
     struct seen_death gone[SEEN_MAX];
     size_t gone_count;
-    size_t started, results, adopted, silent;
+    size_t started, results, returned, adopted, silent;
     struct uuid silent_id;           /* of the last one */
     int32_t silent_pid;
     size_t results_before_gone;

@@ -32,6 +32,7 @@ static const struct job job = {
     .body_len = 0,
     .follow = 4,
     .warm = true,
+    .may_wait = true,
 };
 
 static const struct job_result result = {
@@ -96,6 +97,7 @@ static void test_start_comes_back_whole(void **state)
     assert_int_equal(back->body_len, 0);
     assert_int_equal(back->follow, 4);
     assert_true(back->warm);
+    assert_true(back->may_wait);
     buf_fini(&bytes);
 }
 
@@ -133,6 +135,10 @@ static void test_the_others_come_back_whole(void **state)
     message.type = MESSAGE_HELD;
     read_back(&message, &bytes, &got);
     assert_int_equal(got.started.started_ms, 6);
+    read_back(&(struct message){.type = MESSAGE_RECALL, .waiter = key}, &bytes, &got);
+    assert_true(job_key_equal(&got.waiter, &key));
+    read_back(&(struct message){.type = MESSAGE_RETURNED, .waiter = key}, &bytes, &got);
+    assert_true(job_key_equal(&got.waiter, &key));
     read_back(&(struct message){.type = MESSAGE_ACK, .ack = key}, &bytes, &got);
     assert_true(job_key_equal(&got.ack, &key));
     message = (struct message){.type = MESSAGE_STOP, .stop = {.key = key, .reason = STOP_KILL}};
@@ -236,12 +242,12 @@ static void test_short_messages_are_refused(void **state)
         uint32_t length = (uint32_t)len - 4;
         memcpy(copy, &length, 4);
         struct message got;
-        /* What daemons send that do not know the last fields: `warm`, then `user`. */
+        /* What daemons send that do not know the last fields: `warm`, then `user`, then `may_wait`. */
         size_t missing = bytes.len - len;
-        bool older = missing == sizeof(uint32_t) || missing == 2 * sizeof(uint32_t);
+        bool older = missing % sizeof(uint32_t) == 0 && missing / sizeof(uint32_t) <= 3;
         assert_int_equal(worker_message_read(copy, len, &got, NULL), older ? (ssize_t)len : -1);
-        assert_true(!older || got.start.warm == (missing == sizeof(uint32_t)));
-        assert_true(!older || !got.start.user.other);
+        assert_true(!older || got.start.warm == (missing <= 2 * sizeof(uint32_t)));
+        assert_true(!older || (!got.start.user.other && !got.start.may_wait));
         free(copy);
     }
     buf_fini(&bytes);

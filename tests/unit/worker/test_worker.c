@@ -369,6 +369,119 @@ static void test_more_than_the_slots_is_refused(void **state)
     rig_expect_end(rig);
 }
 
+/* Four tasks that take every slot; the first ends once its line is read from the FIFO, if there is one. */
+static void fill_slots(struct rig *rig)
+{
+    for (int i = 0; i < 4; i++) {
+        const struct job job = rig_command(rig, i ? "sleep 1000" : "test -p ready || sleep 1000; echo $$ >ready");
+        rig_begin(rig, &job);
+    }
+}
+
+static void send_start(struct rig *rig, struct job *job)
+{
+    job->may_wait = true;
+    rig_send(rig, &(struct message){.type = MESSAGE_START, .start = *job});
+}
+
+/* Returns false when the worker gave it back. */
+static bool was_begun(struct rig *rig, const struct job *job)
+{
+    for (;;) {
+        struct message message;
+        rig_next(rig, &message);
+        if (message.type == MESSAGE_RETURNED && message.waiter.fence == job->key.fence)
+            return false;
+        assert_int_not_equal(message.type, MESSAGE_RETURNED);
+        if (message.type == MESSAGE_RESULT && message.result.key.fence == job->key.fence) {
+            assert_int_equal(message.result.exit_code, 7);
+            return true;
+        }
+    }
+}
+
+/* How long that takes is not known here, so one that was given back is sent again. */
+static void test_a_start_waits_for_a_slot(void **state)
+{
+    struct rig *rig = *state;
+    char *fifo = mem_strdup(rig_fifo(rig, "ready"));
+    fill_slots(rig);
+    struct job job = rig_command(rig, "echo x >>count; exit 7");
+    send_start(rig, &job);
+    (void)rig_wait_fifo(rig, fifo);
+    while (!was_begun(rig, &job))
+        send_start(rig, &job);
+    char *path = mem_strdup(rig_path(rig, "count"));
+    assert_string_equal(rig_log(rig, path), "x\n");
+    mem_free(path);
+    mem_free(fifo);
+    rig_send_bare(rig, MESSAGE_KILL_ALL);
+    rig_expect_end(rig);
+}
+
+static void test_what_waits_for_long_is_given_back(void **state)
+{
+    struct rig *rig = *state;
+    struct message message;
+    fill_slots(rig);
+    struct job first = rig_command(rig, "echo x >count"), second = first;
+    second.key.fence++;
+    send_start(rig, &first);
+    send_start(rig, &first); /* held: ignored */
+    send_start(rig, &second);
+    for (uint64_t i = 0; i < 2; i++) {
+        rig_next(rig, &message);
+        assert_int_equal(message.type, MESSAGE_RETURNED);
+        assert_true(message.waiter.fence == first.key.fence + i);
+    }
+    rig_disconnect(rig);
+    assert_int_equal(rig_connect(rig), 4); /* it holds the others only */
+    send_start(rig, &first); /* it has been forgotten: the same key may come again */
+    rig_next(rig, &message);
+    assert_int_equal(message.type, MESSAGE_RETURNED);
+    assert_int_not_equal(access(rig_path(rig, "count"), F_OK), 0);
+    rig_send_bare(rig, MESSAGE_KILL_ALL);
+    rig_expect_end(rig);
+}
+
+/* Recalled or told to end: nothing of it has begun, and nothing will. */
+static void test_what_waits_can_be_called_back(void **state)
+{
+    struct rig *rig = *state;
+    struct message message;
+    fill_slots(rig);
+    struct job job = rig_command(rig, "echo x >count");
+    send_start(rig, &job);
+    rig_send(rig, &(struct message){.type = MESSAGE_RECALL, .waiter = job.key});
+    rig_send(rig, &(struct message){.type = MESSAGE_RECALL, .waiter = job.key}); /* not held: ignored */
+    rig_next(rig, &message);
+    assert_int_equal(message.type, MESSAGE_RETURNED);
+    do { /* it may be given back before the word comes */
+        job.key.fence++;
+        send_start(rig, &job);
+        rig_send(rig, &(struct message){.type = MESSAGE_STOP, .stop = {job.key, STOP_CANCEL}});
+        rig_next(rig, &message);
+    } while (message.type == MESSAGE_RETURNED);
+    assert_int_equal(message.type, MESSAGE_RESULT);
+    assert_int_equal(message.result.outcome, ATTEMPT_CANCELED);
+    assert_int_equal(message.result.started_ms, 0);
+    assert_int_not_equal(access(rig_path(rig, "count"), F_OK), 0);
+    rig_send_bare(rig, MESSAGE_KILL_ALL);
+    rig_expect_end(rig);
+}
+
+/* What has begun is not given back. */
+static void test_what_has_begun_cannot_be_called_back(void **state)
+{
+    struct rig *rig = *state;
+    struct job job = rig_command(rig, "exit 7");
+    send_start(rig, &job);
+    rig_send(rig, &(struct message){.type = MESSAGE_RECALL, .waiter = job.key});
+    assert_true(was_begun(rig, &job));
+    rig_send(rig, &(struct message){.type = MESSAGE_ACK, .ack = job.key});
+    rig_quit(rig);
+}
+
 static void test_kill_all_ends_everything(void **state)
 {
     struct rig *rig = *state;
@@ -637,6 +750,10 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(test_results_outlive_connections, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_a_start_is_done_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_more_than_the_slots_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_a_start_waits_for_a_slot, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_what_waits_for_long_is_given_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_what_waits_can_be_called_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_what_has_begun_cannot_be_called_back, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_kill_all_ends_everything, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_the_lease_ends, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_quit_waits_for_what_is_held, set_up, tear_down),
