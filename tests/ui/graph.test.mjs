@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { mixed, rows, workload, world } from "./world.mjs";
 
-const { daemon, page } = await world();
+const { daemon, open, page } = await world();
 
 // How many pixels of the canvas are not background.
 const drawn = (view) => view.locator("canvas").evaluate((canvas) => {
@@ -65,6 +65,36 @@ test("failed only: what did not fail stands back", async () => {
   await view.waitForFunction(() => location.hash.includes("only=failed"));
   await until("the others stand back", async () => (await ink("audit")) < before.audit * 0.7);
   assert.ok((await ink("load")) > before.load * 0.8);
+});
+
+// Of few tasks that do not fit, a graph shows those it begins with.
+test("a graph is drawn where it stays, and again there after a reload", async () => {
+  const run = await daemon.execute("mixed, narrow", mixed);
+  const view = await (await open({ viewport: { width: 390, height: 844 } })).newPage();
+  await view.addInitScript(() => {
+    globalThis.scales = new Set();
+    new MutationObserver((changes) => { for (const { target } of changes) globalThis.scales.add(target.dataset.scale); })
+      .observe(document, { subtree: true, attributes: true, attributeFilter: ["data-scale"] });
+  });
+  // At which scales it was drawn since the page was loaded, until it was whole and its critical path there.
+  const drawnAt = async () => {
+    await until("the graph is drawn", async () => (await drawn(view)) > 1000);
+    await view.getByText("critical path:").waitFor();
+    await view.locator("canvas[data-scale]:not([aria-busy])").waitFor();
+    return view.evaluate(() => [...globalThis.scales]);
+  };
+  await view.goto(`${daemon.origin}/#/run/${run.runId}?view=graph&task=-&only=failed`);
+  const first = await drawnAt();
+  assert.equal(first.length, 1, `at one scale, not at ${first}`);
+  await view.reload();
+  assert.deepEqual(await drawnAt(), first);
+  await view.getByRole("button", { name: "Fit" }).click();
+  await until("the place is in the address", async () => /place=/.test(view.url()));
+  const fitted = (await drawnAt()).at(-1);
+  assert.notEqual(fitted, first[0]);
+  await view.reload();
+  const [again, ...more] = await drawnAt();
+  assert.ok(Math.abs(again - fitted) < 0.001 && more.length === 0);
 });
 
 for (const name of ["v1-montage-2mass-01d", "v7-montage-dss-15d", "v8-llvm13-clang-build"]) {

@@ -68,8 +68,12 @@ function Header() {
   );
 }
 
+const PATIENCE_MS = 3000; // until a page that has just been opened should be live
+
 function LiveMark() {
-  const words = live.value ? "live" : `stale ${duration(Math.max(0, now.value - staleSince.value)).replace(/\.\d s$/, " s")}`;
+  const ms = live.value ? 0 : Math.max(0, now.value - staleSince.value);
+  if (live.value === null && ms < PATIENCE_MS) return <span class="soft" role="status">connecting</span>;
+  const words = live.value ? "live" : `stale ${duration(ms).replace(/\.\d s$/, " s")}`;
   return (
     <span class={live.value ? "live" : "live stale"} role="status"
       title={live.value ? "Changes arrive as they happen." : "The connection is down: what you see may be old. It is tried again."}>

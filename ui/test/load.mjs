@@ -10,6 +10,10 @@ globalThis.location ??= { hash: "", hostname: "localhost" };
 globalThis.document ??= { addEventListener: nothing, baseURI: "http://localhost/", hidden: true };
 globalThis.addEventListener ??= nothing;
 globalThis.self ??= globalThis;
+globalThis.navigator ??= {};
+globalThis.requestAnimationFrame ??= setImmediate;
+const repeat = setInterval;
+globalThis.setInterval = (...given) => repeat(...given).unref(); // a page's clock does not keep a test alive
 
 export async function load(path) {
   const folder = mkdtempSync(join(tmpdir(), "pawl-ui-"));

@@ -20,7 +20,21 @@ async function failure(answer: Response): Promise<ApiError> {
   }
 }
 
+// What the first view will ask for, asked for before it is made. Whoever gets it first has the answer.
+const ahead = new Map<string, Promise<Response>>();
+
+export function askAhead(path: string): void {
+  const answer = send("GET", path);
+  answer.catch(() => undefined); // told to who takes it
+  ahead.set(path, answer);
+}
+
 export async function send(method: string, path: string, body?: unknown, init: RequestInit = {}): Promise<Response> {
+  const known = method === "GET" ? ahead.get(path) : undefined;
+  if (known) {
+    ahead.delete(path);
+    return known;
+  }
   let answer: Response;
   try {
     answer = await fetch(path, {

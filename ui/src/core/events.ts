@@ -12,7 +12,7 @@ export interface Event {
   data: any;
 }
 
-export const live = signal<boolean>(false);
+export const live = signal<boolean | null>(null); // null: nobody has said yet
 export const staleSince = signal<number>(Date.now());
 
 const SILENCE_MS = 40_000; // the server says something every 15 s
@@ -46,7 +46,7 @@ export function listen(listener: Listener, tasksOf?: string): () => void {
 }
 
 function setLive(now: boolean): void {
-  if (live.peek() && !now) staleSince.value = Date.now();
+  if (live.peek() !== false && !now) staleSince.value = Date.now();
   live.value = now;
 }
 

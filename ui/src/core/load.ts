@@ -1,5 +1,5 @@
 // Loading what a view shows.
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 
 export interface Loaded<T> {
   value: T | undefined;
@@ -9,12 +9,12 @@ export interface Loaded<T> {
 }
 
 // Loads when `key` changes and when asked again. A failed second try keeps what was there: old facts with the stale
-// mark beat an empty page.
+// mark beat an empty page. It asks as soon as the view is made, not only once that has been painted.
 export function useLoad<T>(key: string, load: (abort: AbortSignal) => Promise<T>): Loaded<T> {
   const [state, setState] = useState<{ key?: string; value?: T | undefined; error?: Error | undefined }>({});
   const [turn, setTurn] = useState(0);
   const busy = useRef(false);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const abort = new AbortController();
     busy.current = true;
     load(abort.signal).then(

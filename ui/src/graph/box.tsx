@@ -1,16 +1,15 @@
 // The graph in a page: the canvas, its buttons, and the keys that walk from task to task.
 import type { ComponentChildren } from "preact";
-import { useEffect, useMemo, useRef } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { addCursor } from "../core/keys";
 import { refine, wanted } from "../core/route";
-import type { Graph } from "../core/types";
 import type { Look } from "./paint";
-import { type Plan, planOf } from "./plan";
+import type { Plan } from "./plan";
 import { Viewer } from "./viewer";
 
 export interface GraphBoxProps {
-  graph: Graph;
-  look: (plan: Plan) => Look;
+  plan: Plan; // the same object while the graph is the same
+  look: () => Look;
   lookKey: string;            // changes when the look has to be taken anew
   // Calls `hear` with the tasks that have another state, until what it returns is called. The same function while its
   // source is the same.
@@ -24,7 +23,7 @@ export interface GraphBoxProps {
 export function GraphBox(props: GraphBoxProps) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const viewer = useRef<Viewer>();
-  const plan = useMemo(() => planOf(props.graph), [props.graph]);
+  const { plan } = props;
   const latest = useRef(props);
   latest.current = props;
   const selected = props.selected === undefined ? -1 : plan.index.get(props.selected) ?? -1;
@@ -33,7 +32,7 @@ export function GraphBox(props: GraphBoxProps) {
 
   useEffect(() => {
     let timer: ReturnType<typeof setTimeout>;
-    const own = new Viewer(canvas.current!, plan, props.look(plan), {
+    const own = new Viewer(canvas.current!, plan, props.look(), selected, wanted("place"), {
       choose: (i) => { if (!plan.grouped) latest.current.choose(plan.ids[i]!); },
       moved: (place) => {
         clearTimeout(timer);
@@ -41,22 +40,19 @@ export function GraphBox(props: GraphBoxProps) {
       },
     });
     viewer.current = own;
-    const place = wanted("place");
-    const first = requestAnimationFrame(() => requestAnimationFrame(() => own.goTo(place)));
     const removeCursor = addCursor({
       move: (by) => latest.current.choose(plan.ids[Math.max(0, Math.min(plan.ids.length - 1, selectedNow.current + by))]!),
       open: () => own.centre(Math.max(0, selectedNow.current)),
     });
     return () => {
       clearTimeout(timer);
-      cancelAnimationFrame(first);
       removeCursor();
       own.close();
     };
   }, [plan]);
-  useEffect(() => viewer.current?.setLook(props.look(plan)), [props.lookKey, plan]);
+  useEffect(() => viewer.current?.setLook(props.look()), [props.lookKey, plan]);
   useEffect(() => props.changes?.((indexes) => viewer.current?.touch(indexes)), [props.changes, plan]);
-  useEffect(() => viewer.current?.select(selected, wanted("place") !== "" || selected !== -1), [selected, plan]);
+  useEffect(() => viewer.current?.select(selected), [selected, plan]);
 
   return (
     <div class="graph">

@@ -37,13 +37,15 @@ export class Viewer {
   private fresh = new Set<number>(); // of those, what can be seen and is not painted yet
   private isWhole = false;           // the view only needs what is fresh
   private frame = 0;
-  private selected = -1;
   private readonly undo: (() => void)[] = [];
-  private placed = false;
 
-  constructor(private readonly canvas: HTMLCanvasElement, private readonly plan: Plan, private look: Look, private readonly events: ViewerEvents) {
+  // `place`: of the address; "": where most can be seen. Nothing is drawn before the view is there, so that whoever
+  // moves at once moves from what is shown.
+  constructor(private readonly canvas: HTMLCanvasElement, private readonly plan: Plan, private look: Look, private selected: number,
+    private place: string | null, private readonly events: ViewerEvents) {
     this.ctx = canvas.getContext("2d")!;
     this.painter = new Painter(plan, readColours(canvas));
+    this.resize();
     const observer = new ResizeObserver(() => this.resize());
     observer.observe(canvas.parentElement!);
     this.undo.push(() => observer.disconnect());
@@ -83,18 +85,23 @@ export class Viewer {
     this.scheduleFrame();
   }
 
-  select(index: number, centre: boolean): void {
+  select(index: number): void {
+    if (index === this.selected) return;
     this.selected = index;
-    if (centre && index >= 0 && !this.isInView(index)) this.centre(index);
+    if (index >= 0 && !this.isInView(index)) this.centre(index);
     this.schedule();
   }
 
   fit(): void {
+    this.whole();
+    this.moved();
+  }
+
+  private whole(): void {
     const scale = Math.min(this.width / (this.plan.width + 40), this.height / (this.plan.height + 40), 1);
     this.scale = Math.max(scale, 0.001);
     this.x = this.plan.width / 2 - this.width / 2 / this.scale;
     this.y = this.plan.height / 2 - this.height / 2 / this.scale;
-    this.moved();
   }
 
   centre(index: number): void {
@@ -120,14 +127,14 @@ export class Viewer {
   }
 
   // A place from the address; without one everything is shown.
-  goTo(place: string): void {
+  private goTo(place: string): void {
     const [x, y, scale] = place.split(",").map(Number);
     if (scale && Number.isFinite(x) && Number.isFinite(y)) {
       this.scale = Math.min(MAX_SCALE, Math.max(0.001, scale));
       this.x = x! - this.width / 2 / this.scale;
       this.y = y! - this.height / 2 / this.scale;
     } else {
-      this.fit();
+      this.whole();
       if (this.scale < BOX_SCALE) this.atWidth();
       else if (this.scale < READ_SCALE && this.plan.ids.length <= FEW) this.atNames();
     }
@@ -169,15 +176,16 @@ export class Viewer {
   }
 
   private resize(): void {
-    const box = this.canvas.parentElement!.getBoundingClientRect();
+    const { width, height } = this.canvas.parentElement!.getBoundingClientRect();
     const ratio = devicePixelRatio;
-    this.width = Math.max(1, box.width);
-    this.height = Math.max(1, box.height);
-    this.canvas.width = Math.round(this.width * ratio);
-    this.canvas.height = Math.round(this.height * ratio);
-    if (!this.placed) this.placed = true;
+    if (!width || !height || (width === this.width && height === this.height)) return;
+    this.width = width;
+    this.height = height;
+    this.canvas.width = Math.round(width * ratio);
+    this.canvas.height = Math.round(height * ratio);
+    if (this.place !== null) this.goTo(this.place);
     else this.redraw();
-    this.schedule();
+    this.place = null;
   }
 
   // ---- sheets ----

@@ -28,17 +28,22 @@ export interface ListProps<T> {
 }
 
 export const ROW = 32;
+const BESIDE = 6; // rows above and below what is in view
 
-function useViewport() {
+// Which rows are in view, as numbers of rows: what moves by less draws nothing anew. It is measured before the first
+// paint, so that rows are drawn once.
+function useViewport(height: number) {
   const box = useRef<HTMLDivElement>(null);
   const [top, setTop] = useState(0);
-  const [height, setHeight] = useState(600);
+  const [seen, setSeen] = useState(0);
   useLayoutEffect(() => {
-    const observer = new ResizeObserver(([entry]) => setHeight(entry!.contentRect.height));
+    const measure = () => setSeen(Math.ceil(box.current!.clientHeight / height) + 1);
+    measure();
+    const observer = new ResizeObserver(measure);
     observer.observe(box.current!);
     return () => observer.disconnect();
-  }, []);
-  return { box, top, height, onScroll: (e: Event) => setTop((e.currentTarget as HTMLElement).scrollTop) };
+  }, [height]);
+  return { box, top, seen, onScroll: (e: Event) => setTop(Math.floor((e.currentTarget as HTMLElement).scrollTop / height)) };
 }
 
 function scrollTo(box: HTMLElement, index: number, height: number): void {
@@ -71,50 +76,47 @@ function useCursor<T>(props: ListProps<T>, box: { current: HTMLElement | null },
 }
 
 export function List<T>(props: ListProps<T>) {
-  const { items, columns, id } = props;
+  const { items, columns } = props;
   const height = props.height ?? ROW;
-  const view = useViewport();
+  const view = useViewport(height);
   const cursor = useCursor(props, view.box, height);
-  const first = Math.max(0, Math.floor(view.top / height) - 6);
-  const last = Math.min(items.length, Math.ceil((view.top + view.height) / height) + 6);
+  const first = Math.max(0, view.top - BESIDE);
+  const last = view.seen && Math.min(items.length, view.top + view.seen + BESIDE);
   useEffect(() => {
     if (items.length && last >= items.length - 10) props.nearEnd?.();
   }, [last, items.length]);
   const grid = columns.map((column) => column.width).join(" ");
   const middle = columns.filter((column) => !column.extra).map((column) => column.width).join(" ");
+  const classes = columns.map(cellClass);
   const narrow = columns.filter((column) => !column.minor).map((column) => column.width).join(" ");
   return (
     <div class="list" ref={view.box} onScroll={view.onScroll} role="table" aria-label={props.label} aria-rowcount={items.length + 1} {...(items.length === 0 ? { tabIndex: 0 } : {})}
       style={{ "--grid": grid, "--middle": middle, "--narrow": narrow, "--row": `${height}px` }}>
       <div class="row head" role="row">
-        {columns.map((column) => (
-          <span key={column.name} role="columnheader" class={cellClass(column)}>{column.hidden ? <span class="sr">{column.name}</span> : column.name}</span>
+        {columns.map((column, i) => (
+          <span key={column.name} role="columnheader" class={classes[i]}>{column.hidden ? <span class="sr">{column.name}</span> : column.name}</span>
         ))}
       </div>
       <div class="space" role="rowgroup" style={{ height: `${items.length * height}px` }}>
-        {items.slice(first, last).map((item, i) => (
-          <Row key={id(item)} props={props} item={item} index={first + i} height={height}
-            focusable={cursor.at < 0 ? first + i === 0 : cursor.at === first + i} focused={() => cursor.setAt(first + i)} />
-        ))}
+        {items.slice(first, last).map((item, i) => rowOf(props, item, first + i, height, classes, cursor))}
       </div>
     </div>
   );
 }
 
-function cellClass(column: Column): string {
-  return `${column.right ? "n" : ""} ${column.minor ? "minor" : ""} ${column.extra ? "extra" : ""}`.trim();
+function cellClass(column: Column): string | undefined {
+  return [column.right && "n", column.minor && "minor", column.extra && "extra"].filter(Boolean).join(" ") || undefined;
 }
 
-function Row<T>({ props, item, index, height, focusable, focused }: {
-  props: ListProps<T>; item: T; index: number; height: number; focusable: boolean; focused: () => void;
-}) {
-  const cells = props.row(item, index);
-  const current = props.current !== undefined && props.id(item) === props.current;
+// No component of its own: of those there are many, and each costs.
+function rowOf<T>(props: ListProps<T>, item: T, index: number, height: number, classes: (string | undefined)[], cursor: { at: number; setAt: (at: number) => void }) {
+  const id = props.id(item), current = id === props.current;
+  const focusable = cursor.at < 0 ? index === 0 : cursor.at === index;
   return (
-    <div class={`row ${current ? "on" : ""} ${props.rowClass?.(item) ?? ""}`} role="row" aria-rowindex={index + 2} data-row={index}
-      tabIndex={focusable ? 0 : -1} aria-current={current ? "true" : undefined} style={{ transform: `translateY(${index * height}px)` }} onFocus={focused}
+    <div key={id} class={`row ${current ? "on" : ""} ${props.rowClass?.(item) ?? ""}`} role="row" aria-rowindex={index + 2} data-row={index}
+      tabIndex={focusable ? 0 : -1} aria-current={current ? "true" : undefined} style={{ transform: `translateY(${index * height}px)` }} onFocus={() => cursor.setAt(index)}
       onClick={(e) => { if (!(e.target as HTMLElement).closest("a, button, input")) props.open(item); }}>
-      {cells.map((cell, i) => <span key={i} role="cell" class={cellClass(props.columns[i]!)}>{cell}</span>)}
+      {props.row(item, index).map((cell, i) => <span key={i} role="cell" class={classes[i]}>{cell}</span>)}
     </div>
   );
 }

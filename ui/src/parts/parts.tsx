@@ -152,7 +152,7 @@ export function Select({ label, value, options, choose }: {
 export function Search({ label, value, change, find }: { label: string; value: string; change: (value: string) => void; find?: boolean }) {
   const timer = useRef<ReturnType<typeof setTimeout>>();
   return (
-    <input type="search" placeholder={find ? `${label}  ( / )` : label} aria-label={label} defaultValue={value} key={label} {...(find ? { "data-find": "" } : {})}
+    <input type="search" autocomplete="off" placeholder={find ? `${label}  ( / )` : label} aria-label={label} defaultValue={value} key={label} {...(find ? { "data-find": "" } : {})}
       onInput={(e) => {
         const text = e.currentTarget.value;
         clearTimeout(timer.current);

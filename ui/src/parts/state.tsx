@@ -32,12 +32,13 @@ export const marks: Record<string, Mark> = {
 
 const unknown: Mark = { letter: "?", path: circle, filled: false };
 
+// Also called as a function, where there are many.
 export function StateMark({ state }: { state: string }) {
   const mark = marks[state] ?? unknown;
   return (
-    <svg class={`mark ${mark.filled ? "filled" : ""} ${mark.dashed ? "dashed" : ""}`} viewBox="0 0 16 16" width="15" height="15" aria-hidden="true">
+    <svg class={`mark ${mark.filled ? "filled" : ""} ${mark.dashed ? "dashed" : ""}`} viewBox="0 0 16 16" aria-hidden="true">
       <path d={mark.path} />
-      <text x="8" y="11.4" text-anchor="middle">{mark.letter}</text>
+      <text x="8" y="11.4">{mark.letter}</text>
     </svg>
   );
 }
@@ -45,7 +46,7 @@ export function StateMark({ state }: { state: string }) {
 export function State({ state, brief }: { state: string; brief?: boolean }) {
   return (
     <span class={`state s-${state}`} title={state}>
-      <StateMark state={state} />
+      {StateMark({ state })}
       {brief ? <span class="sr">{state}</span> : <span>{state.replace("_", " ")}</span>}
     </span>
   );

@@ -22,7 +22,7 @@ export function RunGraph({ model, tasks, selected, critical, choose, head }: Sho
   const bright = brightOf(plan, only, selected?.taskId, filtered, only === "failed" ? model.tasks.filter((t) => t.state === "failed").map((t) => t.taskId) : []);
   const onPath = new Set([...critical].map((id) => plan.index.get(id)).filter((i): i is number => i !== undefined));
   return (
-    <GraphBox graph={graph.value} selected={selected?.taskId} changes={changes}
+    <GraphBox plan={plan} selected={selected?.taskId} changes={changes}
       lookKey={`${only}|${bright ? [...bright].join() : ""}|${onPath.size}`}
       look={() => ({ state: (i) => (plan.grouped ? "" : model.tasks[i]?.state ?? ""), bright, critical: onPath })}
       choose={(id) => { const task = model.task(id); if (task) choose(task); }}

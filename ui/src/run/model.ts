@@ -3,12 +3,17 @@
 // few assignments each, and only what is in view is drawn. Words and lists follow `tick`, which comes ten times a second
 // at most: nobody reads faster.
 import { type Signal, signal } from "@preact/signals";
-import { useEffect, useMemo } from "preact/hooks";
+import { useLayoutEffect, useMemo } from "preact/hooks";
 import { get } from "../core/api";
 import { listen } from "../core/events";
+import { now } from "../core/format";
 import type { Counts, Run, RunStatus, Task } from "../core/types";
 
 const TICK_MS = 100;
+
+export function statusPath(runId: string): string {
+  return `api/v1/runs/${runId}`;
+}
 
 export class RunModel {
   readonly head = signal<Run | null>(null); // all but the tasks
@@ -23,27 +28,41 @@ export class RunModel {
   private frame = 0;
   private ticking: ReturnType<typeof setTimeout> | undefined;
   private loading: AbortController | null = null;
+  private isBehind = false; // what is on its way may lack what happened since it was asked for
+  private isFinal = false;  // the run has ended and this is its end: nothing is to come
 
   constructor(readonly runId: string) {}
 
   async load(): Promise<void> {
     this.loading?.abort();
     const abort = (this.loading = new AbortController());
+    this.isBehind = false;
     try {
-      const status = await get<RunStatus>(`api/v1/runs/${this.runId}`, abort.signal);
+      const status = await get<RunStatus>(statusPath(this.runId), abort.signal);
+      if (abort.signal.aborted) return;
       this.take(status);
       this.error.value = null;
     } catch (error) {
       if (!abort.signal.aborted) this.error.value = error as Error;
     }
+    if (this.loading !== abort) return;
+    this.loading = null;
+    if (this.isBehind) this.hearReset();
+  }
+
+  // Something happened that was not told. What is on its way is used all the same: it is nearly right and soon here.
+  hearReset(): void {
+    if (this.loading) this.isBehind = true;
+    else if (!this.isFinal) void this.load();
   }
 
   take({ tasks, ...head }: RunStatus): void {
     this.tasks = tasks;
     this.counts = { ...head.counts };
     this.places = new Map(tasks.map((task, i) => [task.taskId, i]));
+    this.isFinal = head.completedAt !== null;
     this.head.value = head;
-    this.apply(); // what was told while this was on its way
+    if (this.waiting.size) this.apply(); // what was told while this was on its way
     this.changed = tasks.map((_, i) => i);
     this.turn.value++;
     this.tick.value++;
@@ -94,7 +113,7 @@ export class RunModel {
   start(): () => void {
     void this.load();
     const stop = listen((event) => {
-      if (event.name === "reset") void this.load();
+      if (event.name === "reset") this.hearReset();
       else if (event.name === "task") this.hearTask(event.data);
       else if (event.name === "run" && event.data.runId === this.runId) this.hearRun(event.data);
     }, this.runId);
@@ -121,7 +140,7 @@ function emptyCounts(): Counts {
 
 export function useRun(runId: string): RunModel {
   const model = useMemo(() => new RunModel(runId), [runId]);
-  useEffect(() => model.start(), [model]);
+  useLayoutEffect(() => model.start(), [model]);
   return model;
 }
 
@@ -143,14 +162,15 @@ export function notEnded(counts: Counts): number {
   return counts.pending + counts.queued + counts.running;
 }
 
-// How long it was ready before it started; null while that is not known.
-export function waitMs(task: Task, now: number): number | null {
+// How long it was ready before it started; null while that is not known. The present is only looked at where it
+// matters, so that what has ended is not drawn again each second.
+export function waitMs(task: Task, present?: number): number | null {
   if (!task.readyAt || task.keptFrom) return null;
-  const until = task.startedAt ? Date.parse(task.startedAt) : hasEnded(task) ? NaN : now;
+  const until = task.startedAt ? Date.parse(task.startedAt) : hasEnded(task) ? NaN : present ?? now.value;
   return Number.isNaN(until) ? null : Math.max(0, until - Date.parse(task.readyAt));
 }
 
-export function runMs(task: Task, now: number): number | null {
+export function runMs(task: Task, present?: number): number | null {
   if (!task.startedAt) return null;
-  return Math.max(0, (task.completedAt ? Date.parse(task.completedAt) : now) - Date.parse(task.startedAt));
+  return Math.max(0, (task.completedAt ? Date.parse(task.completedAt) : present ?? now.value) - Date.parse(task.startedAt));
 }

@@ -14,13 +14,21 @@ function isInOrder(tasks: Task[], key: Key): boolean {
   return true;
 }
 
+// Each key is taken once.
+function sortedBy(tasks: Task[], key: Key): Task[] {
+  if (isInOrder(tasks, key)) return tasks;
+  const keyed = tasks.map((task) => ({ task, key: key(task) }));
+  keyed.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
+  return keyed.map(({ task }) => task);
+}
+
 // `key` is the same function while the order is the same.
 export function useSorted(tasks: Task[], key: Key): Task[] {
   const last = useRef<{ from: Task[]; key: Key; sorted: Task[] }>();
   const known = last.current;
   const isSame = known && known.key === key && known.from.length === tasks.length && known.from.every((task, i) => task === tasks[i]);
   if (isSame && isInOrder(known.sorted, key)) return known.sorted;
-  const sorted = [...tasks].sort((a, b) => { const x = key(a), y = key(b); return x < y ? -1 : x > y ? 1 : 0; });
+  const sorted = sortedBy(tasks, key);
   last.current = { from: tasks, key, sorted };
   return sorted;
 }

@@ -1,5 +1,5 @@
 // The tasks as text: the same as the graph and the timeline for whoever listens, sorts or copies.
-import { bytes, duration, now, seconds } from "../core/format";
+import { bytes, duration, seconds } from "../core/format";
 import { here, go, wanted } from "../core/route";
 import type { Task } from "../core/types";
 import { type Column, List } from "../parts/list";
@@ -33,7 +33,7 @@ const asGiven = () => 0;
 export function TaskTable({ tasks, selected, critical, choose }: Shown) {
   const by = wanted("sort");
   const sorted = useSorted(tasks, sorts[by] ?? asGiven);
-  const wait = (task: Task) => waitMs(task, now.value), ran = (task: Task) => (task.keptFrom ? null : runMs(task, now.value));
+  const wait = (task: Task) => waitMs(task), ran = (task: Task) => (task.keptFrom ? null : runMs(task));
   return (
     <>
       <div class="above">

@@ -1,7 +1,7 @@
 // The selected task: why it is as it is, its attempts, what can be done, and its log.
 import { get, post } from "../core/api";
 import { taskPath } from "../core/api";
-import { at, bytes, duration, now, seconds, short } from "../core/format";
+import { at, bytes, duration, seconds, short } from "../core/format";
 import { type Loaded, useLoad } from "../core/load";
 import { go, here, link, refine, wanted } from "../core/route";
 import { may } from "../core/session";
@@ -41,7 +41,7 @@ function rerunFrom(run: Run, task: Task): Promise<boolean> {
 }
 
 function Facts({ task, why, critical }: { task: Task; why: Loaded<Why | undefined>; critical: boolean }) {
-  const wait = waitMs(task, now.value), ran = task.keptFrom ? null : runMs(task, now.value);
+  const wait = waitMs(task), ran = task.keptFrom ? null : runMs(task);
   return (
     <dl class="pairs">
       {task.name !== task.taskId && <><dt>Id</dt><dd><code>{task.taskId}</code></dd></>}

@@ -51,7 +51,7 @@ export function Timeline({ tasks, selected, critical, choose, head }: Shown & { 
 }
 
 function runText(task: Task): string {
-  const ms = task.keptFrom ? null : runMs(task, now.value);
+  const ms = task.keptFrom ? null : runMs(task);
   return ms === null ? "" : duration(ms);
 }
 

@@ -1,5 +1,5 @@
 // The runs of a filter: pages from the server, newest first, and on top of them what the event stream tells.
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { getPage } from "../core/api";
 import { listen } from "../core/events";
 import type { Run } from "../core/types";
@@ -24,6 +24,10 @@ interface State {
   error?: Error | undefined;
 }
 
+export function firstPath(filter: RunFilter): string {
+  return apiPath(filter, { limit: PAGE });
+}
+
 export function useRuns(filter: RunFilter, key: string): RunList {
   const [state, setState] = useState<State>({ known: [], next: null, loading: true });
   const busy = useRef<AbortController>();
@@ -39,7 +43,7 @@ export function useRuns(filter: RunFilter, key: string): RunList {
     }
     if (busy.current === abort) busy.current = undefined!;
   };
-  useEffect(() => {
+  useLayoutEffect(() => {
     setState((old) => ({ ...old, loading: true }));
     void load();
     let changed = new Map<string, Run>();

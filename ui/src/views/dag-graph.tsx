@@ -29,7 +29,7 @@ export function PlainGraph({ graph, children }: { graph: Graph; children?: preac
   const names = plan.ids.length <= 2000 ? plan.ids.map((_, i) => `${plan.names[i]}${plan.needs[i]!.length ? ` after ${plan.needs[i]!.map((k) => plan.ids[k]).join(", ")}` : ""}`) : [];
   return (
     <>
-      <GraphBox graph={graph} selected={task || undefined} choose={(id) => refine({ task: id })} lookKey={`${text}|${only}|${only ? task : ""}`}
+      <GraphBox plan={plan} selected={task || undefined} choose={(id) => refine({ task: id })} lookKey={`${text}|${only}|${only ? task : ""}`}
         look={() => ({ state: () => "", bright, critical: new Set() })} label={`Graph of ${graph.taskCount} tasks and ${graph.edgeCount} dependencies. Below it is a list of the same.`}>
         <Search label="find a task" value={wanted("q")} change={(q) => refine({ q })} find />
         <Select label="Show" value={only} choose={(value) => go(here({ only: value }))} options={[["", "all tasks"], ["up", "what it needs"], ["down", "what needs it"], ["both", "both"]]} />

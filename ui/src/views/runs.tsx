@@ -1,7 +1,7 @@
 // Runs: the newest first, filtered by the server, followed live; many at once can be canceled or run again.
 import { useState } from "preact/hooks";
 import { get, post } from "../core/api";
-import { between, count } from "../core/format";
+import { between, byName, count } from "../core/format";
 import { useLoad } from "../core/load";
 import { go, here, link, refine, route } from "../core/route";
 import { may } from "../core/session";
@@ -103,7 +103,7 @@ function Filters({ filter }: { filter: RunFilter }) {
         ))}
       </span>
       <Select label="DAG" value={filter.dagId} choose={(dag) => go(here({ dag }))}
-        options={[["", "any"], ...(dags.value ?? []).map((dag): [string, string] => [dag.id, dag.name]).sort((a, b) => a[1].localeCompare(b[1]))]} />
+        options={[["", "any"], ...(dags.value ?? []).map((dag): [string, string] => [dag.id, dag.name]).sort((a, b) => byName(a[1], b[1]))]} />
       <Select label="Trigger" value={filter.by} choose={(by) => go(here({ by }))} options={[["", "any"], ...triggers.map((t): [string, string] => [t, t])]} />
       <Select label="Created" value={filter.range} options={ranges} choose={(range) => go(here({ range, after: undefined, before: undefined }))} />
       {filter.range === "own" && <OwnRange filter={filter} />}

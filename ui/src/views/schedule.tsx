@@ -39,7 +39,7 @@ export function Schedule() {
       <Title text="Schedule" />
       <div class="heading">
         <h1>Schedule</h1>
-        <p class="facts">{next.value && <span>{count(next.value.dagCount, "DAG")} with a schedule that goes</span>}<span>your zone is {zone}</span></p>
+        <p class="facts">{next.value && <span>{count(next.value.dagCount, "DAG")} with a schedule that goes</span>}<span>your zone is {zone()}</span></p>
       </div>
       <Problem error={next.error} />
       <div class="split even">
@@ -55,7 +55,7 @@ export function Schedule() {
         </section>
         <Tester />
       </div>
-      <Commands cli={wanted("expr") ? `pawl cron preview ${quoted(wanted("expr"))} --tz ${quoted(wanted("tz") || zone)}` : "pawl cron preview DAG"} curl={wanted("expr") ? `api/v1/schedule/preview${query({ expr: wanted("expr"), tz: wanted("tz") || zone, n: 10 })}` : path} />
+      <Commands cli={wanted("expr") ? `pawl cron preview ${quoted(wanted("expr"))} --tz ${quoted(wanted("tz") || zone())}` : "pawl cron preview DAG"} curl={wanted("expr") ? `api/v1/schedule/preview${query({ expr: wanted("expr"), tz: wanted("tz") || zone(), n: 10 })}` : path} />
     </main>
   );
 }
@@ -72,7 +72,7 @@ function zones(): string[] {
 }
 
 function Tester() {
-  const expr = wanted("expr"), tz = wanted("tz") || zone, from = wanted("from");
+  const expr = wanted("expr"), tz = wanted("tz") || zone(), from = wanted("from");
   const start = from ? new Date(from) : null;
   const path = `api/v1/schedule/preview${query({ expr, tz, n: 10, from: start && !Number.isNaN(start.getTime()) ? start.toISOString() : undefined })}`;
   const preview = useLoad(expr ? path : "", async (abort) => (expr ? get<Preview>(path, abort) : undefined));
