@@ -87,7 +87,7 @@ int http_set_tls(struct http_server *server, const char *cert, const char *key, 
  * still be completed by its owner: this call waits for them without limit, for slow clients a few seconds. */
 void http_stop(struct http_server *server);
 /* Connections that are open now; thread-safe. */
-unsigned http_connections(const struct http_server *server);
+unsigned http_connections(struct http_server *server);
 
 enum { HTTP_PEER_LEN = 16, HTTP_PEER_TEXT_MAX = 46 };
 /* Who is at the other end of the connection: an IPv6 address, IPv4 mapped, and the same as text without a port. On the

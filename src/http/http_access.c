@@ -238,7 +238,7 @@ static enum MHD_Result on_end(struct http_exchange *exchange)
     enum http_turn expected = TURN_DEFERRED;
     if (!atomic_compare_exchange_strong(&exchange->turn, &expected, TURN_SUSPENDED)) {
         assert(expected == TURN_COMPLETED);
-        MHD_resume_connection(exchange->connection);
+        http_loop_resume(server, exchange->connection);
     }
     return MHD_YES;
 }
@@ -293,7 +293,7 @@ void http_access_on_done(void *cls, struct MHD_Connection *connection, void **re
 void http_resume(struct http_server *server, struct MHD_Connection *connection)
 {
     atomic_fetch_add(&server->resuming, 1);
-    MHD_resume_connection(connection);
+    http_loop_resume(server, connection);
     atomic_fetch_sub(&server->resuming, 1);
 }
 
@@ -312,7 +312,7 @@ void http_complete(struct http_request *request)
     enum http_turn was = atomic_exchange(&exchange->turn, TURN_COMPLETED);
     assert(was == TURN_DEFERRED || was == TURN_SUSPENDED);
     if (was == TURN_SUSPENDED)
-        MHD_resume_connection(connection);
+        http_loop_resume(server, connection);
     atomic_fetch_sub(&server->resuming, 1);
 }
 

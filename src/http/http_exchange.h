@@ -38,6 +38,7 @@ enum {
 enum http_turn { TURN_SERVER, TURN_DEFERRED, TURN_SUSPENDED, TURN_COMPLETED };
 
 struct http_tls;
+struct http_loop;
 
 struct http_connection {
     struct http_server *server;
@@ -49,7 +50,8 @@ struct http_connection {
 
 struct http_server {
     struct http_config config;
-    struct MHD_Daemon *daemon;
+    struct http_loop *loops;
+    unsigned loop_count;
     char **hosts;
     size_t host_count;
     int listen_fd;
@@ -58,7 +60,8 @@ struct http_server {
     bool checks_layout;             /* see http_access.c */
     uint64_t id_seed;
     atomic_ullong id_count;
-    atomic_bool stopping;
+    atomic_bool stopping;           /* no longer listens; what is in flight is answered */
+    atomic_bool ending;             /* its threads end */
     atomic_uint active;             /* requests between their first line and on_done */
     atomic_uint deferred;           /* of those: asleep until completed */
     atomic_uint resuming;           /* other threads inside MHD_resume_connection */
@@ -103,6 +106,15 @@ struct http_exchange {
     bool head_seen;
     bool sleeps;                    /* counted in server->deferred */
 };
+
+/* http_server.c: one of libmicrohttpd's, not yet driven; takes listen_fd. NULL: errno */
+struct MHD_Daemon *http_open_library(struct http_server *server, int listen_fd, unsigned connections_max);
+
+/* http_loop.c. Errors of start: errno's. stop: when nothing is in flight any more */
+int http_loops_start(struct http_server *server, unsigned count, unsigned connections_max);
+void http_loop_resume(struct http_server *server, struct MHD_Connection *connection);
+void http_loops_wake(struct http_server *server); /* they look whether the server stops */
+void http_loops_stop(struct http_server *server);
 
 /* http_access.c: the callbacks that libmicrohttpd calls */
 void *http_access_on_uri(void *cls, const char *uri, struct MHD_Connection *connection);

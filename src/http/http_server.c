@@ -117,19 +117,17 @@ static unsigned connections_max(const struct http_config *config)
 static unsigned thread_count(const struct http_config *config)
 {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    unsigned count = config->threads ? config->threads : processors > 4 ? 4 : processors < 2 ? 2 : (unsigned)processors;
-    return count < 2 ? 2 : count; /* a pool of one is not a pool for libmicrohttpd */
+    return config->threads ? config->threads : processors > 4 ? 4 : processors < 2 ? 2 : (unsigned)processors;
 }
 
-static struct MHD_Daemon *start_library(struct http_server *server)
+struct MHD_Daemon *http_open_library(struct http_server *server, int listen_fd, unsigned connections_max)
 {
     const struct http_config *config = &server->config;
     MHD_set_panic_func(on_panic, NULL);
     struct MHD_OptionItem options[] = {
         {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)log_library, NULL},
-        {MHD_OPTION_LISTEN_SOCKET, server->listen_fd, NULL},
-        {MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)thread_count(config), NULL},
-        {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)connections_max(config), NULL},
+        {MHD_OPTION_LISTEN_SOCKET, listen_fd, NULL},
+        {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)connections_max, NULL},
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY, NULL},
         {MHD_OPTION_CONNECTION_TIMEOUT, (intptr_t)((config->idle_ms + 999) / 1000), NULL},
         {MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL},
@@ -140,7 +138,7 @@ static struct MHD_Daemon *start_library(struct http_server *server)
         {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)tls_priorities},
         {MHD_OPTION_END, 0, NULL},
     };
-    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC | MHD_USE_ERROR_LOG;
+    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
     if (config->tls_cert)
         flags |= MHD_USE_TLS;
     return MHD_start_daemon(flags, 0, NULL, NULL, http_access_on_request, server, MHD_OPTION_ARRAY, options,
@@ -195,20 +193,19 @@ int http_start(const struct http_config *config, struct http_server **ret_server
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    server->daemon = start_library(server);
-    int failed = server->daemon ? pthread_create(&server->sweeper, NULL, http_sweep_run, server) : 0;
+    int failed = http_loops_start(server, thread_count(config), connections_max(config));
+    if (!failed)
+        failed = pthread_create(&server->sweeper, NULL, http_sweep_run, server);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    (void)close(fd); /* each loop has its own */
     server->config.tls_cert = server->config.tls_key = NULL;
-    if (server->daemon && !failed) {
+    if (!failed) {
         *ret_server = server;
         return 0;
     }
-    if (server->daemon)
-        MHD_stop_daemon(server->daemon); /* closes the socket */
-    else
-        (void)close(fd);
+    http_loops_stop(server);
     free_server(server);
-    return error_set(err, ERROR_IO, "the HTTP server cannot start: %s", strerror(failed ? failed : errno));
+    return error_set(err, ERROR_IO, "the HTTP server cannot start: %s", strerror(failed));
 }
 
 uint16_t http_port(const struct http_server *server)
@@ -216,10 +213,12 @@ uint16_t http_port(const struct http_server *server)
     return server->port;
 }
 
-unsigned http_connections(const struct http_server *server)
+unsigned http_connections(struct http_server *server)
 {
-    const union MHD_DaemonInfo *info = MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
-    return info ? info->num_connections : 0;
+    pthread_mutex_lock(&server->lock);
+    unsigned count = server->connection_count;
+    pthread_mutex_unlock(&server->lock);
+    return count;
 }
 
 /* Waits for every request in flight; after HTTP_STOP_MS only for deferred ones, which hold a suspended connection
@@ -251,12 +250,10 @@ void http_stop(struct http_server *server)
     atomic_store(&server->stopping, true);
     pthread_cond_broadcast(&server->changed);
     pthread_mutex_unlock(&server->lock);
-    MHD_socket fd = MHD_quiesce_daemon(server->daemon);
+    http_loops_wake(server);
     http_stream_wake_all(server);
     wait_for_requests(server);
-    MHD_stop_daemon(server->daemon);
-    if (fd != MHD_INVALID_SOCKET)
-        (void)close(fd);
+    http_loops_stop(server);
     pthread_join(server->sweeper, NULL);
     free_server(server);
 }

@@ -65,7 +65,7 @@ static ssize_t on_read(void *cls, uint64_t position, char *out, size_t max)
     int state = STREAM_RUNNING;
     if (!atomic_compare_exchange_strong(&stream->state, &state, STREAM_SUSPENDED)) {
         assert(state == STREAM_PENDING);
-        MHD_resume_connection(stream->connection);
+        http_loop_resume(stream->server, stream->connection);
     }
     return 0;
 }

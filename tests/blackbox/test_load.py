@@ -1,12 +1,15 @@
 """Many clients at once: nothing is lost, every answer is right."""
 import asyncio
 import collections
+import contextlib
 import json
 import os
 import resource
+import signal
+import socket
 
 import pytest
-from support import Deadline, PATIENCE, TERMINAL_RUN, dag
+from support import Deadline, PATIENCE, TERMINAL_RUN, dag, eventually, process_state
 
 CLIENTS = int(os.environ.get("PAWL_LOAD_CLIENTS", "1000"))
 
@@ -150,3 +153,53 @@ def test_a_large_dag(shared):
     by_id = {task["taskId"]: task for task in run["tasks"]}
     assert all(by_id[need]["completedAt"] <= by_id[task["id"]]["startedAt"]
                for task in tasks for need in task["dependencies"])
+
+
+def connections_by_loop(daemon, sockets):
+    """The sockets in groups: those that one thread of the daemon waits for. By what each epoll of it watches."""
+    pid, inode_of_port = daemon.pid, {}
+    with open("/proc/net/tcp", encoding="ascii") as table:
+        for line in table.readlines()[1:]:
+            fields = line.split()
+            inode_of_port[int(fields[2].split(":")[1], 16)] = fields[9]  # by the client's port
+    watched_by = {}
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        if os.readlink(f"/proc/{pid}/fd/{fd}") != "anon_inode:[eventpoll]":
+            continue
+        with open(f"/proc/{pid}/fdinfo/{fd}", encoding="ascii") as info:
+            for line in info:
+                if line.startswith("tfd:"):
+                    target = os.readlink(f"/proc/{pid}/fd/{line.split()[1]}")
+                    watched_by[target] = fd
+    loops = collections.defaultdict(list)
+    for one in sockets:
+        inode = inode_of_port[one.getsockname()[1]]
+        loops[watched_by[f"socket:[{inode}]"]].append(one)
+    return list(loops.values())
+
+
+@pytest.mark.parametrize("beyond", [-1, 0, 1])
+def test_as_many_requests_at_once_as_a_thread_looks_at(daemon, beyond):
+    """libmicrohttpd takes 128 events from the kernel; after a full load it looks again, and does not answer before."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_connection(("127.0.0.1", daemon.port))) for _ in range(400)]
+        request = b"HEAD /ready HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+        def answered(one):
+            one.settimeout(PATIENCE)
+            got, more = b"", one.recv(4096)
+            while more and b"\r\n\r\n" not in got + more:
+                got, more = got + more, one.recv(4096)
+            return (got + more)[9:12]
+
+        for one in sockets:
+            one.sendall(request)
+            assert answered(one) == b"200"
+        full = [loop for loop in connections_by_loop(daemon, sockets) if len(loop) > 128]
+        assert full, "no thread has so many"
+        daemon.signal(signal.SIGSTOP)
+        eventually(lambda: process_state(daemon.pid) == "T", "the daemon stops")
+        for one in full[0][:128 + beyond]:
+            one.sendall(request)
+        daemon.signal(signal.SIGCONT)
+        assert all(answered(one) == b"200" for one in full[0][:128 + beyond])
