@@ -15,7 +15,7 @@
 #include "worker/curl.h"
 #include "worker/network.h"
 
-enum { SPARE_MAX = 16, ACTS_MAX = 100, STATUS_REDIRECT_TO_GET = 303 };
+enum { SPARE_MAX = 64, ACTS_MAX = 100, STATUS_REDIRECT_TO_GET = 303 };
 
 /* A socket that libcurl wants watched. */
 struct watched {
@@ -111,6 +111,8 @@ static int open_http(struct worker *worker, struct error *err)
     (void)http->curl.multi_set(http->multi, CURLMOPT_SOCKETDATA, http);
     (void)http->curl.multi_set(http->multi, CURLMOPT_TIMERFUNCTION, set_timer);
     (void)http->curl.multi_set(http->multi, CURLMOPT_TIMERDATA, http);
+    /* Else four of each request that runs, and between two bursts that is none: all would be closed. */
+    (void)http->curl.multi_set(http->multi, CURLMOPT_MAXCONNECTS, (long)worker->options->slots);
     worker->http = http;
     return 0;
 }
@@ -152,11 +154,17 @@ static void add_header(const struct worker_curl *curl, struct request *request, 
     assert(request->headers);
 }
 
+static bool has_body(const struct job *job)
+{
+    return job->body || strcmp(job->method, "POST") == 0;
+}
+
 /* Returns false when one of them would be more than one. */
 static bool set_headers(const struct worker_curl *curl, struct request *request, const struct job *job)
 {
-    /* "Name:" takes away what libcurl would add by itself. */
+    /* "Name:" takes away what libcurl would add by itself to a body. */
     static const char *const unwanted[] = {"Content-Type", "Expect"};
+    size_t unwanted_count = has_body(job) ? sizeof unwanted / sizeof unwanted[0] : 0;
     char line[32];
     const char *cursor = job->headers.bytes;
     const char *text;
@@ -173,7 +181,7 @@ static bool set_headers(const struct worker_curl *curl, struct request *request,
             add_header(curl, request, text);
         }
     }
-    for (size_t i = 0; i < sizeof unwanted / sizeof unwanted[0]; i++) {
+    for (size_t i = 0; i < unwanted_count; i++) {
         if (has_header(job, unwanted[i]))
             continue;
         size_t len = strlen(unwanted[i]);
@@ -191,7 +199,7 @@ static void set_method(const struct worker_curl *curl, CURL *easy, const struct 
     bool is_post = strcmp(job->method, "POST") == 0;
     if (strcmp(job->method, "HEAD") == 0)
         (void)curl->easy_set(easy, CURLOPT_NOBODY, 1L);
-    else if (job->body || is_post) {
+    else if (has_body(job)) {
         (void)curl->easy_set(easy, CURLOPT_POST, 1L);
         (void)curl->easy_set(easy, CURLOPT_POSTFIELDS, job->body ? job->body : "");
         (void)curl->easy_set(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)job->body_len);

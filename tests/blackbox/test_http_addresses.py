@@ -115,3 +115,14 @@ def test_other_schemes(shared, scheme):
     assert task["state"] == "failed" and task["attempt"] == 1
     log = shared.get(f"/api/v1/task-instances/{task['taskInstanceId']}/log")
     assert "root:" not in log.text
+
+
+def test_connections_are_used_again(make_daemon, target):
+    """Bursts of requests with nothing between them: as many connections as there are slots."""
+    target.server.RequestHandlerClass.protocol_version = "HTTP/1.1"
+    daemon = make_daemon("--workers", "1", "--slots", "16").start()
+    tasks = [{"id": f"t{i}", "type": "http", "url": f"http://127.0.0.1:{target.port}/"} for i in range(160)]
+    for i, task in enumerate(tasks):
+        task["dependencies"] = [f"t{k}" for k in range(i // 16 * 16 - 16, i // 16 * 16) if k >= 0]
+    assert daemon.execute("bursts", dag(*tasks))["counts"]["succeeded"] == 160
+    assert target.connections <= 16

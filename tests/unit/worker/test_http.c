@@ -229,6 +229,8 @@ static void test_what_is_sent(void **state)
     for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
         assert_int_equal(run(rig, methods[i], "/echo").outcome, ATTEMPT_SUCCEEDED);
         assert_true(str_starts_with(rig_log(rig, rig->log_path), methods[i]));
+        assert_null(strstr(rig_log(rig, rig->log_path), "Content-Type"));
+        assert_null(strstr(rig_log(rig, rig->log_path), "Expect"));
     }
     assert_int_equal(run(rig, "HEAD", "/status/204").outcome, ATTEMPT_SUCCEEDED);
     rig_quit(rig);
