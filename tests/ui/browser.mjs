@@ -6,8 +6,8 @@ import { PATIENCE_MS } from "./daemon.mjs";
 
 export const executable = process.env.CHROMIUM ?? ["/usr/bin/chromium", "/usr/bin/chromium-browser"].find(existsSync);
 
-export async function launch() {
-  return chromium.launch({ executablePath: executable, args: ["--no-sandbox", "--disable-gpu", "--force-color-profile=srgb"] });
+export async function launch(more = []) {
+  return chromium.launch({ executablePath: executable, args: ["--no-sandbox", "--disable-gpu", "--force-color-profile=srgb", ...more] });
 }
 
 export class Watched {

@@ -29,14 +29,14 @@ test("errors are shown where they are, all of them", async () => {
 test("a DAG is made, changed and saved; the change is seen first", async () => {
   const view = await page("#/new");
   await replace(view, "name: edited\ntasks:\n  - id: a\n    type: shell\n    command: \"true\"\n");
-  await view.getByRole("img", { name: /Graph of 1 tasks/ }).waitFor();
+  await view.getByRole("img", { name: /Graph of 1 task and 0 dependencies/ }).waitFor();
   await view.getByRole("button", { name: "Create" }).click();
   await view.waitForFunction(() => location.hash.startsWith("#/dag/"));
   await view.getByRole("link", { name: "Source" }).click();
   await editor(view).click();
   await view.keyboard.press("Control+End");
   await view.keyboard.insertText("  - id: b\n    type: shell\n    command: \"true\"\n    dependencies: [a]\n");
-  await view.getByRole("img", { name: /Graph of 2 tasks and 1 dependencies/ }).waitFor();
+  await view.getByRole("img", { name: /Graph of 2 tasks and 1 dependency/ }).waitFor();
   await view.getByRole("button", { name: "Review the change…" }).click();
   await hasCount(view.locator(".diff .new"), 4);
   await view.getByRole("button", { name: "Save as v2" }).click();

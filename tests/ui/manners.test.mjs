@@ -175,7 +175,7 @@ test("names are text, whatever they hold", async () => {
   await view.getByRole("heading", { level: 2 }).getByText("<script>alert(3)</script>").waitFor();
   await view.getByRole("log").waitFor();
   await view.getByRole("link", { name: "Graph" }).click();
-  await view.getByRole("img", { name: /Graph of 1 tasks/ }).waitFor();
+  await view.getByRole("img", { name: /Graph of 1 task and 0 dependencies/ }).waitFor();
   for (const place of ["dags", "letters", `dag/${run.dagId}?tab=history`]) {
     await view.goto(`${daemon.origin}/#/${place}`);
     await view.getByText(place === "letters" || place.includes("history") ? "<script>alert(3)</script>" : name).first().waitFor();

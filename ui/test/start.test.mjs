@@ -6,7 +6,8 @@ import { load } from "./load.mjs";
 process.env.TZ = "Europe/Berlin";
 const { local, at, brief, count, byName } = await load("core/format.ts");
 const { send, askAhead } = await load("core/api.ts");
-const { RunModel } = await load("run/model.ts");
+const { RunModel, waitWords } = await load("run/model.ts");
+const { fact } = await load("views/system.tsx");
 
 // Answers of a server, given when the test says so.
 function serving() {
@@ -89,4 +90,15 @@ test("an end that could not be read is read once the server is back", async () =
   await turn();
   assert.equal(model.tasks[0].state, "succeeded");
   assert.equal(model.error.value, null);
+});
+
+test("what a wait was for is not said of a task that was tried before", () => {
+  assert.equal(waitWords({ attempt: 1 }), "for a slot");
+  assert.doesNotMatch(waitWords({ attempt: 2 }), /slot/);
+});
+
+test("facts of the daemon are told in words and units", () => {
+  const facts = { turnMaxUs: 12554, latencyUs: 49, turnAgeMs: 0, freeBytes: 76e9, bytes: 14e6, draining: false, waitingTasks: 2, kind: "sqlite", since: null };
+  assert.deepEqual(Object.entries(facts).map(([key, value]) => fact(key, value).join(": ")),
+    ["turn max: 13 ms", "latency: 49 µs", "turn age: 0 ms", "free bytes: 76 GB", "bytes: 14 MB", "draining: no", "waiting tasks: 2", "kind: sqlite", "since: –"]);
 });

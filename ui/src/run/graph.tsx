@@ -1,6 +1,7 @@
 // The run's graph with the states of its tasks, live. The table says the same as text.
 import { useMemo } from "preact/hooks";
 import { get } from "../core/api";
+import { count } from "../core/format";
 import { useLoad } from "../core/load";
 import { go, here, wanted } from "../core/route";
 import type { Graph, Run } from "../core/types";
@@ -26,9 +27,9 @@ export function RunGraph({ model, tasks, selected, critical, choose, head }: Sho
       lookKey={`${only}|${bright ? [...bright].join() : ""}|${onPath.size}`}
       look={() => ({ state: (i) => (plan.grouped ? "" : model.tasks[i]?.state ?? ""), bright, critical: onPath })}
       choose={(id) => { const task = model.task(id); if (task) choose(task); }}
-      label={`Graph of ${graph.value.taskCount} tasks and ${graph.value.edgeCount} dependencies. The table shows the same as text.`}>
+      label={`Graph of ${count(graph.value.taskCount, "task")} and ${count(graph.value.edgeCount, "dependency", "dependencies")}. The table shows the same as text.`}>
       <Select label="Show" value={only} options={relations} choose={(value) => go(here({ only: value }))} />
-      <span class="soft">{graph.value.taskCount} tasks, {graph.value.edgeCount} dependencies{plan.grouped ? "; too many for boxes: layers are drawn as groups" : ""}</span>
+      <span class="soft">{count(graph.value.taskCount, "task")}, {count(graph.value.edgeCount, "dependency", "dependencies")}{plan.grouped ? "; too many for boxes: layers are drawn as groups" : ""}</span>
       <a href={`api/v1/runs/${head.runId}/graph?format=svg`} download={`${head.dagName}.svg`}>SVG</a>
       <a href={`api/v1/runs/${head.runId}/graph?format=dot`} download={`${head.dagName}.dot`}>DOT</a>
     </GraphBox>

@@ -170,6 +170,11 @@ export function waitMs(task: Task, present?: number): number | null {
   return Number.isNaN(until) ? null : Math.max(0, until - Date.parse(task.readyAt));
 }
 
+// What it waited for. Of several attempts the last one's start is known, so that the earlier ones are in it.
+export function waitWords(task: Task): string {
+  return task.attempt > 1 ? "from when it was ready to this attempt" : "for a slot";
+}
+
 export function runMs(task: Task, present?: number): number | null {
   if (!task.startedAt) return null;
   return Math.max(0, (task.completedAt ? Date.parse(task.completedAt) : present ?? now.value) - Date.parse(task.startedAt));

@@ -2,7 +2,7 @@
 // selected means the earliest failure.
 import { useEffect, useMemo } from "preact/hooks";
 import { get, post, taskPath } from "../core/api";
-import { at, between, count, local } from "../core/format";
+import { at, between, count, duration, local } from "../core/format";
 import { addKeys } from "../core/keys";
 import { useLoad } from "../core/load";
 import { go, here, link, refine, route, wanted } from "../core/route";
@@ -97,18 +97,14 @@ function Heading({ model, head, path }: { model: RunModel; head: Run; path: Crit
         <span>by {head.triggeredBy} <Time time={head.createdAt} />, {local(head.createdAt)}</span>
         {head.scheduledFor && <span>for {at(head.scheduledFor)}</span>}
         {head.source && <span>again of <Id id={head.source} href={link(["run", head.source])} /></span>}
-        {head.startedAt && <span>took {between(head.startedAt, head.completedAt)}</span>}
-        {path && path.tasks.length > 0 && <span title="the tasks that made the run as long as it was">critical path: {count(path.tasks.length, "task")}, ran {seconds(path.runSeconds)}, waited {seconds(path.waitSeconds)}</span>}
+        {head.startedAt && <span>{head.completedAt ? "took" : "runs for"} {between(head.startedAt, head.completedAt)}</span>}
+        {path && path.tasks.length > 0 && <span title="the tasks that made the run as long as it was">critical path: {count(path.tasks.length, "task")}, ran {duration(path.runSeconds * 1000)}, waited {duration(path.waitSeconds * 1000)}</span>}
         {head.cancelRequestedAt && <span>cancel asked for <Time time={head.cancelRequestedAt} /></span>}
         {head.error && <strong class="cause">{head.error}</strong>}
       </p>
       {error && <Problem error={error} />}
     </div>
   );
-}
-
-function seconds(s: number): string {
-  return `${s < 10 ? s.toFixed(1) : Math.round(s)} s`;
 }
 
 function Counts({ model }: { model: RunModel }) {

@@ -9,7 +9,7 @@ import type { Attempt, Run, Task, Why } from "../core/types";
 import { Log } from "../log/view";
 import { Id, Time, attempt as tell } from "../parts/parts";
 import { State } from "../parts/state";
-import { runMs, waitMs } from "./model";
+import { runMs, waitMs, waitWords } from "./model";
 
 export function TaskPane({ run, task, critical }: { run: Run; task: Task; critical: boolean }) {
   const path = taskPath(run.runId, task.taskId);
@@ -49,7 +49,7 @@ function Facts({ task, why, critical }: { task: Task; why: Loaded<Why | undefine
       {why.value && why.value.message !== task.error && <><dt>Why</dt><dd><WhyText why={why.value} /></dd></>}
       {task.nextAttemptAt && <><dt>Again</dt><dd><Time time={task.nextAttemptAt} /></dd></>}
       {task.startedAt && !task.keptFrom && <><dt>Ran</dt><dd>{ran !== null && <b>{duration(ran)}</b>} <span class="soft">from {at(task.startedAt)}</span></dd></>}
-      {wait !== null && <><dt>Waited</dt><dd>{duration(wait)} <span class="soft">for a slot</span></dd></>}
+      {wait !== null && <><dt>Waited</dt><dd>{duration(wait)} <span class="soft">{waitWords(task)}</span></dd></>}
       {task.cpuSeconds !== null && <><dt>Used</dt><dd>{seconds(task.cpuSeconds)} CPU{task.maxRssBytes ? `, ${bytes(task.maxRssBytes)} memory` : ""}</dd></>}
       {task.workerId && <><dt>Worker</dt><dd><Id id={task.workerId} href={link(["workers"])} /></dd></>}
       {critical && <><dt>Path</dt><dd><span class="path" aria-hidden="true">▸</span> on the critical path</dd></>}

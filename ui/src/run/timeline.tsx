@@ -3,7 +3,7 @@ import { duration, now } from "../core/format";
 import type { Run, Task } from "../core/types";
 import { type Column, List } from "../parts/list";
 import { State } from "../parts/state";
-import { waitMs, runMs } from "./model";
+import { waitMs, waitWords, runMs } from "./model";
 import type { Shown } from "./page";
 import { useSorted } from "./sorted";
 
@@ -58,7 +58,7 @@ function runText(task: Task): string {
 function Bar({ task, scale }: { task: Task; scale: Scale }) {
   const wait = waitMs(task, scale.end), ran = runMs(task, scale.end);
   if (task.keptFrom) return <span class="track"><span class="kept">kept from another run</span></span>;
-  const words = [wait !== null && `waited ${duration(wait)} for a slot`, ran !== null && `ran ${duration(ran)}`].filter(Boolean).join(", ");
+  const words = [wait !== null && `waited ${duration(wait)} ${waitWords(task)}`, ran !== null && `ran ${duration(ran)}`].filter(Boolean).join(", ");
   const waits = wait !== null && task.readyAt ? Date.parse(task.readyAt) : null;
   const starts = task.startedAt ? Date.parse(task.startedAt) : null;
   return (

@@ -1,6 +1,7 @@
 // The graph of a DAG's latest version, without states.
 import { useMemo } from "preact/hooks";
 import { get } from "../core/api";
+import { count } from "../core/format";
 import { useLoad } from "../core/load";
 import { go, here, refine, wanted } from "../core/route";
 import type { Dag, Graph } from "../core/types";
@@ -30,10 +31,10 @@ export function PlainGraph({ graph, children }: { graph: Graph; children?: preac
   return (
     <>
       <GraphBox plan={plan} selected={task || undefined} choose={(id) => refine({ task: id })} lookKey={`${text}|${only}|${only ? task : ""}`}
-        look={() => ({ state: () => "", bright, critical: new Set() })} label={`Graph of ${graph.taskCount} tasks and ${graph.edgeCount} dependencies. Below it is a list of the same.`}>
+        look={() => ({ state: () => "", bright, critical: new Set() })} label={`Graph of ${count(graph.taskCount, "task")} and ${count(graph.edgeCount, "dependency", "dependencies")}. Below it is a list of the same.`}>
         <Search label="find a task" value={wanted("q")} change={(q) => refine({ q })} find />
         <Select label="Show" value={only} choose={(value) => go(here({ only: value }))} options={[["", "all tasks"], ["up", "what it needs"], ["down", "what needs it"], ["both", "both"]]} />
-        <span class="soft">{graph.taskCount} tasks, {graph.edgeCount} dependencies{plan.grouped && "; too many for boxes: layers are drawn as groups"}</span>
+        <span class="soft">{count(graph.taskCount, "task")}, {count(graph.edgeCount, "dependency", "dependencies")}{plan.grouped && "; too many for boxes: layers are drawn as groups"}</span>
         {children}
       </GraphBox>
       {names.length > 0 && <details class="as-text"><summary>The same as text</summary><ol>{names.map((line, i) => <li key={plan.ids[i]}>{line}</li>)}</ol></details>}

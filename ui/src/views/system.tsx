@@ -2,12 +2,12 @@
 import { useEffect } from "preact/hooks";
 import { get } from "../core/api";
 import { listen, live } from "../core/events";
-import { bytes, duration } from "../core/format";
+import { bytes, duration, local } from "../core/format";
 import { useLoad, useThrottled } from "../core/load";
 import { refine, wanted } from "../core/route";
 import { may, me } from "../core/session";
 import type { Health, Setting } from "../core/types";
-import { Commands, Empty, Problem, Search, Select, Tabs, Time, Title } from "../parts/parts";
+import { Commands, Empty, Problem, Search, Select, Tabs, Title } from "../parts/parts";
 
 // A daemon that is not well answers 503, with the same body.
 async function health(abort: AbortSignal): Promise<Health> {
@@ -52,7 +52,17 @@ function HealthAndApi() {
   );
 }
 
-const text = (value: unknown, key = ""): string => (typeof value === "number" && /bytes$/i.test(key) ? bytes(value) : plain(value));
+const units: [RegExp, (value: number) => string][] = [
+  [/bytes$/i, bytes], [/Seconds$/, (s) => duration(s * 1000)], [/Ms$/, duration], [/Us$/, (us) => (us < 1000 ? `${us} µs` : duration(us / 1000))],
+];
+
+// A fact of /health as people say it: { turnMaxUs: 12554 } is "turn max 13 ms".
+export function fact(key: string, value: unknown): [name: string, text: string] {
+  const unit = typeof value === "number" ? units.find(([end]) => end.test(key)) : undefined;
+  const name = (unit && !/bytes/i.test(key) ? key.replace(unit[0], "") : key).replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+  return [name, unit ? unit[1](value as number) : typeof value === "boolean" ? (value ? "yes" : "no") : plain(value)];
+}
+
 const plain = (value: unknown): string => (value === null || value === undefined ? "–" : typeof value === "object" ? JSON.stringify(value) : String(value));
 
 function HealthOf({ health }: { health: Health }) {
@@ -60,20 +70,25 @@ function HealthOf({ health }: { health: Health }) {
     <section aria-label="health">
       <h2>Health <span class={`tag health-${health.status}`}>{health.status}</span></h2>
       <p class="facts">
-        <span>pawl {health.version}</span><span>on {health.host}</span><span>up {duration(health.uptimeSeconds * 1000)}, since <Time time={health.startedAt} /></span>
+        <span>pawl {health.version}</span><span>on {health.host}</span><span>up {duration(health.uptimeSeconds * 1000)}, since {local(health.startedAt)}</span>
         {me.value?.principal && <span>you are {me.value.principal}</span>}
       </p>
       <div class="cards">
         {Object.entries(health.components).map(([name, facts]) => (
           <article key={name} class="card">
-            <h3>{name} <span class={`tag health-${facts["status"]}`}>{text(facts["status"])}</span></h3>
-            {facts["message"] ? <p class="cause">{text(facts["message"])}</p> : null}
-            <dl class="pairs">{Object.entries(facts).filter(([key]) => key !== "status" && key !== "message").map(([key, value]) => <><dt>{key}</dt><dd>{text(value, key)}</dd></>)}</dl>
+            <h3>{name} <span class={`tag health-${facts["status"]}`}>{plain(facts["status"])}</span></h3>
+            {facts["message"] ? <p class="cause">{plain(facts["message"])}</p> : null}
+            <dl class="pairs">{Object.entries(facts).filter(([key]) => key !== "status" && key !== "message").map(([key, value]) => <Fact key={key} name={key} value={value} />)}</dl>
           </article>
         ))}
       </div>
     </section>
   );
+}
+
+function Fact({ name, value }: { name: string; value: unknown }) {
+  const [words, text] = fact(name, value);
+  return <><dt title={name}>{words}</dt><dd>{text}</dd></>;
 }
 
 // ---- settings ----
