@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "cron/cron.h"
+#include "store/cluster.h"
 
 /* The call's DAG, which must be there and have a schedule. */
 static int find_scheduled(struct api_call *call, struct uuid id, struct store_dag *ret_dag, struct error *err)
@@ -204,6 +205,28 @@ static int leave_out_fired(struct api_call *call, struct plan *plan, struct erro
     return rc;
 }
 
+/* Of several nodes only the one that leads has the queue in memory. The store refuses what is too much all the same, an
+ * instant at a time: this refuses all of it at once. */
+static int find_room(struct api_call *call, const struct plan *plan, struct error *err)
+{
+    struct store_fires fires = {.count = LIMIT_PAGE_MAX};
+    struct store_fire_query query = {
+        .page.limit = LIMIT_PAGE_MAX, .dag_id = call->id, .by_outcome = true, .outcome = FIRE_QUEUED};
+    size_t waiting = 0;
+    int rc = 0;
+    while (!rc && fires.count == LIMIT_PAGE_MAX && store_is_shared(call->api->backend.store)) {
+        rc = store_list_fires(call->api->backend.store, &query, api_arena(call), &fires, err);
+        for (size_t i = 0; !rc && i < fires.count; i++) {
+            query.page.before = fires.items[i].id;
+            waiting += fires.items[i].trigger == TRIGGER_BACKFILL;
+        }
+    }
+    if (!rc && waiting && waiting + plan->count > LIMIT_BACKFILL_MAX)
+        rc = error_set(err, ERROR_FULL, "full: %zu instants of the DAG wait as a backfill and the limit is %d", waiting,
+                       LIMIT_BACKFILL_MAX);
+    return rc;
+}
+
 static void reply_plan(struct api_call *call, unsigned status, const int64_t *instants, size_t count,
                        size_t fired_before, bool more)
 {
@@ -242,6 +265,8 @@ void api_backfill_dag(struct api_call *call)
         rc = list_instants(call, &dag, plan, &err);
     if (!rc)
         rc = leave_out_fired(call, plan, &err);
+    if (!rc && call->body[API_FIELD_DRY_RUN].number != 1)
+        rc = find_room(call, plan, &err);
     if (rc) {
         api_fail_error(call, &err);
     } else if (call->body[API_FIELD_DRY_RUN].number == 1) {

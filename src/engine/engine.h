@@ -132,6 +132,7 @@ struct engine_schedule {
     uint32_t dag_version;
     bool paused;
     int64_t covered_ms;         /* as the store has it */
+    int64_t paused_to_ms;       /* wall time when the last pause ended; what is not covered until then was in it */
     const struct record_fire *queued;
     size_t queued_count;
 };

@@ -3,7 +3,7 @@
  *
  *     due, at most LIMIT_LATE_MS late       fires
  *     later than that                       was missed: catchup says which of them fire after all
- *     while the DAG is paused               skipped
+ *     while the DAG is paused               skipped; also when another node ended the pause and we learn of it later
  *     while a run of the schedule is active overlap: allow fires, queue waits, skip skips; what catchup: all makes up
  *                                           for waits too, since skipping it would make up for nothing
  *
@@ -190,17 +190,25 @@ static bool is_late(int64_t time_ms, struct engine_now now)
     return now.wall_ms - time_ms > LIMIT_LATE_MS;
 }
 
+/* The first instant that is not covered. */
+static bool is_in_pause(const struct schedule *schedule)
+{
+    return schedule->paused || schedule->next_ms <= schedule->paused_to_ms;
+}
+
 static void look(const struct schedule *schedule, struct engine_now now, struct due *ret_due)
 {
     static const uint32_t made_up_for[DAG_CATCHUP_COUNT] = {
         [DAG_CATCHUP_LATEST] = 1, [DAG_CATCHUP_ALL] = LIMIT_CATCHUP_MAX};
     enum dag_catchup catchup = schedule->dag->schedule.catchup;
-    uint32_t missed_max = schedule->paused ? 0 : made_up_for[catchup], scanned = 0;
+    bool paused = is_in_pause(schedule), over = paused && !schedule->paused; /* over: it has ended */
+    uint32_t missed_max = paused ? 0 : made_up_for[catchup], scanned = 0;
+    int64_t to_ms = over && schedule->paused_to_ms < now.wall_ms ? schedule->paused_to_ms : now.wall_ms;
     int64_t time_ms = schedule->next_ms;
     struct cron_fire next;
     ret_due->skip_count = ret_due->fire_count = 0;
-    for (; time_ms <= now.wall_ms && scanned < SCAN_MAX; scanned++) {
-        bool late = is_late(time_ms, now) || schedule->paused;
+    for (; time_ms <= to_ms && scanned < SCAN_MAX; scanned++) {
+        bool late = is_late(time_ms, now) || paused;
         if (!late && catchup == DAG_CATCHUP_LATEST && ret_due->fire_count && is_late(ret_due->fires[0], now))
             skip_oldest(ret_due, ret_due->fire_count); /* a later one fires */
         ret_due->fires[ret_due->fire_count++] = time_ms;
@@ -240,11 +248,13 @@ void engine_fire_cover(struct engine *engine, struct schedule *schedule, struct 
     if (!able || schedule->next_ms > now.wall_ms || now.boot_ms < schedule->retry_ms)
         return;
     struct due *due = mem_new(struct due);
+    bool paused;
     do {
+        paused = is_in_pause(schedule);
         look(schedule, now, due);
         if (due->skip_count)
             skip(engine, schedule, due->skip_from_ms, due->skip_to_ms, due->skip_count,
-                 schedule->paused ? FIRE_PAUSED : FIRE_MISSED, now);
+                 paused ? FIRE_PAUSED : FIRE_MISSED, now);
         for (uint32_t i = 0; i < due->fire_count && !due->more; i++) {
             if (!decide(engine, schedule, due->fires[i], now)) {
                 schedule->retry_ms = now.boot_ms + AGAIN_MS;
@@ -252,7 +262,7 @@ void engine_fire_cover(struct engine *engine, struct schedule *schedule, struct 
             }
         }
         engine_schedule_arm(schedule);
-    } while (due->more && schedule->paused); /* a stretch that ends now is recorded to its end */
+    } while (due->more && paused); /* a stretch that ends is recorded to its end */
     mem_free(due);
 }
 

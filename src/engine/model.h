@@ -116,6 +116,7 @@ struct schedule {
     struct cron_zone *zone;
     int64_t covered_ms;         /* every instant up to here is decided; its record may be on its way */
     int64_t next_ms;            /* the first instant behind it; INT64_MAX: none */
+    int64_t paused_to_ms;       /* instants up to here, as far as they are not covered, were in a pause; 0: none */
     int64_t retry_ms;           /* boot time before which nothing is tried again; 0: none */
     uint32_t pending;           /* records on their way that cover; meanwhile nothing new is covered */
     uint32_t active;            /* runs made by it, those being born too */

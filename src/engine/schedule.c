@@ -127,6 +127,7 @@ int engine_restore_schedule(struct engine *engine, const struct engine_schedule 
     int code = define(schedule, row->dag, row->dag_version, err);
     schedule->paused = row->paused;
     schedule->covered_ms = row->covered_ms;
+    schedule->paused_to_ms = row->paused_to_ms;
     for (size_t i = 0; i < row->queued_count; i++) {
         const struct record_fire *fire = &row->queued[i];
         engine_fire_queue_put(fire->trigger == TRIGGER_BACKFILL ? &schedule->backfill : &schedule->waiting,
@@ -206,6 +207,7 @@ static void forget(struct engine *engine, struct schedule *schedule)
     schedule->dag = NULL;
     schedule->ticks = schedule->awaits_zone = false;
     schedule->next_ms = INT64_MAX;
+    schedule->paused_to_ms = 0;
     schedule->waiting.count = schedule->backfill.count = 0;
     schedule->paused = false;
     drop_if_idle(engine, schedule);

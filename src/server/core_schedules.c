@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -71,7 +72,7 @@ static void say_not_firing(const char *name, int code, const struct error *why)
 
 /* A DAG that cannot be read keeps its schedule from firing, not the daemon from starting. */
 static int read_one(struct store *store, struct core_schedules *schedules, const struct store_dag *row,
-                    const struct buf *queued, struct error *err)
+                    int64_t asked_ms, const struct buf *queued, struct error *err)
 {
     struct error why = {0};
     struct buf source = BUF_INIT;
@@ -79,7 +80,9 @@ static int read_one(struct store *store, struct core_schedules *schedules, const
     item.schedule = (struct engine_schedule){.dag_id = row->id,
                                              .dag_version = row->version,
                                              .paused = row->paused,
-                                             .covered_ms = row->covered_ms};
+                                             .covered_ms = row->covered_ms,
+                                             .paused_to_ms = row->resumed_ago_ms ? asked_ms - row->resumed_ago_ms
+                                                                                 : 0};
     item.schedule.queued = queued_of(queued, row->id, &schedules->arena, &item.schedule.queued_count);
     if (!row->cron && !row->paused && !item.schedule.queued_count)
         return 0;
@@ -103,9 +106,10 @@ static int read_all(struct store *store, struct core_schedules *schedules, struc
     int code = read_queued(store, &queued, err);
     while (!code && dags.count == LIMIT_PAGE_MAX) {
         struct arena arena = {0};
+        int64_t asked_ms = clock_wall_ms(); /* from before: an instant behind the end of a pause is none of it */
         code = store_list_dags(store, &query, &arena, &dags, err);
         for (size_t i = 0; i < dags.count && !code; i++) {
-            code = read_one(store, schedules, &dags.items[i], &queued, err);
+            code = read_one(store, schedules, &dags.items[i], asked_ms, &queued, err);
             query.page.before = dags.items[i].id;
         }
         arena_fini(&arena);

@@ -89,6 +89,7 @@ struct store_dag {
     const char *timezone;       /* NULL: the daemon's */
     bool paused;
     int64_t covered_ms;         /* every instant of the schedule up to here has its record (G9) */
+    int64_t resumed_ago_ms;     /* how long ago a pause ended, by the clock of a store that nodes share; 0: not known */
     int64_t created_ms;
     int64_t updated_ms;         /* of the latest version */
     int64_t deleted_ms;         /* 0: it is there */

@@ -3,6 +3,7 @@ import contextlib
 import os
 import pathlib
 import signal
+import threading
 
 import pytest
 from postgres import Postgres
@@ -269,6 +270,29 @@ tasks: [{{id: a, type: shell, command: '{command}'}}]
     eventually(lambda: len(lines(folder)) >= 9, "those that waited")
 
 
+def test_the_end_of_a_pause_through_another_node(postgres, make_daemon):
+    """The node that leads is not told: what was due in the pause is skipped as that, what was due since is made up for."""
+    url = postgres.database()
+    first, second = leader_of([make_daemon("--store", url, "--lease", "5s").start() for _ in range(2)])
+    text = """
+name: held
+schedule: {cron: '* * * * *', catchup: all, overlap: queue}
+tasks: [{id: a, type: shell, command: 'true'}]
+"""
+    dag = second.create("held", text)["id"]
+    assert second.post(f"/api/v1/dags/{dag}/pause").status == 204
+    # as if the pause had begun twenty minutes ago and ended ten minutes ago, when nobody led
+    postgres.sql(url, f"UPDATE pawl.dags SET covered_ms = covered_ms - 1200000 WHERE id = '{dag}'")
+    first.signal(signal.SIGSTOP)
+    assert second.post(f"/api/v1/dags/{dag}/resume").status == 204
+    postgres.sql(url, f"UPDATE pawl.dags SET resumed_at = resumed_at - interval '10 minutes' WHERE id = '{dag}'")
+    first.signal(signal.SIGCONT)
+    count = "SELECT coalesce(sum(count), 0) FROM pawl.fires WHERE "
+    eventually(lambda: int(postgres.sql(url, count + "outcome = 'fired'")) >= 10, "what was due since")
+    assert int(postgres.sql(url, count + "outcome = 'skipped' AND reason = 'paused'")) == 10
+    assert postgres.sql(url, count + "outcome = 'skipped' AND reason <> 'paused'") == "0"
+
+
 def test_a_backfill_through_any_node(postgres, cluster):
     """The one that leads fires it, whether the node that was asked made the DAG, knows it or does not."""
     trio = cluster(3)
@@ -286,6 +310,31 @@ def test_a_backfill_through_any_node(postgres, cluster):
         eventually(done, f"backfill {month}")
     again = rest[1].post(f"/api/v1/dags/{dag}/backfill", asked, 202).json
     assert (again["accepted"], again["firedBefore"]) == (0, 1), again
+
+
+def test_backfills_through_all_nodes_are_bounded(postgres, cluster, folder):
+    """A thousand instants of a DAG wait at most, whoever was asked; also when all are asked at once."""
+    trio = cluster(3)
+    command = f"while ! [ -e {folder}/go ]; do sleep 0.1; done"
+    text = f"name: old\nschedule: '* * * * *'\ntasks: [{{id: a, type: shell, command: '{command}'}}]"
+    dag = trio[0].create("old", text)["id"]
+    answers = []
+
+    def ask(node, day):
+        asked = {"from": f"2026-01-{day:02}T00:00:00Z", "to": f"2026-01-{day:02}T10:00:00Z"}    # 601
+        answers.append(node.post(f"/api/v1/dags/{dag}/backfill", asked))
+    threads = [threading.Thread(target=ask, args=(node, day)) for day, node in enumerate(trio, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    ask(trio[1], 4)
+    ask(trio[2], 5)
+    waiting = int(postgres.sql(store_of(trio[0]), "SELECT count(*) FROM pawl.fires WHERE outcome = 'queued'"))
+    assert 601 <= waiting + 1 <= 1001, waiting      # one of them runs
+    assert {answer.status for answer in answers} == {202, 503}, answers
+    assert {answer.status for answer in answers[3:]} == {503}
+    assert all(answer.code == "FULL" and "retry-after" in answer.headers for answer in answers if answer.status == 503)
 
 
 # ---- placement: any ----

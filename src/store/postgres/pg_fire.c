@@ -36,6 +36,30 @@ static int is_queued(struct store_pg *store, const struct record_fire *fire, boo
     return code;
 }
 
+/* Of a backfill: the node that leads knows how many of a DAG wait, the others only what they ask for themselves. */
+static int judge_room(struct store_pg *store, int64_t dag, const struct record_fire *fire, struct verdict *verdict,
+                      struct error *err)
+{
+    int code = 0;
+    if (!uuid_equal(store->asked_dag_id, fire->dag_id)) {
+        struct arena arena = {0};
+        struct pg_values values = {.arena = &arena};
+        PGresult *result;
+        store_pg_add_int(&values, dag);
+        code = store_pg_run(&store->writer, PG_FIRE_WAITING, &values, &result, err);
+        store->asked_count = code ? 0 : store_pg_int(store, result, 0, 0);
+        store->asked_dag_id = code ? (struct uuid){{0}} : fire->dag_id;
+        store_pg_clear(store, result);
+        arena_fini(&arena);
+    }
+    if (!code && store->asked_count >= LIMIT_BACKFILL_MAX) {
+        verdict->refused = true;
+        verdict->code = ERROR_FULL;
+    }
+    store->asked_count += !code && !verdict->refused;
+    return code;
+}
+
 int store_pg_judge_fire(struct store_pg *store, const struct record *record, struct verdict *verdict,
                         struct error *err)
 {
@@ -65,6 +89,8 @@ int store_pg_judge_fire(struct store_pg *store, const struct record *record, str
     } else if (!code && dag.paused && record_fire_is_paused(fire)) {
         verdict->refused = true;
         verdict->code = ERROR_PRECONDITION_FAILED;
+    } else if (!code && record->kind == RECORD_FIRE && fire->trigger == TRIGGER_BACKFILL) {
+        code = judge_room(store, dag.dag, fire, verdict, err);
     }
     return code;
 }

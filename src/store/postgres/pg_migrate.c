@@ -243,6 +243,8 @@ static const struct {
     {5, "ALTER TABLE dags ADD COLUMN backfilled_by bigint NOT NULL DEFAULT 0;"},
     /* 11: the life that took a run over, before it claimed any of it; 0: none did */
     {5, "ALTER TABLE active_runs ADD COLUMN came_to bigint NOT NULL DEFAULT 0;"},
+    /* 12: when the last pause ended, for a node that did not see it end; NULL: there was none */
+    {5, "ALTER TABLE dags ADD COLUMN resumed_at timestamptz;"},
 };
 
 enum { STEP_COUNT = sizeof steps / sizeof steps[0], LOCK_KEY = 0x7061776c /* "pawl" */ };

@@ -56,7 +56,8 @@ enum pg_statement {
     PG_COMMIT_OPEN, PG_NODE_LOCK, PG_COMMIT_FIND, PG_COMMITS_DROP,
     PG_DAG_SHARE, PG_DAG_LOCK, PG_DAG_LIVE_NAME, PG_DAG_INSERT, PG_DAG_UPDATE, PG_DAG_DELETE, PG_DAG_PAUSE,
     PG_DAG_ACTIVE, PG_VERSION_INSERT,
-    PG_FIRE_INSERT, PG_FIRE_COVER, PG_FIRE_ASKED, PG_FIRE_BEFORE, PG_FIRE_QUEUED, PG_FIRE_RELEASE, PG_FIRES_DROP,
+    PG_FIRE_WAITING, PG_FIRE_INSERT, PG_FIRE_COVER, PG_FIRE_ASKED,
+    PG_FIRE_BEFORE, PG_FIRE_QUEUED, PG_FIRE_RELEASE, PG_FIRES_DROP,
     PG_KEY_FIND, PG_KEY_PUT, PG_KEYS_EXPIRE,
     PG_RUN_SERIALS, PG_RUN_ACTIVE, PG_RUN_ENDED, PG_RUNS_INSERT, PG_RUNS_START, PG_RUNS_CANCEL, PG_RUNS_END,
     PG_ATTEMPTS_CLAIM, PG_ATTEMPTS_END, PG_ATTEMPTS_WITHDRAW, PG_ATTEMPTS_BEFORE,
@@ -166,6 +167,8 @@ struct store_pg {
     struct pg_columns bulk[BULK_COUNT];
     struct uuid known_dag_id;               /* the DAG whose row was last shared in this transaction; zero: none */
     struct pg_dag known_dag;
+    struct uuid asked_dag_id;               /* the DAG whose backfill was last looked at in it; zero: none */
+    int64_t asked_count;                    /* its instants that wait, those of this transaction too */
 
     /* readers */
     pthread_mutex_t lock;

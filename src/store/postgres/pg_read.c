@@ -71,7 +71,8 @@ static int read_dags(struct pg_connection *connection, void *context, struct err
     struct list list;
     begin(&list, connection,
           "SELECT id, name, version, task_count, cron, timezone, paused, created_ms, updated_ms, deleted_ms, "
-          "covered_ms FROM dags WHERE true", err);
+          "covered_ms, greatest((extract(epoch FROM clock_timestamp() - resumed_at) * 1000)::bigint, "
+          "CASE WHEN resumed_at IS NOT NULL THEN 1 END) FROM dags WHERE true", err);
     demand_id(&list, "id =", &query->id);
     demand_id(&list, "id <", &query->page.before);
     if (!query->deleted)
@@ -102,6 +103,7 @@ static int read_dags(struct pg_connection *connection, void *context, struct err
             .updated_ms = store_pg_int(store, list.result, i, 8),
             .deleted_ms = store_pg_int(store, list.result, i, 9),
             .covered_ms = store_pg_int(store, list.result, i, 10),
+            .resumed_ago_ms = store_pg_int(store, list.result, i, 11),
         };
     return end(&list);
 }

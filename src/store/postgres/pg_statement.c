@@ -29,7 +29,8 @@ const char *const store_pg_sql[PG_STATEMENT_COUNT] = {
                       "THEN greatest(covered_ms, $6) ELSE covered_ms END, keep_age_ms = $7, keep_runs = $8 "
                       "WHERE dag = $1",
     [PG_DAG_DELETE] = "UPDATE dags SET deleted_ms = $2 WHERE dag = $1",
-    [PG_DAG_PAUSE] = "UPDATE dags SET paused = $2 WHERE dag = $1",
+    [PG_DAG_PAUSE] = "UPDATE dags SET paused = $2, resumed_at = CASE WHEN paused AND NOT $2 THEN clock_timestamp() "
+                     "ELSE resumed_at END WHERE dag = $1",
     [PG_DAG_ACTIVE] = "SELECT 1 FROM active_runs WHERE dag = $1 LIMIT 1",
     [PG_VERSION_INSERT] = "INSERT INTO versions (dag, version, task_count, created_ms, source) "
                           "VALUES ($1, $2, $3, $4, $5)",
@@ -39,6 +40,8 @@ const char *const store_pg_sql[PG_STATEMENT_COUNT] = {
     [PG_FIRE_COVER] = "UPDATE dags SET covered_ms = $2 WHERE dag = $1",
     [PG_FIRE_ASKED] = "UPDATE dags SET backfilled_by = txid_current() WHERE dag = $1 "
                       "AND backfilled_by <> txid_current()",
+    [PG_FIRE_WAITING] = "SELECT count(*) FROM fires WHERE dag = $1 AND outcome = 'queued' "
+                        "AND triggered_by = 'backfill'",
     [PG_FIRE_BEFORE] = "SELECT 1 FROM fires WHERE dag = $1 AND from_ms = $2 AND (outcome = 'queued' "
                        "OR (outcome = 'fired' AND NOT $3)) LIMIT 1",
     [PG_FIRE_QUEUED] = "SELECT 1 FROM fires WHERE id = $1 AND outcome = 'queued' FOR UPDATE",

@@ -290,8 +290,13 @@ bool core_set_leading(struct core *core, struct core_schedules *schedules)
         for (size_t i = 0; i < schedules->queued_count; i++)
             if (uuid_equal(schedules->queued[i].dag_id, dag->id))
                 mine[count++] = schedules->queued[i];
-        const struct engine_schedule schedule = {dag->id,         dag_ref(dag->dag), dag->version, dag->paused,
-                                                 dag->covered_ms, mine,              count};
+        const struct engine_schedule schedule = {.dag_id = dag->id,
+                                                 .dag = dag_ref(dag->dag),
+                                                 .dag_version = dag->version,
+                                                 .paused = dag->paused,
+                                                 .covered_ms = dag->covered_ms,
+                                                 .queued = mine,
+                                                 .queued_count = count};
         (void)engine_restore_schedule(core->engine, &schedule, NULL);
         mem_free(mine);
     }

@@ -574,8 +574,14 @@ static void load_schedule(const struct model *model, const struct model_dag *dag
     for (size_t i = 0; i < model->fire_count; i++)
         if (model->fires[i].outcome == FIRE_QUEUED && uuid_equal(model->fires[i].dag_id, dag->id))
             queued[count++] = model->fires[i];
-    const struct engine_schedule schedule = {dag->id,         dag_ref(dag->dag), dag->version, dag->paused,
-                                             dag->covered_ms, queued,            count};
+    const struct engine_schedule schedule = {.dag_id = dag->id,
+                                             .dag = dag_ref(dag->dag),
+                                             .dag_version = dag->version,
+                                             .paused = dag->paused,
+                                             .covered_ms = dag->covered_ms,
+                                             .paused_to_ms = dag->paused_to_ms,
+                                             .queued = queued,
+                                             .queued_count = count};
     int code = engine_restore_schedule(engine, &schedule, &err);
     MUST(code == 0 || code == ERROR_IO, "a schedule cannot be restored: %s", err.text);
     mem_free(queued);

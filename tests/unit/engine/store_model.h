@@ -48,6 +48,7 @@ struct model_dag {
     bool paused;
     struct dag *dag;            /* the latest version, a reference; NULL: model_add_dag made it */
     int64_t covered_ms;
+    int64_t paused_to_ms;       /* a pause that another node ended */
 };
 
 struct model {

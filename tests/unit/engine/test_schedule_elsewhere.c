@@ -78,12 +78,38 @@ static void test_backfill_elsewhere(void **state)
     }
 }
 
+/* Another node ended the pause, and the one that fires learns of it minutes later: instants of the pause are skipped as
+ * such, those behind it are judged as ever. */
+static void test_a_pause_that_ended_elsewhere(void **state)
+{
+    (void)state;
+    struct scene s;
+    scene_init(&s, "* * * * *", DAG_OVERLAP_ALLOW, DAG_CATCHUP_ALL);
+    scene_pause(&s, true);
+    rig_pass(&s.rig, 10 * MINUTE);
+    struct model_dag *dag = &s.rig.model.dags[s.rig.model.dag_count - 1];
+    dag->paused = false;
+    dag->paused_to_ms = NEXT_MINUTE + 4 * MINUTE + 30000;
+    rig_crash(&s.rig);
+    (void)rig_reconcile(&s.rig, false);
+    assert_int_equal(s.rig.model.fire_count, 6);
+    assert_int_equal(scene_fire_at(&s, NEXT_MINUTE)->outcome, FIRE_SKIPPED);
+    assert_int_equal(scene_fire_at(&s, NEXT_MINUTE)->reason, FIRE_PAUSED);
+    assert_int_equal(scene_fire_at(&s, NEXT_MINUTE)->count, 5);
+    for (int64_t i = 5; i < 10; i++)
+        assert_int_equal(scene_fire_at(&s, NEXT_MINUTE + i * MINUTE)->outcome, FIRE_FIRED);
+    rig_pass(&s.rig, MINUTE);
+    assert_int_equal(scene_fire_at(&s, NEXT_MINUTE + 10 * MINUTE)->outcome, FIRE_FIRED);
+    rig_fini(&s.rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_paused_elsewhere),
         cmocka_unit_test(test_fires_elsewhere),
         cmocka_unit_test(test_backfill_elsewhere),
+        cmocka_unit_test(test_a_pause_that_ended_elsewhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
