@@ -6,7 +6,7 @@ import shutil
 import pytest
 from cli_support import Shell
 from postgres import Postgres
-from support import dag
+from support import dag, eventually
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,23 @@ def fill(node):
     letter = node.get("/api/v1/dlq").json[0]["id"]
     node.post(f"/api/v1/dlq/{letter}/resolve", {"notes": "seen", "resolvedBy": "me"}, 204)
     assert node.send("DELETE", f"/api/v1/dags/{node.create('gone', dag({'id': 'a', 'command': 'true'}))['id']}").status == 204
+    hold(node)
     return first["id"]
+
+
+def hold(node):
+    """A paused DAG, of whose backfill one instant's run waits for a retry and the others for that run."""
+    held = node.create("held", dag({"id": "a", "command": "exit 1", "retry": {"maxAttempts": 2, "initialDelay": "1h",
+                                                                              "maxDelay": "1h"}},
+                                   name="held", schedule="0 0 1 1 *"))["id"]
+    asked = {"from": "2023-01-01T00:00:00Z", "to": "2025-01-02T00:00:00Z"}
+    assert node.post(f"/api/v1/dags/{held}/backfill", asked, 202).json["accepted"] == 3
+    run = eventually(lambda: node.get(f"/api/v1/dags/{held}/runs").json, "a run of the backfill")[0]["runId"]
+    eventually(lambda: node.run(run)["tasks"][0]["nextAttemptAt"], "it waits for a retry")
+    node.post(f"/api/v1/dags/{held}/pause", None, 204)
+    fires = node.get(f"/api/v1/dags/{held}/fires").json
+    assert sorted(fire["outcome"] for fire in fires) == ["fired", "queued", "queued"], fires
+    assert node.get("/api/v1/dlq?status=pending").json
 
 
 def place_of(daemon):
@@ -83,7 +99,7 @@ def test_there_and_back(postgres, make_daemon, cli, tmp_path):
     with open(os.path.join(old.data, "pawl.db"), "rb") as file:
         bytes_before = file.read()
     moved = json.loads(cli("migrate", place_of(old), url, "-o", "json", status=0).stdout)["moved"]
-    assert moved["DAGs"] == 2 and moved["ended runs"] == 4 and moved["attempts"] == 13
+    assert moved["DAGs"] == 3 and moved["ended runs"] == 4 and moved["attempts"] == 14
     with open(os.path.join(old.data, "pawl.db"), "rb") as file:
         assert file.read() == bytes_before
 
