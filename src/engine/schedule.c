@@ -155,10 +155,11 @@ bool engine_schedule_before(struct engine *engine, const struct command *command
     if (!engine->options.fires_schedules)
         return true; /* who fires decides, and never here */
     struct schedule *schedule = engine_find_schedule(engine, command->dag_id);
-    bool undecided = schedule && (schedule->changing || schedule->pending); /* the store may still refuse that */
     if (schedule && command->kind != COMMAND_DAG_CREATE)
         engine_fire_cover(engine, schedule, now);
-    undecided |= schedule && schedule->next_ms <= now.wall_ms;
+    /* What is pending the store may still refuse, in the same batch too. */
+    bool undecided =
+        schedule && (schedule->changing || schedule->pending || schedule->next_ms <= now.wall_ms);
     if (command->kind == COMMAND_DAG_PAUSE && !command->paused && schedule && schedule->paused)
         return !undecided;
     if (command->kind != COMMAND_DAG_UPDATE)
