@@ -388,6 +388,7 @@ void node_boot(struct node *node)
         return;
     node->up = true;
     node->paused = node->away = node->burying = false;
+    node->taken_batch = 0;
     set_clocks(node);
     shop_join(node);
     sim_say("node %u begins life %llu", node->index + 1, (unsigned long long)node->store.epoch);
@@ -521,6 +522,7 @@ void node_step(struct node *node)
     struct core *core = &node->core;
     struct command *commands = node->posted;
     node->posted = NULL;
+    watch_step(node);
     for (struct command *next; commands; commands = next) {
         next = commands->next;
         engine_command(core->engine, commands, core->now);
@@ -555,6 +557,8 @@ void node_submit(struct node *node)
     if (!node->up || node->paused || node->submitted_count == BATCHES_MAX)
         return;
     struct batch *batch = engine_take_batch(node->core.engine);
+    if (batch)
+        node->taken_batch = batch->number;
     if (batch)
         node->submitted[node->submitted_count++] = batch;
 }

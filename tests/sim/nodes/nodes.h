@@ -54,6 +54,7 @@ struct node {
     struct command *posted;
     struct batch *submitted[BATCHES_MAX], *durable[BATCHES_MAX];
     size_t submitted_count, durable_count;
+    uint64_t taken_batch;               /* the last that was submitted */
     bool away;                          /* its last commit did not come through */
     char *words[WORDS_MAX];
     size_t word_count;
@@ -80,12 +81,23 @@ struct owner {
     uint64_t came_to;                   /* the life that took it over; 0: none did */
     bool given;
     int64_t asked_ms;
+    uint64_t heard;                     /* the life that was told of the cancel */
+    uint64_t heard_batch;               /* open when its engine knew; 0: it does not yet */
 };
 
 struct truth {
     uint64_t fence;
     bool ended;
     enum attempt_state outcome;
+};
+
+/* A claim for another node. */
+struct fate {
+    uint64_t fence;
+    bool taken;
+    uint64_t reader;                    /* the owner's life that looks whether it is taken, */
+    int64_t since_ms;                   /* since when, */
+    bool overdue;                       /* and whether it has seen that nobody does */
 };
 
 struct totals {
@@ -106,6 +118,8 @@ struct sim {
     struct node nodes[NODES];
     struct truth truths[TRUTHS_MAX];
     size_t truth_count;
+    struct fate fates[TRUTHS_MAX];
+    size_t fate_count;
     uint32_t workers_made;
     struct uuid dag_ids[DAGS];
     struct dag *dags[DAGS];
@@ -138,6 +152,16 @@ void shop_load(struct node *node, store_active_fn *fn, void *context);
 bool shop_is_dead(uint64_t epoch);
 size_t shop_run(struct uuid id);                /* its place; SIZE_MAX: none */
 struct truth *shop_truth(uint64_t fence);       /* NULL */
+
+/* watch.c */
+void watch_claim(const struct record_attempt *row);
+void watch_take(uint64_t fence);
+void watch_lost(const struct record_attempt *row);
+void watch_read(const struct node *node, const struct store_offer *row);
+void watch_not_withdrawn(const uint64_t *fences, size_t count);     /* as far as its owner knows */
+void watch_asked(const struct node *node, struct owner *owner);     /* it has been told */
+void watch_step(const struct node *node);                           /* before its engine hears what it was told */
+void watch_run_end(const struct node *node, const struct batch *batch, const struct record_run *end);
 
 /* node.c */
 extern struct node *current;                    /* whose turn it is */

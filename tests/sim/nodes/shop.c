@@ -183,11 +183,14 @@ static void check_attempt(struct node *node, const struct record *record)
         if (row->fence >> ENGINE_FENCE_BITS != node->store.epoch || row->fence <= life->last_fence)
             model_broken("task %u: a fence that is not its life's, or does not grow", row->task);
         life->last_fence = row->fence;
+        watch_claim(row);
     } else if (record->kind == RECORD_ATTEMPT_WITHDRAW && truth) {
         model_broken("task %u: an attempt that was started is withdrawn, by node %u", row->task, node->index + 1);
     } else if (record->kind == RECORD_ATTEMPT_END && row->state != ATTEMPT_LOST &&
                (!truth || !truth->ended || truth->outcome != row->state)) {
         model_broken("task %u: an invented result", row->task);
+    } else if (record->kind == RECORD_ATTEMPT_END && row->state == ATTEMPT_LOST) {
+        watch_lost(row);
     }
 }
 
@@ -223,6 +226,8 @@ int shop_commit(struct node *node, struct batch *batch)
         for (size_t i = 0; i < batch->count; i++) {
             check_owner(node, &batch->records[i]);
             check_attempt(node, &batch->records[i]);
+            if (batch->records[i].kind == RECORD_RUN_END)
+                watch_run_end(node, batch, &batch->records[i].run);
         }
         int64_t covered_ms[DAGS];
         for (int d = 0; d < DAGS; d++)
@@ -404,8 +409,10 @@ int store_cluster_asked(struct store_cluster *cluster, struct arena *arena, stru
         return away(err);
     for (size_t i = 0; i < sim.model.run_count; i++)
         if (sim.owners[i].asked_ms && !sim.owners[i].given && !sim.model.runs[i]->run.cancel_ms &&
-            owns(cluster->node, sim.model.runs[i]->run.id))
+            owns(cluster->node, sim.model.runs[i]->run.id)) {
             ret_runs->items[ret_runs->count++] = sim.model.runs[i]->run.id;
+            watch_asked(cluster->node, &sim.owners[i]);
+        }
     return 0;
 }
 
@@ -507,6 +514,7 @@ int store_offers_withdraw(struct store_cluster *cluster, const uint64_t *fences,
                           struct error *err)
 {
     struct node *node = cluster->node;
+    watch_not_withdrawn(fences, count); /* unless an answer says so */
     if (!reaches(node))
         return away(err);
     for (size_t i = 0; i < count && is_mine(node); i++) {
@@ -572,8 +580,10 @@ int store_offers_read(struct store_cluster *cluster, const uint64_t *fences, siz
     if (!reaches(cluster->node))
         return away(err);
     for (size_t i = 0; i < count; i++)
-        if (offer_of(fences[i]))
+        if (offer_of(fences[i])) {
+            watch_read(cluster->node, offer_of(fences[i]));
             give(ret_offers, arena, offer_of(fences[i]), false);
+        }
     return 0;
 }
 
@@ -605,6 +615,7 @@ int store_offers_take(struct store_cluster *cluster, uint32_t max, uint32_t *ret
             life_of(node->store.epoch)->draining)
             continue;
         row->stage = STORE_OFFER_TAKEN;
+        watch_take(row->attempt.fence);
         sim.totals.guests++;
         ++*ret_taken;
     }
