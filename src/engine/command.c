@@ -43,10 +43,23 @@ struct waiting_command *engine_wait_for_batch(struct engine *engine, struct comm
     return waiting;
 }
 
+/* Once all that is recorded until now has its verdict. */
+static void try_again_later(struct engine *engine, struct command *command)
+{
+    struct waiting_command *waiting = engine_wait_for_batch(engine, command, 0);
+    waiting->again = true;
+    waiting->batch = engine_batch_now(engine);
+}
+
 static void change_catalog(struct engine *engine, struct command *command, enum record_kind kind,
                            struct engine_now now)
 {
-    if (!engine_schedule_before(engine, command, now)) {
+    enum schedule_stand stand = engine_schedule_before(engine, command, now);
+    if (stand == SCHEDULE_PENDING) {
+        try_again_later(engine, command);
+        return;
+    }
+    if (stand == SCHEDULE_UNDECIDED) {
         refuse(command, engine->draining ? ERROR_STOPPING : engine->holding ? ERROR_STORE_FULL : ERROR_FULL,
                "what the schedule was due to do is not decided yet; try again shortly");
         return;
@@ -296,6 +309,10 @@ void engine_command_committed(struct engine *engine, struct waiting_command *wai
 {
     struct command_result *result = &waiting->result;
     struct engine_run *birth = waiting->birth;
+    if (waiting->again) {
+        engine_command(engine, waiting->command, now);
+        return;
+    }
     if (birth)
         engine->births--;
     if (waiting->is_fire)

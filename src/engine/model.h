@@ -150,6 +150,7 @@ struct waiting_command {
     int64_t time_ms;            /* wall time in the record of a catalog command */
     uint64_t batch;
     uint32_t group;             /* 0: none, cannot be refused */
+    bool again;                 /* nothing is recorded of it: it is tried once more */
     struct command_result result;
 };
 
@@ -319,10 +320,12 @@ void engine_schedule_arm(struct schedule *schedule);
 /* A run that a schedule made is there, or gone. */
 void engine_schedule_add_run(struct engine *engine, struct engine_run *run);
 void engine_schedule_drop_run(struct engine *engine, struct engine_run *run);
-/* The catalog is about to change: what was due until now is decided by the rules until now. False: that cannot be
- * done now, and the change would drop it, or judge what passed in a pause as if there had been none. A change of the
- * schedule itself is waited for: until it is settled nothing is decided, since it would be by rules that end before. */
-bool engine_schedule_before(struct engine *engine, const struct command *command, struct engine_now now);
+/* The catalog is about to change: what was due until now is decided by the rules until now. That cannot be done
+ * (SCHEDULE_UNDECIDED), or the store may still refuse it, in the same batch too (SCHEDULE_PENDING): the change would
+ * drop it, or judge what passed in a pause as if there had been none. A change of the schedule itself is waited for:
+ * until it is settled nothing is decided, since it would be by rules that end before. */
+enum schedule_stand { SCHEDULE_DECIDED, SCHEDULE_PENDING, SCHEDULE_UNDECIDED };
+enum schedule_stand engine_schedule_before(struct engine *engine, const struct command *command, struct engine_now now);
 /* The verdict on the change is there; what it changed has been told. */
 void engine_schedule_settled(struct engine *engine, const struct command *command);
 /* It has changed: the change is durable. covered_ms: by what the store says was covered before. */

@@ -150,26 +150,27 @@ static bool is_same_schedule(const struct dag *a, const struct dag *b)
            is_same_text(a->schedule.timezone, b->schedule.timezone);
 }
 
-bool engine_schedule_before(struct engine *engine, const struct command *command, struct engine_now now)
+enum schedule_stand engine_schedule_before(struct engine *engine, const struct command *command, struct engine_now now)
 {
     if (!engine->options.fires_schedules)
-        return true; /* who fires decides, and never here */
+        return SCHEDULE_DECIDED; /* who fires decides, and never here */
     struct schedule *schedule = engine_find_schedule(engine, command->dag_id);
     if (schedule && command->kind != COMMAND_DAG_CREATE)
         engine_fire_cover(engine, schedule, now);
-    /* What is pending the store may still refuse, in the same batch too. */
-    bool undecided =
-        schedule && (schedule->changing || schedule->pending || schedule->next_ms <= now.wall_ms);
+    enum schedule_stand stand = SCHEDULE_DECIDED;
+    if (schedule && (schedule->pending || schedule->changing))
+        stand = SCHEDULE_PENDING;
+    else if (schedule && schedule->next_ms <= now.wall_ms)
+        stand = SCHEDULE_UNDECIDED;
     if (command->kind == COMMAND_DAG_PAUSE && !command->paused && schedule && schedule->paused)
-        return !undecided;
+        return stand;
     if (command->kind != COMMAND_DAG_UPDATE)
-        return true;
+        return SCHEDULE_DECIDED;
     if (schedule && !schedule->changing && is_same_schedule(schedule->dag, command->dag))
-        return true;
-    if (undecided)
-        return false;
-    get(engine, command->dag_id)->changing = command;
-    return true;
+        return SCHEDULE_DECIDED;
+    if (stand == SCHEDULE_DECIDED)
+        get(engine, command->dag_id)->changing = command;
+    return stand;
 }
 
 void engine_schedule_settled(struct engine *engine, const struct command *command)

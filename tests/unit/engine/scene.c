@@ -45,3 +45,14 @@ size_t scene_count_fires(const struct scene *scene, enum fire_outcome outcome)
         count += scene->rig.model.fires[i].outcome == outcome;
     return count;
 }
+
+void scene_commit_without_room(struct scene *scene, struct batch *batch)
+{
+    for (uint32_t i = 0; i < batch->group_count; i++) {
+        batch->verdicts[i].refused = true;
+        batch->verdicts[i].code = ERROR_STORE_FULL;
+    }
+    engine_committed(scene->rig.engine, batch, scene->rig.now);
+    record_batch_free(batch);
+    engine_check(scene->rig.engine);
+}

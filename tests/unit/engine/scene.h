@@ -23,5 +23,6 @@ struct command_result scene_ask(struct scene *scene, struct command command);
 void scene_pause(struct scene *scene, bool paused);
 const struct record_fire *scene_fire_at(const struct scene *scene, int64_t time_ms); /* NULL: no record covers it */
 size_t scene_count_fires(const struct scene *scene, enum fire_outcome outcome);
+void scene_commit_without_room(struct scene *scene, struct batch *batch); /* each of its groups is refused */
 
 #endif

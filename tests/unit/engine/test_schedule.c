@@ -394,29 +394,6 @@ static void test_resumed_after_clock_was_set_back(void **state)
     rig_fini(&s.rig);
 }
 
-/* A version that changes no schedule, and is refused, says nothing of the one behind it: until that has its verdict
- * nothing is decided by the former rule. */
-static void test_two_versions_at_once(void **state)
-{
-    (void)state;
-    struct scene s;
-    struct rig_answer answers[2];
-    scene_init(&s, "* * * * *", DAG_OVERLAP_ALLOW, DAG_CATCHUP_NONE);
-    struct command update = {.kind = COMMAND_DAG_UPDATE, .dag_id = s.dag, .if_version = 99,
-                             .dag = scene_new_dag("* * * * *", "UTC", DAG_OVERLAP_ALLOW, DAG_CATCHUP_NONE)};
-    rig_command(&s.rig, &update, &answers[0]);
-    struct batch *batch = rig_take(&s.rig);
-    update.if_version = 0;
-    update.dag = scene_new_dag("7 * * * *", "UTC", DAG_OVERLAP_ALLOW, DAG_CATCHUP_NONE);
-    rig_command(&s.rig, &update, &answers[1]);
-    rig_commit(&s.rig, batch);
-    assert_int_equal(answers[0].result.error.code, ERROR_PRECONDITION_FAILED);
-    rig_pass(&s.rig, 40000);
-    assert_int_equal(answers[1].result.dag_version, 2);
-    assert_int_equal(s.rig.model.fire_count, 0);
-    rig_fini(&s.rig);
-}
-
 /* While no room is in the store nothing is decided: neither may the schedule change, nor is what waits forgotten. */
 static void test_held(void **state)
 {
@@ -526,18 +503,6 @@ static void test_crash_before_commit(void **state)
     rig_fini(&s.rig);
 }
 
-/* The store takes what stands in no group and has no room for the others. */
-static void commit_without_room(struct scene *scene, struct batch *batch)
-{
-    for (uint32_t i = 0; i < batch->group_count; i++) {
-        batch->verdicts[i].refused = true;
-        batch->verdicts[i].code = ERROR_STORE_FULL;
-    }
-    engine_committed(scene->rig.engine, batch, scene->rig.now);
-    record_batch_free(batch);
-    engine_check(scene->rig.engine);
-}
-
 /* No room in the store: taken back and tried again, neither lost nor doubled. */
 static void test_store_full(void **state)
 {
@@ -548,7 +513,7 @@ static void test_store_full(void **state)
     rig_dispatch(&s.rig);
     struct batch *batch = rig_take(&s.rig);
     assert_int_equal(batch->group_count, 4);
-    commit_without_room(&s, batch);
+    scene_commit_without_room(&s, batch);
     rig_settle(&s.rig);
     assert_int_equal(s.rig.model.fire_count, 0); /* not at once */
     s.rig.now.boot_ms += 10000;
@@ -579,7 +544,7 @@ static void test_store_full_for_what_waits(void **state)
     rig_dispatch(&s.rig);
     struct batch *ends = rig_take(&s.rig);
     assert_int_equal(ends->group_count, 0);
-    commit_without_room(&s, queues);
+    scene_commit_without_room(&s, queues);
     rig_commit(&s.rig, ends);
     rig_settle(&s.rig);
     assert_null(scene_fire_at(&s, NEXT_MINUTE + MINUTE));
@@ -769,7 +734,6 @@ int main(void)
         cmocka_unit_test(test_paused_before_it_had_a_schedule),
         cmocka_unit_test(test_schedule_comes_after_clock_was_set_back),
         cmocka_unit_test(test_resumed_after_clock_was_set_back),
-        cmocka_unit_test(test_two_versions_at_once),
         cmocka_unit_test(test_held),
         cmocka_unit_test(test_pause_comes_after_what_is_due),
         cmocka_unit_test(test_update),
