@@ -173,8 +173,9 @@ def connections_by_loop(daemon, sockets):
                     watched_by[target] = fd
     loops = collections.defaultdict(list)
     for one in sockets:
-        inode = inode_of_port[one.getsockname()[1]]
-        loops[watched_by[f"socket:[{inode}]"]].append(one)
+        watcher = watched_by.get(f"socket:[{inode_of_port.get(one.getsockname()[1])}]")
+        if watcher:
+            loops[watcher].append(one)
     return list(loops.values())
 
 
