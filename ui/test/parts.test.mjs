@@ -1,6 +1,7 @@
 // Parts of the UI that need no browser.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { load } from "./load.mjs";
 
@@ -159,4 +160,17 @@ test("an address is what is shown", () => {
   assert.deepEqual(parse("#/run/a%2Fb?task=x%26y").path, ["run", "a/b"]);
   assert.equal(parse("#/run/a?task=x%26y%3Fz").query.get("task"), "x&y?z");
   assert.deepEqual(parse("#/run/%zz").path, ["run", "%zz"]);
+});
+
+// Each act that asks first is either of one thing that is named with a 1, or counts what it hits; bulk acts ask the
+// server, which counts (tests/ui: letters, views).
+test("whatever is destructive names its count", () => {
+  const files = execFileSync("grep", ["-rl", "<Confirm ", new URL("../src", import.meta.url).pathname], { encoding: "utf8" });
+  const questions = files.trim().split("\n").flatMap((file) =>
+    [...readFileSync(file, "utf8").matchAll(/<Confirm [^]*?question=\{(`[^`]*`)/g)].map((found) => found[1]));
+  assert.ok(questions.length >= 4);
+  for (const question of questions) assert.match(question, /\b1 (DAG|worker)\b|\$\{count\(/);
+  const danger = execFileSync("grep", ["-rc", 'class="danger"', new URL("../src", import.meta.url).pathname], { encoding: "utf8" })
+    .trim().split("\n").filter((line) => !line.endsWith(":0")).map((line) => line.replace(/.*src\//, ""));
+  assert.deepEqual(danger.sort(), ["parts/parts.tsx:1", "views/letters.tsx:1", "views/runs.tsx:1"], "each of these asks with a count");
 });
