@@ -125,7 +125,7 @@ static int find_version(struct server_cluster *cluster, const struct store_activ
             return 0;
         }
     }
-    int code = core_read_source(active->source, active->source_len, NULL, ret_dag, err);
+    int code = core_read_source(active->dag_name, active->source, active->source_len, NULL, ret_dag, err);
     if (code)
         return code;
     cluster->versions = mem_grow(cluster->versions, &cluster->version_cap, cluster->version_count + 1,

@@ -99,8 +99,10 @@ struct store_thread *core_store_thread(struct core *core);
  * attempts those that other nodes run. */
 int core_adopt(struct core *core, const struct record_run *run, const struct record_attempt *attempts,
                size_t attempt_count, const struct store_offers *offers, struct error *err);
-/* A stored DAG; any thread. ERROR_INTERNAL when it cannot be read any more. */
-int core_read_source(const char *source, size_t len, const char *changes, struct dag **ret_dag, struct error *err);
+/* A stored DAG; any thread. `name` is the stored one: the file may have another, or none. ERROR_INTERNAL when it cannot
+ * be read any more. */
+int core_read_source(const char *name, const char *source, size_t len, const char *changes, struct dag **ret_dag,
+                     struct error *err);
 /* The DAG of a run that has something other than its version (run->changes), a reference; any thread. */
 int core_read_changed(struct store *store, const struct record_run *run, struct dag **ret_dag, struct error *err);
 /* Runs that have not begun leave this node; see engine_release_pending. */

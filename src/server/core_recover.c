@@ -29,9 +29,11 @@ static struct dag *known_version(const struct load *load, const struct record_ru
     return NULL;
 }
 
-int core_read_source(const char *source, size_t len, const char *changes, struct dag **ret_dag, struct error *err)
+int core_read_source(const char *name, const char *source, size_t len, const char *changes, struct dag **ret_dag,
+                     struct error *err)
 {
-    const struct dag_read_options options = {.tasks_max = LIMIT_DAG_LOCAL_TASKS_MAX,
+    const struct dag_read_options options = {.name = name,
+                                             .tasks_max = LIMIT_DAG_LOCAL_TASKS_MAX,
                                              .bytes_max = LIMIT_DAG_LOCAL_BYTES_MAX,
                                              .changes = changes,
                                              .changes_len = changes ? strlen(changes) : 0};
@@ -57,11 +59,16 @@ static void keep_version(struct load *load, struct uuid dag_id, uint32_t number,
 
 int core_read_changed(struct store *store, const struct record_run *run, struct dag **ret_dag, struct error *err)
 {
+    struct arena arena = {0};
     struct buf source = BUF_INIT;
-    int code = store_get_source(store, run->dag_id, run->dag_version, &source, err);
+    struct store_dag row;
+    int code = store_get_dag(store, run->dag_id, &arena, &row, err);
     if (!code)
-        code = core_read_source(buf_text(&source), source.len, run->changes, ret_dag, err);
+        code = store_get_source(store, run->dag_id, run->dag_version, &source, err);
+    if (!code)
+        code = core_read_source(row.name, buf_text(&source), source.len, run->changes, ret_dag, err);
     buf_fini(&source);
+    arena_fini(&arena);
     return code;
 }
 
@@ -71,7 +78,7 @@ static int read_version(struct load *load, const struct store_active *active, st
     *ret_dag = known_version(load, &active->run);
     if (*ret_dag)
         return 0;
-    int code = core_read_source(active->source, active->source_len, NULL, ret_dag, err);
+    int code = core_read_source(active->dag_name, active->source, active->source_len, NULL, ret_dag, err);
     if (!code)
         keep_version(load, active->run.dag_id, active->run.dag_version, *ret_dag);
     return code;

@@ -87,7 +87,7 @@ static int read_one(struct store *store, struct core_schedules *schedules, const
     if (!row->cron && !row->paused && !item.schedule.queued_count)
         return 0;
     int code = store_get_source(store, row->id, row->version, &source, err);
-    int bad = code ? 0 : core_read_source(buf_text(&source), source.len, NULL, &item.schedule.dag, &why);
+    int bad = code ? 0 : core_read_source(row->name, buf_text(&source), source.len, NULL, &item.schedule.dag, &why);
     if (bad == ERROR_OUT_OF_MEMORY)
         code = error_set(err, ERROR_OUT_OF_MEMORY, "%s", why.text);
     else if (bad)

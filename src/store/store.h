@@ -207,6 +207,7 @@ struct store_status {
 /* A run that has not ended, as load_active gives it. All memory is the store's, valid during the call. */
 struct store_active {
     struct record_run run;      /* outcomes: what it was born with (RECORD_KEPT, RECORD_SKIP); .dag NULL */
+    const char *dag_name;       /* which its YAML need not say */
     const char *source;         /* YAML of its DAG version; NULL when this load has given that version before */
     size_t source_len;
     const struct record_attempt *attempts; /* all of them, in order of task and number */

@@ -72,7 +72,7 @@ def hold(node):
     """A paused DAG, of whose backfill one instant's run waits for a retry and the others for that run."""
     held = node.create("held", dag({"id": "a", "command": "exit 1", "retry": {"maxAttempts": 2, "initialDelay": "1h",
                                                                               "maxDelay": "1h"}},
-                                   name="held", schedule="0 0 1 1 *"))["id"]
+                                   schedule="0 0 1 1 *"))["id"]
     asked = {"from": "2023-01-01T00:00:00Z", "to": "2025-01-02T00:00:00Z"}
     assert node.post(f"/api/v1/dags/{held}/backfill", asked, 202).json["accepted"] == 3
     run = eventually(lambda: node.get(f"/api/v1/dags/{held}/runs").json, "a run of the backfill")[0]["runId"]
@@ -104,6 +104,7 @@ def test_there_and_back(postgres, make_daemon, cli, tmp_path):
         assert file.read() == bytes_before
 
     node = make_daemon("--store", url, "--lease", "3s").start()
+    eventually(lambda: all(run["counts"] for run in pages(node, "/api/v1/runs")), "the node to take over what is active")
     assert everything(node) == before
     assert node.post(f"/api/v1/dags/{first}/runs", None, 202, key).json["runId"] == keyed
     assert "in use" in cli("migrate", url, f"sqlite://{tmp_path}/back", status=5).stderr

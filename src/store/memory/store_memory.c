@@ -81,7 +81,8 @@ static int load_active(struct store *head, store_active_fn *fn, void *context, s
         const struct memory_run *run = store->runs.items[i];
         if (state_run_is_terminal(run->run.state))
             continue;
-        struct store_active active = {.run = run->run, .attempt_count = run->attempts.count};
+        struct store_active active = {
+            .run = run->run, .dag_name = run->dag->name, .attempt_count = run->attempts.count};
         const struct memory_version key = {.version = run->run.dag_version};
         struct memory_version *version = store_memory_find(&run->dag->versions, &key);
         if (version->given != store->loads) {

@@ -63,7 +63,7 @@ static int give(struct pg_connection *connection, const struct store_run *run, i
 {
     struct arena arena = {0};
     struct store_attempts attempts;
-    struct store_active active = {.run = run->run};
+    struct store_active active = {.run = run->run, .dag_name = run->dag_name};
     int code = load_attempts(connection, number, run->run.id, &arena, &attempts, err);
     if (!code && !is_given(given, &run->run))
         code = load_source(connection, &run->run, &arena, &active.source, &active.source_len, err);

@@ -89,6 +89,7 @@ static int load_next(struct sqlite_connection *writer, struct given *given, stru
     if (!code) {
         const struct store_active active = {
             .run = run.run,
+            .dag_name = run.dag_name,
             .source = fresh ? buf_text(&source) : NULL,
             .source_len = fresh ? source.len : 0,
             .attempts = (const struct record_attempt *)(const void *)rows.bytes,

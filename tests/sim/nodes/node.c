@@ -155,8 +155,10 @@ struct store *core_store(struct core *core)
     return core->store;
 }
 
-int core_read_source(const char *source, size_t len, const char *changes, struct dag **ret_dag, struct error *err)
+int core_read_source(const char *name, const char *source, size_t len, const char *changes, struct dag **ret_dag,
+                     struct error *err)
 {
+    (void)name;
     (void)changes;
     if (len != sizeof(struct dag *))
         return error_set(err, ERROR_INTERNAL, "no source");
@@ -352,7 +354,7 @@ static int restore(void *context, const struct store_active *active, struct erro
 {
     struct core *core = context;
     struct record_run run = active->run;
-    (void)core_read_source(active->source, active->source_len, NULL, &run.dag, err);
+    (void)core_read_source(active->dag_name, active->source, active->source_len, NULL, &run.dag, err);
     live_restore(core->live, &run, active->attempts, active->attempt_count);
     if (engine_restore_run(core->engine, &run, active->attempts, active->attempt_count, core->now, err) != 0)
         model_broken("a run cannot be restored: %s", err->text);

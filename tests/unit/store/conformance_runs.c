@@ -421,6 +421,7 @@ static int note(void *context, const struct store_active *active, struct error *
     struct load *load = context;
     assert_uuid(active->run.id, load->wanted[load->count]);
     assert_null(active->run.dag);
+    assert_text(active->dag_name, load->count % 2 ? "b" : "a");
     if (active->source) {
         assert_memory_equal(active->source, SUITE_SOURCE, strlen(SUITE_SOURCE));
         assert_int_equal(active->source_len, strlen(SUITE_SOURCE));

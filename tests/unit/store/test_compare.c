@@ -143,6 +143,7 @@ static int show_active(void *context, const struct store_active *active, struct 
     (void)err;
     buf_add_text(out, "active ");
     show_run(out, &active->run);
+    put_text(out, active->dag_name);
     buf_printf(out, " source %zu\n", active->source ? active->source_len : 0);
     for (size_t i = 0; i < active->attempt_count; i++)
         show_attempt(out, &active->attempts[i]);
