@@ -10,6 +10,8 @@
 
 enum {
     LONG_US = 100000, /* attempts that usually take longer lose nothing to the commit before their start */
+    LONGEST_US = 250000, /* while one of the last ones took longer, the best that is ready matters more than a commit */
+    UNKNOWN_US = 1000000, /* as long as nothing has ended: about 90 short ones say otherwise */
     SHORT_US = 10000, /* those that are shorter lose much to the way of their end here and of the next start back */
 };
 
@@ -240,8 +242,12 @@ static void on_result(void *context, struct uuid worker_id, const struct job_res
 {
     struct core *core = context;
     struct engine_attempt attempt = attempt_of_result(result);
-    core->usual_us += ((result->ended_ms - result->started_ms) * 1000 - core->usual_us) / 16;
-    engine_set_one_by_one(core->engine, core->usual_us > LONG_US);
+    int64_t taken_us = (result->ended_ms - result->started_ms) * 1000;
+    core->usual_us += (taken_us - core->usual_us) / 16;
+    core->longest_us -= core->longest_us / 64;
+    if (taken_us > core->longest_us)
+        core->longest_us = taken_us;
+    engine_set_one_by_one(core->engine, core->usual_us > LONG_US || core->longest_us > LONGEST_US);
     engine_set_sends_ahead(core->engine, core->usual_us < SHORT_US);
     core->usual_cpu_us += (result->cpu_us - core->usual_cpu_us) / 16;
     const struct core_run_jobs *entry =
@@ -293,6 +299,8 @@ static void on_adopted(void *context)
     struct engine_recovery recovery;
     engine_reconcile(core->engine, core->worker_died, core->now, &recovery);
     end_silent_strangers(core);
+    core->longest_us = UNKNOWN_US;
+    engine_set_one_by_one(core->engine, true);
     core->phase = CORE_SERVING;
     char awaited[64] = "";
     if (recovery.awaited)

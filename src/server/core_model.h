@@ -67,6 +67,7 @@ struct core {
     int64_t hold_until_ms;          /* boot time at which the open batch goes; 0: nothing is held */
     int64_t gather_until_us;        /* boot time at which starts that could wait for others do no more; 0: none does */
     int64_t usual_us;               /* how long an attempt takes, by those that ended last */
+    int64_t longest_us;             /* the longest of them, forgotten slowly */
     int64_t usual_cpu_us;           /* and the processor time of it */
     uint32_t processors;
     int64_t deadline_ms;            /* boot time at which draining or ending gives up; 0: none */
