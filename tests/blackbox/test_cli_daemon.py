@@ -395,6 +395,7 @@ def test_watch_goes_on_over_a_restart_of_the_daemon(make_daemon, tmp_path, gate)
     run = pawl("trigger", name, status=0).stdout.strip()
     waits.wait_arrival()
     watch = pawl.spawn("runs", "watch", run)
+    assert "1 succeeded" in watch.stdout.readline()  # it has begun
     terminal = Terminal([pawl_path(), "runs", "watch", run], home_env(tmp_path, PAWL_DATA=daemon.data), tmp_path)
     terminal.wait_for(rb"1/2 done")
     daemon.kill()
