@@ -10,8 +10,8 @@
 
 enum {
     LONG_US = 100000, /* attempts that usually take longer lose nothing to the commit before their start */
-    LONGEST_US = 250000, /* while one of the last ones took longer, the best that is ready matters more than a commit */
-    UNKNOWN_US = 1000000, /* as long as nothing has ended: about 90 short ones say otherwise */
+    LONGEST_US = 700000, /* while one of the last ones took longer, the best that is ready matters more than a commit */
+    UNKNOWN_US = 1000000, /* as long as nothing has ended: about 25 short ones say otherwise */
     SHORT_US = 10000, /* those that are shorter lose much to the way of their end here and of the next start back */
 };
 
