@@ -17,7 +17,7 @@ import sys
 import tempfile
 
 SEEDS = 3000
-RARE = {"pause-without-schedule-lost": 20000}
+RARE = {"pause-without-schedule-lost": 20000, "join-leaves-its-guests": 8000}
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 # name, file below src/, what stands there, what is planted instead
