@@ -238,10 +238,9 @@ static void on_started(void *context, struct uuid worker_id, const struct messag
         engine_attempt_started(core->engine, worker_id, &attempt, core->now);
 }
 
-static void on_result(void *context, struct uuid worker_id, const struct job_result *result)
+/* Of one that began: what was canceled before has no length. */
+static void learn(struct core *core, const struct job_result *result)
 {
-    struct core *core = context;
-    struct engine_attempt attempt = attempt_of_result(result);
     int64_t taken_us = (result->ended_ms - result->started_ms) * 1000;
     core->usual_us += (taken_us - core->usual_us) / 16;
     core->longest_us -= core->longest_us / 64;
@@ -250,6 +249,14 @@ static void on_result(void *context, struct uuid worker_id, const struct job_res
     engine_set_one_by_one(core->engine, core->usual_us > LONG_US || core->longest_us > LONGEST_US);
     engine_set_sends_ahead(core->engine, core->usual_us < SHORT_US);
     core->usual_cpu_us += (result->cpu_us - core->usual_cpu_us) / 16;
+}
+
+static void on_result(void *context, struct uuid worker_id, const struct job_result *result)
+{
+    struct core *core = context;
+    struct engine_attempt attempt = attempt_of_result(result);
+    if (result->started_ms)
+        learn(core, result);
     const struct core_run_jobs *entry =
         log_enabled(LOG_DEBUG) ? map_get(&core->run_jobs, result->key.run_id.bytes, sizeof result->key.run_id.bytes)
                                : NULL;
