@@ -54,7 +54,6 @@ struct http_server {
     unsigned loop_count;
     char **hosts;
     size_t host_count;
-    int listen_fd;
     _Atomic(struct http_tls *) tls;  /* what handshakes use from now on, older ones behind it; NULL: plain HTTP */
     uint16_t port;
     bool checks_layout;             /* see http_access.c */
@@ -107,11 +106,11 @@ struct http_exchange {
     bool sleeps;                    /* counted in server->deferred */
 };
 
-/* http_server.c: one of libmicrohttpd's, not yet driven; takes listen_fd. NULL: errno */
+/* http_server.c: one of libmicrohttpd's, not yet driven; takes listen_fd. NULL: errno, or no memory */
 struct MHD_Daemon *http_open_library(struct http_server *server, int listen_fd, unsigned connections_max);
 
-/* http_loop.c. Errors of start: errno's. stop: when nothing is in flight any more */
-int http_loops_start(struct http_server *server, unsigned count, unsigned connections_max);
+/* http_loop.c. start: each has a copy of listen_fd; errors are errno's. stop: when nothing is in flight any more */
+int http_loops_start(struct http_server *server, int listen_fd, unsigned count, unsigned connections_max);
 void http_loop_resume(struct http_server *server, struct MHD_Connection *connection);
 void http_loops_wake(struct http_server *server); /* they look whether the server stops */
 void http_loops_stop(struct http_server *server);

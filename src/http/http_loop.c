@@ -90,13 +90,13 @@ void http_loops_wake(struct http_server *server)
         wake(&server->loops[i]);
 }
 
-static int start(struct http_server *server, struct http_loop *loop, unsigned connections_max)
+static int start(struct http_server *server, struct http_loop *loop, int fd, unsigned connections_max)
 {
-    int listen_fd = fcntl(server->listen_fd, F_DUPFD_CLOEXEC, 0);
+    int listen_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     *loop = (struct http_loop){.server = server, .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
     if (listen_fd >= 0 && loop->wake_fd >= 0)
         loop->daemon = http_open_library(server, listen_fd, connections_max);
-    int failed = loop->daemon ? pthread_create(&loop->thread, NULL, run, loop) : errno;
+    int failed = loop->daemon ? pthread_create(&loop->thread, NULL, run, loop) : errno ? errno : ENOMEM;
     if (!failed)
         return 0;
     if (loop->daemon)
@@ -108,12 +108,12 @@ static int start(struct http_server *server, struct http_loop *loop, unsigned co
     return failed;
 }
 
-int http_loops_start(struct http_server *server, unsigned count, unsigned connections_max)
+int http_loops_start(struct http_server *server, int listen_fd, unsigned count, unsigned connections_max)
 {
     int failed = 0;
     server->loops = mem_new_array(struct http_loop, count);
     while (server->loop_count < count && !failed) {
-        failed = start(server, &server->loops[server->loop_count], (connections_max + count - 1) / count);
+        failed = start(server, &server->loops[server->loop_count], listen_fd, (connections_max + count - 1) / count);
         server->loop_count += !failed;
     }
     return failed;

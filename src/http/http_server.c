@@ -187,13 +187,12 @@ int http_start(const struct http_config *config, struct http_server **ret_server
         free_server(server);
         return rc;
     }
-    server->listen_fd = fd;
     server->port = bound_port(fd);
     /* Signals are the main thread's business. */
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failed = http_loops_start(server, thread_count(config), connections_max(config));
+    int failed = http_loops_start(server, fd, thread_count(config), connections_max(config));
     if (!failed)
         failed = pthread_create(&server->sweeper, NULL, http_sweep_run, server);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
