@@ -1,11 +1,12 @@
 """Fixtures: a daemon of one's own (`make_daemon`), one with the defaults (`daemon`), one shared by a file's tests
-(`shared`). What a test leaves behind fails it."""
+(`shared`), a PostgreSQL shared by a file's tests (`postgres`). What a test leaves behind fails it."""
 import os
 import sys
 
 import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from postgres import Postgres  # noqa: E402
 from support import Daemon, Gate, pawl_path  # noqa: E402
 
 
@@ -43,6 +44,13 @@ def shared(tmp_path_factory):
     yield one
     findings = one.close()
     assert not findings, "\n".join(findings)
+
+
+@pytest.fixture(scope="module")
+def postgres():
+    server = Postgres()
+    yield server
+    server.close()
 
 
 @pytest.fixture

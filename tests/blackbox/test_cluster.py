@@ -6,7 +6,6 @@ import signal
 import threading
 
 import pytest
-from postgres import Postgres
 from support import eventually, wait_pid_gone
 
 LEASE_S = 3
@@ -30,13 +29,6 @@ tasks:
     command: echo second >> {folder}/ledger
     dependencies: [first]
 """
-
-
-@pytest.fixture(scope="module")
-def postgres():
-    server = Postgres()
-    yield server
-    server.close()
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from postgres import Postgres
 from support import dag, eventually, source_root
 from test_cluster_reads import LEASE_S
 
@@ -17,13 +16,6 @@ from wire import Arm, Wire  # noqa: E402
 DONE = ("succeeded", "failed", "canceled")
 CHAIN = [{"id": "a", "name": 'é"\\', "command": "true"}, {"id": "b", "command": "exit 3", "dependencies": ["a"]},
          {"id": "c", "command": "true", "dependencies": ["b"]}]
-
-
-@pytest.fixture(scope="module")
-def postgres():
-    server = Postgres()
-    yield server
-    server.close()
 
 
 @pytest.fixture

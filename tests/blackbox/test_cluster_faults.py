@@ -31,13 +31,6 @@ tasks:
 """
 
 
-@pytest.fixture(scope="module")
-def postgres():
-    server = Postgres()
-    yield server
-    server.close()
-
-
 @pytest.fixture
 def wire():
     made = Wire()

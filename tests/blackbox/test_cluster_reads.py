@@ -4,18 +4,10 @@ import os
 import urllib.parse
 
 import pytest
-from postgres import Postgres
 from support import dag, eventually
 
 LEASE_S = 3
 DONE = ("succeeded", "failed", "canceled")
-
-
-@pytest.fixture(scope="module")
-def postgres():
-    server = Postgres()
-    yield server
-    server.close()
 
 
 @pytest.fixture

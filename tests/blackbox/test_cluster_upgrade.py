@@ -4,7 +4,6 @@ import concurrent.futures
 import re
 
 import pytest
-from postgres import Postgres
 from support import dag, eventually, states
 
 OPTIONS = ("--lease", "3s", "--workers", "1")
@@ -15,13 +14,6 @@ TAKE_BACK = ["ALTER TABLE pawl.dags DROP COLUMN resumed_at",
              "ALTER TABLE pawl.dags DROP COLUMN backfilled_by",
              "ALTER TABLE pawl.fires DROP COLUMN parallel",
              "DROP TABLE pawl.asked_logs; DROP TABLE pawl.asked_workers"]
-
-
-@pytest.fixture(scope="module")
-def postgres():
-    server = Postgres()
-    yield server
-    server.close()
 
 
 def version_of(postgres, url):

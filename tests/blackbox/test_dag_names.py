@@ -5,17 +5,9 @@ import sqlite3
 import time
 
 import pytest
-from postgres import Postgres
 from support import dag, eventually
 
 LEASE = "3s"
-
-
-@pytest.fixture(scope="module")
-def postgres():
-    server = Postgres()
-    yield server
-    server.close()
 
 
 def text_of(own, *tasks, **fields):

@@ -5,15 +5,7 @@ import shutil
 
 import pytest
 from cli_support import Shell
-from postgres import Postgres
 from support import dag, eventually
-
-
-@pytest.fixture(scope="module")
-def postgres():
-    server = Postgres()
-    yield server
-    server.close()
 
 
 @pytest.fixture
