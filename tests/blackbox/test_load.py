@@ -161,7 +161,8 @@ def connections_by_loop(daemon, sockets):
     with open("/proc/net/tcp", encoding="ascii") as table:
         for line in table.readlines()[1:]:
             fields = line.split()
-            inode_of_port[int(fields[2].split(":")[1], 16)] = fields[9]  # by the client's port
+            if int(fields[1].split(":")[1], 16) == daemon.port:
+                inode_of_port[int(fields[2].split(":")[1], 16)] = fields[9]  # by the client's port
     watched_by = {}
     for fd in os.listdir(f"/proc/{pid}/fd"):
         if os.readlink(f"/proc/{pid}/fd/{fd}") != "anon_inode:[eventpoll]":
@@ -173,9 +174,8 @@ def connections_by_loop(daemon, sockets):
                     watched_by[target] = fd
     loops = collections.defaultdict(list)
     for one in sockets:
-        watcher = watched_by.get(f"socket:[{inode_of_port.get(one.getsockname()[1])}]")
-        if watcher:
-            loops[watcher].append(one)
+        inode = inode_of_port[one.getsockname()[1]]
+        loops[watched_by[f"socket:[{inode}]"]].append(one)
     return list(loops.values())
 
 
