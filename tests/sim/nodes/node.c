@@ -559,10 +559,10 @@ void node_submit(struct node *node)
     if (!node->up || node->paused || node->submitted_count == BATCHES_MAX)
         return;
     struct batch *batch = engine_take_batch(node->core.engine);
-    if (batch)
-        node->taken_batch = batch->number;
-    if (batch)
-        node->submitted[node->submitted_count++] = batch;
+    if (!batch)
+        return;
+    node->taken_batch = batch->number;
+    node->submitted[node->submitted_count++] = batch;
 }
 
 void node_commit(struct node *node)
