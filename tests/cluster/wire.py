@@ -10,6 +10,7 @@ import threading
 # How the SQL of a step begins, or (...) what is in it; the first that fits. A step that is never met is reported by the
 # campaign.
 LABELS = {
+    "leave": "WITH left_alone AS",      # before offers: it asks for some as well
     "offer": "...INSERT INTO offers",
     "offer-take": "...UPDATE offers SET state = 'taken'",
     "offer-held": "...WHERE o.node = $1 AND o.state = 'taken'",
@@ -19,7 +20,6 @@ LABELS = {
     "offer-done": "...DELETE FROM offers WHERE fence",
     "migrate": "SET lock_timeout TO '60s'; SELECT pg_advisory_lock",
     "join": "WITH before AS",
-    "leave": "WITH left_alone AS",
     "renew": "UPDATE nodes SET lease_until",
     "lead": "UPDATE leases l SET",
     "hand-over-lead": "UPDATE leases SET epoch = NULL",
