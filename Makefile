@@ -13,6 +13,7 @@
 #   make removals  the code of each guarantee taken away, piece by piece: does its test fail each time?
 #   make crash    kills the daemon and its workers, checks that nothing is lost or doubled
 #   make cluster  nodes that share PostgreSQL are killed, paused and cut off, and so is PostgreSQL
+#   make cluster-upgrade  the same while nodes are exchanged, one by one, for those of OLD, a commit or several
 #   make cluster-plants  what keeps nodes apart taken away, one by one: does the campaign see it?
 #   make torture  the n-th call fails
 #   make tsan     the black-box suite on a build with ThreadSanitizer; what it says is in build-tsan/races.*
@@ -26,7 +27,7 @@ PREFIX ?= /usr/local
 
 SIM_SECONDS ?= 600
 
-.PHONY: valgrind tsan removals sim sim-plants bench-core all check check-build lint workloads demo cluster-demo fuzz crash cluster cluster-plants torture bench deb package-test install deps clean
+.PHONY: valgrind tsan removals sim sim-plants bench-core all check check-build lint workloads demo cluster-demo fuzz crash cluster cluster-upgrade cluster-plants torture bench deb package-test install deps clean
 
 all:
 	@cmake -S . -B build -G Ninja -DCMAKE_C_COMPILER=$(CC) -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null
@@ -94,6 +95,13 @@ crash: all
 
 cluster: deps all
 	@PAWL=build/pawl /usr/bin/python3 tests/cluster/campaign.py $(CLUSTER)
+
+# OLD: commits; the last one before the newest step of PostgreSQL's tables, and the last before the fourth newest
+OLD ?= $(shell git log --format=%h^ -G'^    /\* [0-9]+:' -- src/store/postgres/pg_migrate.c | sed -n '1p;4p')
+cluster-upgrade: deps all
+	@test -n "$(OLD)" || { echo "cluster-upgrade: OLD names no commit" >&2; exit 2; }
+	@older=; for old in $(OLD); do path=$$(PAWL_JOBS=$(JOBS) CC=$(CC) tools/build-older "$$old") || exit 1; older="$$older --older $$path"; done; \
+	PAWL=build/pawl /usr/bin/python3 tests/cluster/campaign.py $$older $(CLUSTER)
 
 cluster-plants: deps all
 	@/usr/bin/python3 tests/cluster/plants.py build

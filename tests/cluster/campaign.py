@@ -3,12 +3,14 @@
 DAGs run whose tasks write a ledger; judge.py compares the ledger with what the nodes and the tables say.
 
     campaign.py [--scenarios N] [--seconds S] [--seed N] [--lanes N] [--progress FILE] [--plain] [--scenario N]
+                [--older PROGRAM]...
 
 A scenario is a new database, two to four nodes, runs asked for through all of them, one to six things that go wrong (at
 random moments, or at a statement with a name: wire.py), the repair, the wait until everything has ended, and the check.
 Scenario S of seed N is planned again by --seed N --scenario S. With --progress the sums are kept in FILE and the next
 call goes on there. A lane is a PostgreSQL server and its nodes; each node has a network namespace (--plain, or no
-permission: loopback, and a proxy that falls silent). Exit status 1 when anything was found. PAWL names the program."""
+permission: loopback, and a proxy that falls silent). With --older nodes begin with an older program and are exchanged
+for the new one while all that goes on (exchange.py). Exit status 1 when anything was found. PAWL names the program."""
 import argparse
 import json
 import multiprocessing
@@ -192,6 +194,12 @@ def campaign(options, tools):
     return 1 if sums.kept["violations"] > before else 0
 
 
+def program(path):
+    if not os.access(path, os.X_OK):
+        raise argparse.ArgumentTypeError(f"{path} is no program")
+    return str(Path(path).resolve())
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n", 1)[0])
     parser.add_argument("--scenarios", type=int, default=60, help="so many in this call")
@@ -203,6 +211,9 @@ def main():
     parser.add_argument("--plain", action="store_true", help="no namespaces")
     parser.add_argument("--only", type=lambda text: text.split(","), default=[],
                         help="these faults: names of scenario.py; LABEL:before, LABEL:after of wire.py for cuts there")
+    parser.add_argument("--older", type=program, action="append", default=[],
+                        help="nodes begin with this program (tools/build-older makes one) and are exchanged for the new "
+                             "one; one of several in each scenario")
     parser.add_argument("--self-test", action="store_true", help="doctored ledgers: is each found?")
     options = parser.parse_args()
     if options.self_test:

@@ -10,12 +10,15 @@ import time
 from urllib.parse import quote
 
 import judge
+from exchange import Exchange
 from nodes import START_S, Gone, Node, boot_ns, idle
+from session import NoAnswer, Session
 from support import children_of, eventually
 from wire import LABELS, QUIET, Arm
 
 END_S = 40              # within which everything has to end once all is repaired
 DRAIN_S = 30            # within which a node ends that was told to, whatever else happens
+AWAY = 7                # exit status of a node that finds no database as it starts
 SLOTS = 4               # few, so that nodes run attempts for each other
 SLOTS_ALONE = 16        # where it is measured how soon work goes on: it shall not have to wait for one
 
@@ -38,6 +41,7 @@ DAGS = {
 }
 SPREAD = "spread"       # placement: any; more at a time than a node has slots
 LONG = 1.6              # leases, of tasks that have 0 above: they would outlive a lease that has ended
+CROWD = 12              # runs that one node is asked for at once
 SCHEDULED = "tick"      # fires every minute of the nodes' clock
 
 
@@ -61,47 +65,6 @@ def measure_load():
     done to them and not for want of a processor."""
     load = os.getloadavg()[0] / (os.cpu_count() or 1)
     return 1 if load < 3 else 2 if load < 10 else 3
-
-
-class Session:
-    """SQL by one psql that stays; another one when it was cut."""
-
-    def __init__(self, postgres, url):
-        self.postgres, self.url, self.psql = postgres, url, None
-
-    def ask(self, text, seconds=20):
-        if self.psql is None:
-            self.psql = subprocess.Popen(
-                [os.path.join(self.postgres.bin, "psql"), "-XAtq", self.url], user=self.postgres.user, text=True,
-                extra_groups=[] if self.postgres.user else None, cwd=self.postgres.folder, stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        until, answer = time.monotonic() + seconds, b""
-        try:
-            self.psql.stdin.write(f"{text};\n\\echo that was it\n")
-            self.psql.stdin.flush()
-            while not answer.endswith(b"that was it\n"):
-                ready, _, _ = select.select([self.psql.stdout], [], [], max(0, until - time.monotonic()))
-                piece = os.read(self.psql.stdout.fileno(), 65536) if ready else b""
-                if not piece:
-                    raise NoAnswer(text)
-                answer += piece
-        except (BrokenPipeError, NoAnswer):
-            self.close()
-            raise NoAnswer(text) from None
-        return answer.decode().removesuffix("that was it\n").strip()
-
-    def close(self):
-        if self.psql:
-            self.psql.kill()
-            self.psql.wait()
-            self.psql.stdout.close()
-            with contextlib.suppress(BrokenPipeError):
-                self.psql.stdin.close()
-        self.psql = None
-
-
-class NoAnswer(Exception):
-    """PostgreSQL does not answer, as may be."""
 
 
 class Stalls(threading.Thread):
@@ -141,11 +104,13 @@ class Scenario:
         self.only = lane.options.only   # names of faults, LABEL:after, LABEL:before
         # one crash and nothing else: how long it takes until its work goes on is measured
         self.alone = choose.random() < 0.15 and not self.only
+        self.exchange = Exchange(self, choose.choice(lane.options.older)) if lane.options.older else None
         self.lock = threading.Lock()
         self.stalls = Stalls()
         self.session = Session(None, None)
         self.others = []            # processes of transactions that are none of pawl's
         self.slowest_ms = 0         # how far the clock behind all others is off
+        self.crowded = None         # a node that is to be asked for more than it has slots
         self.silent = {}            # node number -> since when it cannot renew
         self.down = False           # PostgreSQL
         (path / "ledger").mkdir()
@@ -184,9 +149,13 @@ class Scenario:
             self.slowest_ms = min(self.slowest_ms, offset_ms)
             clock = {"LD_PRELOAD": str(self.lane.tools / "clock.so"),
                      "PAWL_CLOCK": f"{self.speed}:{boot_ms}:{wall_ms + offset_ms}"} if skew or self.speed != 1 else {}
-            self.nodes.append(Node(number, self.path, place, link, self.lane.pawl, options, clock))
+            pawl = self.exchange.first() if self.exchange else self.lane.pawl
+            self.nodes.append(Node(number, self.path, place, link, pawl, options, clock))
         self.story.append(f"{len(self.nodes)} nodes, lease {self.lease_s} s, clocks {self.speed} times as fast"
                           f"{' and apart' if skew else ''}")
+        if self.exchange:
+            self.story.append(f"they begin {', '.join(self.exchange.name(node) for node in self.nodes)}; older is "
+                              f"{self.exchange.older}")
 
     def start_nodes(self):
         """All at once; what has a point in its start may have to be started again."""
@@ -254,7 +223,13 @@ class Scenario:
             nodes = self.up()
             with contextlib.suppress(Gone, IndexError):
                 node, dice = choose.choice(nodes), choose.random()
-                if dice < 0.2 and self.answers:
+                if self.crowded:
+                    node, self.crowded = self.crowded, None
+                    for name in ["slow"] * SLOTS + ["chain"] * (CROWD - SLOTS):
+                        key = f"key-{choose.getrandbits(64):x}"
+                        self.keys[key] = name
+                        self.ask(node, key, name)
+                elif dice < 0.2 and self.answers:
                     key = choose.choice(sorted(self.answers))
                     self.ask(node, key, self.runs[self.answers[key]])
                 elif dice < 0.35 and self.keys:
@@ -364,7 +339,7 @@ class Scenario:
         node.link.cut()
 
     def do_drain(self, node, seconds):
-        node.expected = {0}
+        node.expected = {0} if node.port else {0, AWAY}
         node.signal(signal.SIGTERM)
 
         until, process = time.monotonic() + self.drain_s, node.process
@@ -382,6 +357,10 @@ class Scenario:
                 self.violations.append(f"node {node.number} drained and ended with {node.process.returncode}")
             self.restart(node)
         self.later(min(seconds, 1.0), again)
+
+    def do_crowd(self, node, _):
+        """By the client: runs that have not begun where they were asked for, and free slots elsewhere."""
+        self.crowded = node
 
     def do_roll(self, node, seconds):
         """All of them, one after the other."""
@@ -448,9 +427,10 @@ class Scenario:
         self.hold("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pawl.runs", seconds)
 
     FAULTS = {"kill": do_kill, "crash": do_crash, "pause": do_pause, "freeze": do_freeze, "partition": do_partition,
-              "silence": do_silence, "slow": do_slow, "cut": do_cut, "drain": do_drain, "roll": do_roll,
+              "silence": do_silence, "slow": do_slow, "cut": do_cut, "drain": do_drain, "roll": do_roll, "crowd": do_crowd,
               "pg-crash": do_pg_crash, "pg-restart": do_pg_restart, "pg-freeze": do_pg_freeze,
               "pg-terminate": do_pg_terminate, "pg-lock": do_pg_lock, "pg-snapshot": do_pg_snapshot}
+    CAUSES = {"give": "crowd", "leave": "drain", "hand-over-lead": "drain"}     # of points that nothing else leads to
     AT_POINTS = ["kill", "crash", "pause", "partition", "silence", "cut", "cut", "pg-crash", "pg-terminate"]
 
     def length(self):
@@ -469,9 +449,11 @@ class Scenario:
 
     def arm(self, label, number, after, name, seconds):
         """The same at a statement of one node, whichever comes first."""
-        once = threading.Lock()
+        once, arms = threading.Lock(), []
 
         def act(link):
+            for arm in arms:        # the others are not even cut
+                arm.left = 0
             if not once.acquire(blocking=False):
                 return
             node = self.nodes[link.name]
@@ -486,10 +468,18 @@ class Scenario:
             elif node.is_up() and not (self.down and name.startswith("pg-")):
                 self.FAULTS[name](self, node, seconds)
         for node in self.nodes:
-            node.link.arms.append(Arm(label, number, after, act))
+            arms.append(Arm(label, number, after, act))
+            node.link.arms.append(arms[-1])
 
     def plan(self):
-        """[(seconds from now, act)]"""
+        """[(seconds from now, act)], and how long all of it takes"""
+        plan, seconds = self.plan_faults()
+        if self.exchange and not self.alone:
+            plan = sorted(plan + self.exchange.plan(self.choose.uniform(0.2, 0.8)), key=lambda step: step[0])
+            seconds = max(seconds, plan[-1][0] + 0.5 * self.lease_s)
+        return plan, seconds
+
+    def plan_faults(self):
         plan, at = [], self.choose.uniform(0.2, 0.8)
         if self.only:
             return self.plan_only(at)
@@ -497,15 +487,18 @@ class Scenario:
             whom = self.choose.choice(["leader", 0, 1, 2])
             plan.append((at, lambda: self.break_something("crash", whom, 100)))
             return plan, at + 2 * self.lease_s
+        faults = []
         if self.choose.random() < 0.75:
             labels = sorted(set(LABELS) - QUIET - {"migrate"})
             for _ in range(self.choose.randint(1, 3)):
                 label = self.choose.choice(labels)
                 most = 40 if label in ("renew", "sweep", "find-given", "fence", "commit") else 5
-                number = max(1, int(most ** self.choose.random()))
+                number = 1 if label in self.CAUSES else max(1, int(most ** self.choose.random()))
                 self.arm(label, number, self.choose.random() < 0.5, self.choose.choice(self.AT_POINTS), self.length())
-        for _ in range(self.choose.choice([1, 1, 2, 2, 3])):
-            name = self.choose.choice(sorted(self.FAULTS))
+                if label in self.CAUSES:
+                    faults.append(self.CAUSES[label])
+        faults += self.choose.choices(sorted(self.FAULTS), k=self.choose.choice([1, 1, 2, 2, 3]))
+        for name in faults:
             whom = self.choose.choice(["leader", "leader", 0, 1, 2, 3])
             seconds = self.length()
             plan.append((at, lambda name=name, whom=whom, seconds=seconds: self.break_something(name, whom, seconds)))
@@ -520,8 +513,9 @@ class Scenario:
             whom, seconds = self.choose.choice(["leader", 0, 1, 2, 3]), self.length()
             label, _, when = name.partition(":")
             if when:
-                self.arm(label, self.choose.randint(1, 12), when == "after", "cut", seconds)
-            else:
+                name = self.CAUSES.get(label, "")
+                self.arm(label, 1 if name else self.choose.randint(1, 12), when == "after", "cut", seconds)
+            if name:
                 plan.append((at, lambda name=name, whom=whom, seconds=seconds:
                              self.break_something(name, whom, seconds)))
             at += self.choose.uniform(0.1, 1.0)
@@ -547,6 +541,8 @@ class Scenario:
                 node.reap()
                 if node.port is None:
                     self.say(f"node {node.number} did not start: {text}")
+                    if self.exchange:
+                        self.exchange.refused(node, text)
                     self.later(0.3, lambda node=node: self.restart(node))
                 else:
                     self.violations.append(f"node {node.number} ended by itself with {status}: {text}")
