@@ -41,6 +41,7 @@ static int read_yaml(const struct api_call *call, const char *name, struct dag_p
     const struct api_value *yaml = &call->body[API_FIELD_YAML];
     const struct dag_read_options options = {
         .name = name,
+        .name_may_lack = !name,
         .tasks_max = call->is_local ? LIMIT_DAG_LOCAL_TASKS_MAX : LIMIT_DAG_TASKS_MAX,
         .bytes_max = call->is_local ? (size_t)LIMIT_DAG_LOCAL_BYTES_MAX : (size_t)LIMIT_DAG_BYTES_MAX,
         .may_run_as = call->api->backend.may_run_as,
@@ -71,7 +72,7 @@ void api_validate_dag(struct api_call *call)
     struct dag_problems problems = {0};
     struct buf body = BUF_INIT;
     struct json json;
-    int rc = read_yaml(call, NULL, &problems, &call->dag);
+    int rc = read_yaml(call, call->body[API_FIELD_NAME].text, &problems, &call->dag);
     if (rc == ERROR_OUT_OF_MEMORY) {
         api_fail(call, rc, "There is not enough memory to read the file");
         dag_problems_fini(&problems);

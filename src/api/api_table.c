@@ -126,6 +126,8 @@ const struct api_param api_table_fields[API_FIELD_COUNT] = {
 static const struct api_body body_empty = {"Empty", "An empty object, or no body at all", {0}, 0, false};
 static const struct api_body body_dag_create = {
     "DagCreate", "A DAG to make", {API_FIELD_NAME, API_FIELD_YAML}, FIELD(NAME) | FIELD(YAML), true};
+static const struct api_body body_dag_check = {
+    "DagCheck", "A DAG file to check", {API_FIELD_NAME, API_FIELD_YAML}, FIELD(YAML), true};
 static const struct api_body body_dag_source = {
     "DagSource", "A DAG file", {API_FIELD_YAML}, FIELD(YAML), true};
 static const struct api_body body_rerun = {"Rerun", "What of a run to run again",
@@ -209,8 +211,10 @@ const struct api_route api_table_routes[] = {
      "The first version of a DAG. What is wrong with the file is listed in `errors`, all of it at once.",
      API_ROLE_ADMIN, .body = &body_dag_create, .status = 201, .schema = "Dag", .needs_store = true,
      .errors = {ERROR_PARSE_ERROR, ERROR_VALIDATION_ERROR, ERROR_DAG_EXISTS}, .handler = api_create_dag},
-    {HTTP_POST, "/api/v1/dags/validate", "validateDag", "dags", "Checks a DAG file and keeps nothing", NULL,
-     API_ROLE_VIEWER, .body = &body_dag_source, .status = 200, .schema = "Validation", .reads = true,
+    {HTTP_POST, "/api/v1/dags/validate", "validateDag", "dags", "Checks a DAG file and keeps nothing",
+     "Valid is what `createDag` takes with the same body, and `updateDag`. Both name the DAG, so a file without a name "
+     "only gets a warning; `pawl run` and `pawl dags apply` refuse it.",
+     API_ROLE_VIEWER, .body = &body_dag_check, .status = 200, .schema = "Validation", .reads = true,
      .handler = api_validate_dag},
     {HTTP_POST, "/api/v1/dags/graph", "drawDag", "dags", "Draws a DAG file and keeps nothing",
      "The graph as `getDagGraph` gives it, with `dagId` and `version` null.", API_ROLE_VIEWER,

@@ -128,6 +128,7 @@ struct dag_problems;                    /* dag_problem.h */
 struct dag_read_options {
     const char *file;                   /* for messages; "dag.yaml" style; NULL over the API */
     const char *name;                   /* wins over the file's name when not NULL (POST /dags) */
+    bool name_may_lack;                 /* a file without one, "" then, gets a warning: a request will name the DAG */
     uint32_t tasks_max;                 /* LIMIT_DAG_TASKS_MAX or LIMIT_DAG_LOCAL_TASKS_MAX */
     size_t bytes_max;
     const char *changes;                /* fields of tasks that a run has otherwise, by task id, as JSON or YAML

@@ -139,6 +139,8 @@ static void read_root(struct dag_reader *r, const struct dag_node *root)
     (void)dag_read_table(r, &dag_table_file, root, -1, dag, NULL);
     if (r->options->name)
         dag->name = dag_pool_add(&r->pool, r->options->name, strlen(r->options->name));
+    else if (!dag->name && r->options->name_may_lack)
+        dag->name = "";
     const struct dag_node *tasks = dag_node_get(root, "tasks");
     const struct dag_node *list = tasks ? dag_node_real(tasks) : NULL;
     if (list && r->task_count == 0 && (list->kind == DAG_NODE_LIST || list->kind == DAG_NODE_NULL))

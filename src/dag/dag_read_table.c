@@ -55,6 +55,15 @@ static void say_foreign(struct dag_reader *r, const struct dag_field *field, con
                dag_task_type_name((enum dag_task_type)type), in_task(r, where));
 }
 
+/* Whether the file need not name its DAG, since the name comes from elsewhere. */
+static bool is_named_elsewhere(struct dag_reader *r, const struct dag_node *mapping)
+{
+    if (!r->options->name && r->options->name_may_lack)
+        dag_report_warning(r, mapping, NULL, "'pawl run' and 'pawl dags apply' need 'name: ...' in it",
+                           "The file has no name: it is for a request that names the DAG");
+    return r->options->name || r->options->name_may_lack;
+}
+
 static void say_missing(struct dag_reader *r, const struct dag_table *table, const struct dag_node *mapping, int type,
                         uint32_t given, const struct dag_path *path)
 {
@@ -64,7 +73,7 @@ static void say_missing(struct dag_reader *r, const struct dag_table *table, con
         bool belongs = !field->types || (type >= 0 && field->types & 1u << type);
         if (!field->required || !belongs || given & 1u << i)
             continue;
-        if (table == &dag_table_file && r->options->name && strcmp(field->key, "name") == 0)
+        if (table == &dag_table_file && strcmp(field->key, "name") == 0 && is_named_elsewhere(r, mapping))
             continue;
         dag_report(r, mapping, path, NULL, "Missing required field: %s%s", field->key, in_task(r, where));
     }

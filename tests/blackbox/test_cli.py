@@ -187,6 +187,13 @@ def test_a_bad_dag_is_3_before_anything_happens(pawl, command):
     assert not os.path.exists(pawl.data)
 
 
+@pytest.mark.parametrize("command", [["validate"], ["run"], ["dags", "apply"]])
+def test_a_file_for_commands_names_its_dag(pawl, command):
+    """Only a request to the API names a DAG itself."""
+    path = pawl.file("nameless.yaml", "tasks: [{id: a, type: shell, command: 'true'}]\n")
+    assert "nameless.yaml:1:1: error: Missing required field: name" in pawl(*command, path, status=3).stderr
+
+
 # ---- no daemon ----
 
 @pytest.mark.parametrize("arguments", [

@@ -81,6 +81,32 @@ def test_validate_keeps_nothing(shared):
     assert shared.get(f"/api/v1/dags?name={name}").json == []
 
 
+NAMELESS = "tasks: [{id: a, type: shell, command: 'true'}]\n"
+
+
+def test_validate_says_what_create_and_update_would(shared):
+    """They name the DAG, so the file need not."""
+    name = fresh()
+    made = shared.create(name, NAMELESS)
+    assert shared.send("PUT", f"/api/v1/dags/{made['id']}", {"yaml": NAMELESS + "timeout: 1h\n"}).status == 200
+    checked = shared.post("/api/v1/dags/validate", {"name": name, "yaml": NAMELESS}, 200).json
+    assert checked == {"valid": True, "errors": [], "warnings": []}
+    checked = shared.post("/api/v1/dags/validate", {"yaml": NAMELESS}, 200).json
+    assert (checked["valid"], checked["errors"]) == (True, [])
+    assert [(one["line"], one["message"]) for one in checked["warnings"]] == [
+        (1, "The file has no name: it is for a request that names the DAG")]
+    assert shared.post("/api/v1/dags/graph", {"yaml": NAMELESS}, 200).json["dagName"] == ""
+
+
+@pytest.mark.parametrize("body", [
+    {"name": "a\nb", "yaml": NAMELESS}, {"name": "..", "yaml": ONE}, {"name": "x", "yaml": "name: [x]\n" + NAMELESS},
+    {"name": "x", "yaml": "nam: x\n" + NAMELESS}])
+def test_validate_refuses_what_create_refuses(shared, body):
+    refused = shared.post("/api/v1/dags", body, 400)
+    checked = shared.post("/api/v1/dags/validate", body, 200).json
+    assert checked["valid"] is False and checked["errors"] == refused.json["errors"]
+
+
 def test_update_makes_versions(shared):
     made = shared.create(fresh(), ONE)
     target = f"/api/v1/dags/{made['id']}"

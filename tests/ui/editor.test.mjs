@@ -46,6 +46,25 @@ test("a DAG is made, changed and saved; the change is seen first", async () => {
   assert.equal(dag.taskCount, 2);
 });
 
+test("a file without a name is no new DAG, but a version of one that has its name", async () => {
+  const nameless = "tasks: [{id: a, type: shell, command: x}]\n";
+  const id = await daemon.create("named", nameless);
+  const fresh = await page("#/new");
+  await replace(fresh, nameless);
+  await fresh.locator(".problems").getByText("The file has no name").waitFor();
+  assert.equal(await fresh.getByRole("button", { name: "Create" }).isDisabled(), true);
+  await replace(fresh, '{"name": "json", "tasks": [{"id": "a", "type": "shell", "command": "x"}]}');
+  await fresh.getByRole("button", { name: "Create" }).click();
+  await fresh.waitForFunction(() => location.hash.startsWith("#/dag/"));
+  const view = await page(`#/dag/${id}?tab=source`);
+  await editor(view).click();
+  await view.keyboard.press("Control+Home");
+  await view.keyboard.insertText("# changed\n");
+  await view.getByRole("button", { name: "Review the change…" }).click();
+  await view.getByRole("button", { name: "Save as v2" }).click();
+  await view.getByText("Saved as v2").waitFor();
+});
+
 test("a version that somebody else saved is not overwritten", async () => {
   watched.allow(/status of 412/);
   const id = await daemon.create("shared", "name: shared\ntasks: [{id: a, type: shell, command: x}]\n");

@@ -275,6 +275,18 @@ static void test_given_name(void **state)
     dag_unref(dag);
     assert_string_equal(again->tasks[0].id, "a");
     dag_unref(again);
+    options = (struct dag_read_options){.name_may_lack = true, .tasks_max = 1, .bytes_max = 1000};
+    assert_int_equal(dag_read(nameless, strlen(nameless), &options, &problems, &dag), 0);
+    assert_string_equal(dag->name, "");
+    assert_int_equal(problems.count, 1);
+    assert_int_equal(problems.items[0].severity, DAG_SEVERITY_WARNING);
+    assert_string_equal(problems.items[0].text, "The file has no name: it is for a request that names the DAG");
+    dag_unref(dag);
+    assert_int_equal(dag_read(source, strlen(source), &options, &problems, &dag), 0);
+    assert_string_equal(dag->name, "file");
+    assert_int_equal(problems.count, 1);
+    dag_unref(dag);
+    dag_problems_fini(&problems);
     options.name = "a\nb";
     assert_int_not_equal(dag_read(source, strlen(source), &options, &problems, &dag), 0);
     assert_string_equal(problems.items[0].text, "The name of the DAG holds the character U+000A, which is not allowed");

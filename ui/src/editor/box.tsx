@@ -9,18 +9,19 @@ import type { Editor } from "./editor";
 
 const CHECK_MS = 250;
 
-export function useVerdict(yaml: string): [Verdict | undefined, (verdict: Verdict) => void] {
+// Of a DAG that has its name already, or of a file that has to give it.
+export function useVerdict(yaml: string, name?: string): [Verdict | undefined, (verdict: Verdict) => void] {
   const [verdict, setVerdict] = useState<Verdict>();
   useEffect(() => {
     let current = true;
     const timer = setTimeout(() => {
-      post<Verdict>("api/v1/dags/validate", { yaml }).then((found) => current && setVerdict(found), () => undefined);
+      post<Verdict>("api/v1/dags/validate", { name, yaml }).then((found) => current && setVerdict(found), () => undefined);
     }, CHECK_MS);
     return () => {
       current = false;
       clearTimeout(timer);
     };
-  }, [yaml]);
+  }, [yaml, name]);
   return [verdict, setVerdict];
 }
 

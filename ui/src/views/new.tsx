@@ -21,6 +21,13 @@ tasks:
 `;
 
 function nameIn(yaml: string): string {
+  if (yaml.trimStart().startsWith("{")) {
+    try {
+      return JSON.parse(yaml).name ?? "";
+    } catch {
+      // YAML's own braces
+    }
+  }
   return /^name:\s*(?:"([^"]*)"|'([^']*)'|([^\n#]*?))\s*(?:#.*)?$/m.exec(yaml)?.slice(1).find((found) => found !== undefined) ?? "";
 }
 
@@ -41,7 +48,7 @@ export function NewDag() {
       <Title text="New DAG" />
       <div class="heading"><h1>New DAG</h1></div>
       <div class="filters">
-        {may("admin") ? <button class="primary" disabled={!verdict?.valid} onClick={() => void create()}>Create</button> : <span class="soft">making DAGs needs the role admin</span>}
+        {may("admin") ? <button class="primary" disabled={!verdict?.valid || !nameIn(yaml)} onClick={() => void create()}>Create</button> : <span class="soft">making DAGs needs the role admin</span>}
       </div>
       <div class="split even">
         <section class="main-pane" aria-label="editor"><EditorBox text={template} readOnly={false} verdict={verdict} changed={setYaml} /></section>

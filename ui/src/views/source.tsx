@@ -36,7 +36,7 @@ export function SourcePane({ dag, saved }: { dag: Dag; saved: () => void }) {
 function Editing({ dag, source, again }: { dag: Dag; source: Source; again: () => void }) {
   const [yaml, setYaml] = useState(source.yaml);
   const [start, setStart] = useState(source.yaml); // what the editor begins with
-  const [verdict, setVerdict] = useVerdict(yaml);
+  const [verdict, setVerdict] = useVerdict(yaml, dag.name);
   const changed = yaml !== source.yaml;
   const review = wanted("review") === "yes" && changed;
   const save = () => attempt("Saved", async () => {
