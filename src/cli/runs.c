@@ -247,14 +247,11 @@ int cli_runs_show(struct cli *cli, struct error *err)
 
 int cli_runs_watch(struct cli *cli, struct error *err)
 {
-    char id[UUID_TEXT_LEN + 1];
     struct cli_remote remote;
     int rc = cli_remote_open(cli, CLI_NEED_DAEMON, &remote, err);
     if (rc)
         return rc;
-    rc = cli_resolve_run(&remote, cli_operand(cli, 0), id, err);
-    if (rc == 0)
-        rc = cli_watch(&remote, id, cli_wants_json(cli) ? STDERR_FILENO : STDOUT_FILENO, 0, err);
+    rc = cli_watch(&remote, cli_operand(cli, 0), cli_wants_json(cli) ? STDERR_FILENO : STDOUT_FILENO, 0, err);
     cli_remote_close(&remote);
     return rc;
 }

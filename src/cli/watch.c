@@ -5,7 +5,10 @@
  *     event of a task       a line, or the status is old
  *     event of the run      terminal: the end
  *     "reset"               events were missed: the status is old
- *     the stream breaks     again with Last-Event-ID, with pauses that grow */
+ *     the stream breaks     again with Last-Event-ID
+ *
+ * A server that restarts cuts off any of it, the first answer and the last too: what was asked for is asked for again,
+ * with pauses that grow. */
 #include "cli/watch.h"
 
 #include <errno.h>
@@ -25,12 +28,13 @@
 #include "cli/text.h"
 #include "client/sse.h"
 
-enum { TICK_MS = 1000, PAUSE_MIN_MS = 100, PAUSE_MAX_MS = 5000, RECONNECTS_MAX = 20 };
+enum { TICK_MS = 1000, PAUSE_MIN_MS = 100, PAUSE_MAX_MS = 5000, RECONNECTS_MAX = 20, ROUNDS_SILENT = 3 };
 
 struct watch {
     struct cli_remote *remote;
     struct cli *cli;
-    const char *run_id;
+    const char *run;                /* as it was given: an id, or a part of one */
+    char run_id[UUID_TEXT_LEN + 1]; /* "" until it is known */
     const char *name;               /* of the DAG */
     int fd;
     bool terminal;
@@ -42,6 +46,7 @@ struct watch {
     bool ended;
     struct cli_live live;
     struct buf lines;
+    struct buf result;              /* for programs */
     int64_t deadline_ms;            /* boot clock; 0: none */
     int64_t drawn_ms;
 };
@@ -145,17 +150,25 @@ static int wait_pause(struct watch *watch, int64_t pause_ms, struct error *err)
     return 0;
 }
 
-static int open_stream(struct watch *watch, struct error *err)
+/* What a server says, or does not, that stops or starts. */
+static bool is_passing(int code)
 {
-    const char *const headers[] = {"Last-Event-ID", watch->sse.id, NULL};
-    char *target = arena_printf(&watch->cli->arena, "/api/v1/runs/%s/events", watch->run_id);
-    const struct client_request request = {.target = target, .headers = watch->sse.id[0] ? headers : NULL};
+    return code == ERROR_UNREACHABLE || code == ERROR_STOPPING || code == ERROR_STORE_FAILED ||
+           code == ERROR_STORE_AWAY;
+}
+
+/* Asks until it is answered, with pauses that grow. */
+static int persist(struct watch *watch, int ask(struct watch *watch, struct error *err), struct error *err)
+{
     int64_t pause_ms = PAUSE_MIN_MS;
     int rc = 0;
     for (int round = 0; round < RECONNECTS_MAX; round++) {
-        rc = client_stream_open(watch->remote->client, &request, &watch->stream, err);
-        if (rc != ERROR_UNREACHABLE && rc != ERROR_STOPPING && rc != ERROR_STORE_FAILED)
+        buf_clear(&watch->cli->hint); /* of the round before */
+        rc = ask(watch, err);
+        if (!is_passing(rc))
             return rc;
+        if (round == ROUNDS_SILENT && (!watch->terminal || !watch->status)) /* nothing is drawn then */
+            cli_say(watch->cli, "%s; asking again", err->text);
         struct error why;
         int wait_rc = wait_pause(watch, pause_ms, &why);
         if (wait_rc) {
@@ -165,6 +178,35 @@ static int open_stream(struct watch *watch, struct error *err)
         pause_ms = pause_ms * 2 < PAUSE_MAX_MS ? pause_ms * 2 : PAUSE_MAX_MS;
     }
     return rc;
+}
+
+/* Of it only the last event's id stays. */
+static void close_stream(struct watch *watch)
+{
+    char id[CLIENT_SSE_NAME_MAX];
+    memcpy(id, watch->sse.id, sizeof id);
+    client_stream_close(watch->stream);
+    watch->stream = NULL;
+    client_sse_fini(&watch->sse);
+    watch->sse = (struct client_sse){0};
+    memcpy(watch->sse.id, id, sizeof id);
+}
+
+static int open_stream(struct watch *watch, struct error *err)
+{
+    const char *const headers[] = {"Last-Event-ID", watch->sse.id, NULL};
+    char *target = arena_printf(&watch->cli->arena, "/api/v1/runs/%s/events", watch->run_id);
+    const struct client_request request = {.target = target, .headers = watch->sse.id[0] ? headers : NULL};
+    return client_stream_open(watch->remote->client, &request, &watch->stream, err);
+}
+
+static int ask_stream_and_status(struct watch *watch, struct error *err)
+{
+    int rc = watch->run_id[0] ? 0 : cli_resolve_run(watch->remote, watch->run, watch->run_id, err);
+    close_stream(watch);
+    if (rc == 0)
+        rc = open_stream(watch, err);
+    return rc ? rc : read_status(watch, err);
 }
 
 /* What is there of the stream; a broken or ended one is opened again unless the run has ended. */
@@ -178,18 +220,9 @@ static int take_events(struct watch *watch, struct error *err)
         rc = client_sse_feed(&watch->sse, bytes.bytes, bytes.len, on_event, watch, err);
     buf_fini(&bytes);
     if (rc == 0 && (end || broken) && !watch->ended) {
-        char id[CLIENT_SSE_NAME_MAX];
-        memcpy(id, watch->sse.id, sizeof id);
-        client_stream_close(watch->stream);
-        watch->stream = NULL;
-        client_sse_fini(&watch->sse);
-        watch->sse = (struct client_sse){0};
-        memcpy(watch->sse.id, id, sizeof id);
         rc = wait_pause(watch, PAUSE_MIN_MS, err);
         if (rc == 0)
-            rc = open_stream(watch, err);
-        if (rc == 0)
-            rc = read_status(watch, err);
+            rc = persist(watch, ask_stream_and_status, err);
     }
     return rc;
 }
@@ -262,15 +295,17 @@ static void add_first_line(struct watch *watch)
 
 static int watch_loop(struct watch *watch, struct error *err)
 {
-    int rc = open_stream(watch, err);
+    int rc = persist(watch, ask_stream_and_status, err);
     if (rc == 0)
-        rc = read_status(watch, err);
+        watch->name = arena_strdup(&watch->cli->arena, cli_json_text(watch->status, "dagName"));
     if (rc == 0 && !watch->terminal && !watch->ended)
         add_first_line(watch);
     while (rc == 0 && !watch->ended && !watch->cli->out_broken) {
         int64_t since_ms = clock_boot_ms() - watch->drawn_ms;
         if (watch->terminal && since_ms >= (watch->old ? CLI_LIVE_REDRAW_MS : TICK_MS)) {
             rc = watch->old ? read_status(watch, err) : 0;
+            if (is_passing(rc))
+                rc = persist(watch, ask_stream_and_status, err);
             if (rc == 0 && !watch->ended)
                 draw(watch);
         }
@@ -282,45 +317,40 @@ static int watch_loop(struct watch *watch, struct error *err)
     return rc;
 }
 
-/* The last word: the report, and the RunStatus for programs. */
+/* The counts for the report, and the whole RunStatus for programs. */
+static int ask_result(struct watch *watch, struct error *err)
+{
+    struct arena *arena = &watch->cli->arena;
+    json_t *status = NULL;
+    buf_clear(&watch->result);
+    int rc = cli_remote_get_json(watch->remote, arena_printf(arena, "/api/v1/runs/%s?taskLimit=0", watch->run_id),
+                                 &status, err);
+    if (rc == 0 && cli_wants_json(watch->cli))
+        rc = cli_remote_get(watch->remote, arena_printf(arena, "/api/v1/runs/%s", watch->run_id), &watch->result, err);
+    if (rc) {
+        json_decref(status);
+        return rc;
+    }
+    json_decref(watch->status);
+    watch->status = status;
+    return 0;
+}
+
+/* The last word. */
 static int finish(struct watch *watch, struct error *err)
 {
-    struct buf body = BUF_INIT;
-    json_t *status = NULL;
-    struct cli *cli = watch->cli;
-    int rc = cli_remote_get_json(watch->remote, arena_printf(&cli->arena, "/api/v1/runs/%s?taskLimit=0", watch->run_id),
-                                 &status, err);
-    if (rc == 0) {
-        cli_report_run(watch->remote, status, watch->name, watch->color, &watch->lines);
-        cli->exit_status = cli_report_exit_status(status);
-        rc = write_out(watch, err);
-    }
-    if (rc == 0 && cli_wants_json(cli)) {
-        rc = cli_remote_get(watch->remote, arena_printf(&cli->arena, "/api/v1/runs/%s", watch->run_id), &body, err);
-        cli_show_body(cli, &body);
-    }
-    json_decref(status);
-    buf_fini(&body);
+    int rc = persist(watch, ask_result, err);
+    if (rc)
+        return rc;
+    cli_report_run(watch->remote, watch->status, watch->name, watch->color, &watch->lines);
+    watch->cli->exit_status = cli_report_exit_status(watch->status);
+    rc = write_out(watch, err);
+    if (rc == 0 && cli_wants_json(watch->cli))
+        cli_show_body(watch->cli, &watch->result);
     return rc;
 }
 
-/* The run's DAG: its name is worth a question, not an error. */
-static const char *name_of_dag(struct cli_remote *remote, const char *run_id)
-{
-    struct cli *cli = remote->cli;
-    json_t *status = NULL, *dag = NULL;
-    const char *name = "";
-    char *target = arena_printf(&cli->arena, "/api/v1/runs/%s?taskLimit=0", run_id);
-    if (cli_remote_get_json(remote, target, &status, NULL) == 0 &&
-        cli_remote_get_json(remote, arena_printf(&cli->arena, "/api/v1/dags/%s", cli_json_text(status, "dagId")), &dag,
-                            NULL) == 0)
-        name = arena_strdup(&cli->arena, cli_json_text(dag, "name"));
-    json_decref(status);
-    json_decref(dag);
-    return name;
-}
-
-int cli_watch(struct cli_remote *remote, const char *run_id, int fd, int64_t timeout_ms, struct error *err)
+int cli_watch(struct cli_remote *remote, const char *run, int fd, int64_t timeout_ms, struct error *err)
 {
     struct cli *cli = remote->cli;
     const char *term = getenv("TERM");
@@ -328,7 +358,7 @@ int cli_watch(struct cli_remote *remote, const char *run_id, int fd, int64_t tim
     struct watch watch = {
         .remote = remote,
         .cli = cli,
-        .run_id = run_id,
+        .run = run,
         .fd = fd,
         .terminal = (out ? cli->screen.out_terminal : cli->screen.err_terminal) && term && strcmp(term, "dumb") != 0,
         .color = out ? cli->screen.out_color : cli->screen.err_color,
@@ -336,7 +366,6 @@ int cli_watch(struct cli_remote *remote, const char *run_id, int fd, int64_t tim
     };
     unsigned columns, rows;
     watch.live.color = watch.color;
-    watch.name = name_of_dag(remote, run_id);
     int rc = watch_loop(&watch, err);
     cli_live_size(fd, &columns, &rows);
     cli_live_clear(&watch.live, columns, &watch.lines);
@@ -349,6 +378,7 @@ int cli_watch(struct cli_remote *remote, const char *run_id, int fd, int64_t tim
     client_sse_fini(&watch.sse);
     json_decref(watch.status);
     buf_fini(&watch.lines);
+    buf_fini(&watch.result);
     return rc;
 }
 
