@@ -1,4 +1,5 @@
 """The rows of the bench: each measures pawl, its floor and its rival in turn and yields Figures."""
+import contextlib
 import re
 import shutil
 import subprocess
@@ -11,10 +12,19 @@ from harness import Daemon, Scratch, Server, floor, interleaved
 
 # ---- shell tasks ----
 
-def rates(options, tasks, count, width, rounds, durability):
-    """name -> starts a second, of pawl, the bare loop, ninja and make on the same graph."""
-    with Scratch() as scratch, Daemon(scratch / "data", "--durability", durability) as daemon:
-        dag = daemon.apply("graph", harness.yaml_of("graph", tasks))
+# Of eight slots; the first is the default.
+POOLS = {"pawl": (), "one worker": ("--workers", "1", "--slots", "8")}
+
+
+def rates(options, tasks, count, width, rounds, durability, pools=("pawl",)):
+    """name -> starts a second, of pawl with each of the pools, the bare loop, ninja and make on the same graph."""
+    with contextlib.ExitStack() as stack:
+        scratch = stack.enter_context(Scratch())
+        ours = {}
+        for name in pools:
+            daemon = stack.enter_context(Daemon(scratch / name.replace(" ", "-"), "--durability", durability, *POOLS[name]))
+            dag = daemon.apply("graph", harness.yaml_of("graph", tasks))
+            ours[name] = lambda daemon=daemon, dag=dag: count / daemon.run(dag)
         (scratch / "build.ninja").write_text(harness.ninja_of(tasks))
         (scratch / "Makefile").write_text(harness.make_of(tasks))
         rivals = {}
@@ -23,21 +33,27 @@ def rates(options, tasks, count, width, rounds, durability):
                       "make": lambda: count / harness.timed(["make", "-s", "-j", width, "all"], scratch)}
             if shutil.which("samu"):
                 rivals["samurai"] = lambda: count / harness.timed(["samu", "-j", width], scratch)
-        return interleaved(rounds, pawl=lambda: count / daemon.run(dag),
-                           bare=lambda: harness.bare_rate(count, width), **rivals)
+        return interleaved(rounds, **ours, bare=lambda: harness.bare_rate(count, width), **rivals)
 
 
-def rate_figure(what, figures, budget):
-    share = ratios(figures["pawl"], figures["bare"])
+def rate_figure(what, figures, budget, pool="pawl"):
+    share = ratios(figures[pool], figures["bare"])
     rivals = {name: figures[name] for name in ("ninja", "make", "samurai") if name in figures}
     met = median(share) >= budget if budget else None
     if budget:
-        met = met and all(median(ratios(figures["pawl"], values)) > 1 for values in rivals.values())
-    return Figure(what, with_spread(figures["pawl"], "/s"), with_spread(figures["bare"], "/s"),
+        met = met and all(median(ratios(figures[pool], values)) > 1 for values in rivals.values())
+    return Figure(what, with_spread(figures[pool], "/s"), with_spread(figures["bare"], "/s"),
                   ", ".join(f"{name} {median(values):,.0f}/s (x{median(ratios(figures['pawl'], values)):.2f})"
                             for name, values in rivals.items()),
                   f"{median(share):.2f} ({min(share):.2f} to {max(share):.2f})",
                   f">= {budget:.2f}, faster than rivals" if budget else "", met, figures)
+
+
+def rate_figures(what, figures, budget):
+    yield rate_figure(what, figures, budget)
+    for pool in POOLS:
+        if pool != "pawl" and pool in figures:
+            yield rate_figure(f"{what}, {pool}", figures, budget, pool)
 
 
 def others(options, count):
@@ -51,8 +67,9 @@ def others(options, count):
 def flat(options):
     count = options.scaled(10000)
     for durability in ("full", "relaxed"):
-        figures = rates(options, harness.flat(count), count, 8, options.rounds, durability)
-        yield rate_figure(f"flat {count:,} x /bin/true, {durability}", figures, 0.85 if durability == "full" else None)
+        full = durability == "full"
+        figures = rates(options, harness.flat(count), count, 8, options.rounds, durability, POOLS if full else ("pawl",))
+        yield from rate_figures(f"flat {count:,} x /bin/true, {durability}", figures, 0.85 if full else None)
     if options.rivals:
         few = others(options, count)
         yield Figure("the same list by tools that know no graph", f"{median(figures['pawl']):,.0f}/s", "",
@@ -87,16 +104,16 @@ def sizes(options):
 @row("chains")
 def eight_chains(options):
     count = options.scaled(10000)
-    figures = rates(options, harness.chains(count, 8), count, 8, options.rounds, "full")
-    yield rate_figure(f"eight chains, {count:,} tasks, full", figures, 0.80)
+    figures = rates(options, harness.chains(count, 8), count, 8, options.rounds, "full", POOLS)
+    yield from rate_figures(f"eight chains, {count:,} tasks, full", figures, 0.80)
 
 
 @row("layers")
 def diamonds(options):
     count = options.scaled(4500) // 9 * 9
     tasks = harness.layers(count, 8)
-    yield rate_figure(f"diamond layers, {len(tasks):,} tasks, full",
-                      rates(options, tasks, len(tasks), 8, options.rounds, "full"), None)
+    yield from rate_figures(f"diamond layers, {len(tasks):,} tasks, full",
+                            rates(options, tasks, len(tasks), 8, options.rounds, "full", POOLS), None)
 
 
 @row("chain")
