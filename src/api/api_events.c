@@ -11,13 +11,13 @@
  *
  * Nodes of a cluster tell each other (server/cluster_events.c): what others tell comes as lines, which wait for the
  * thread like everything else; what happens here is told to others as long as some of them listen. Others are asked to
- * tell while there are readers of all runs, or of one that another node drives; the first of them waits until all do,
- * HEAR_MS at most. Who tells later, or too much, or is gone, leaves a gap: a `reset` among the events.
+ * tell while there are readers of all runs, or of one that another node drives. Such a reader's request sleeps until
+ * all do, HEAR_MS at most, which the thread ends. Who tells later, or too much, or is gone, leaves a gap: a `reset`
+ * among the events.
  *
  * The thread starts with the first reader. Events are recorded from then on and for LINGER_BEATS beats after the last
  * reader left, so that who lost a connection can resume; without readers the thread sleeps without a timer. */
 #include <assert.h>
-#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -68,6 +68,13 @@ struct work {
     size_t weight;              /* tasks and runs */
 };
 
+/* A request that sleeps until others tell; deferred (http.h). */
+struct sleeper {
+    struct sleeper *next;
+    struct api_call *call;
+    struct timespec until;      /* CLOCK_MONOTONIC */
+};
+
 struct api_events {
     struct api *api;
     struct api_event_ring *ring;
@@ -86,7 +93,8 @@ struct api_events {
     bool stopped;
     bool for_others;            /* some listen */
     bool hears_all;             /* all others that are alive tell */
-    pthread_cond_t heard;       /* it became so; CLOCK_MONOTONIC */
+    struct sleeper *sleepers;   /* in the order of `until` */
+    struct sleeper **last_sleeper;
     unsigned idle_beats;        /* since the last reader left */
     unsigned far_idle_beats;    /* since the last left that wants to hear of others */
     struct work *first;
@@ -100,11 +108,11 @@ struct api_events *api_events_new(struct api *api)
     events->api = api;
     events->ring = api_event_ring_new(clock_wall_ms(), LIMIT_EVENT_BACKLOG_MAX);
     events->follow = api_follow_new(api);
+    events->last_sleeper = &events->sleepers;
     pthread_condattr_t attr;
     int rc = pthread_condattr_init(&attr);
     rc = rc ? rc : pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     rc = rc ? rc : pthread_cond_init(&events->changed, &attr);
-    rc = rc ? rc : pthread_cond_init(&events->heard, &attr);
     rc = rc ? rc : pthread_mutex_init(&events->lock, NULL);
     assert(rc == 0);
     (void)rc;
@@ -123,19 +131,12 @@ static void work_free(struct work *work)
     mem_free(work);
 }
 
-/* Under the lock. */
-static void set_hears_all(struct api_events *events, bool hears_all)
-{
-    events->hears_all = hears_all;
-    (void)pthread_cond_broadcast(&events->heard);
-}
-
 static void drop_waiting(struct api_events *events)
 {
     for (struct work *work = events->first, *next; work; work = next) {
         next = work->next;
         if (work->kind == WORK_HEARS)
-            set_hears_all(events, work->hears_all);
+            events->hears_all = work->hears_all;
         work_free(work);
     }
     events->first = events->last = NULL;
@@ -150,7 +151,7 @@ static void push(struct api_events *events, struct work *work)
     if (work->kind == WORK_RESET || events->weight + work->weight > LIMIT_EVENT_BACKLOG_MAX) {
         drop_waiting(events);
         if (work->kind == WORK_HEARS)
-            set_hears_all(events, work->hears_all);
+            events->hears_all = work->hears_all;
         work_free(work);
         work = mem_new(struct work);
         work->kind = WORK_RESET;
@@ -442,7 +443,7 @@ static void write_work(struct api_events *events, struct work *work, struct buf 
         return;
     case WORK_HEARS:
         (void)pthread_mutex_lock(&events->lock);
-        set_hears_all(events, work->hears_all);
+        events->hears_all = work->hears_all;
         (void)pthread_mutex_unlock(&events->lock);
         return;
     case WORK_LEFT:
@@ -493,10 +494,54 @@ static struct timespec deadline_after(int64_t ms)
     return at;
 }
 
+static bool is_before(const struct timespec *a, const struct timespec *b)
+{
+    return a->tv_sec < b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec < b->tv_nsec);
+}
+
 static bool passed(const struct timespec *at)
 {
     struct timespec now = deadline_after(0);
-    return now.tv_sec > at->tv_sec || (now.tv_sec == at->tv_sec && now.tv_nsec >= at->tv_nsec);
+    return !is_before(&now, at);
+}
+
+/* Under the lock. Who has slept long enough: all of them, once there is nothing to wait for. */
+static struct sleeper *take_awake(struct api_events *events)
+{
+    struct sleeper *first = events->sleepers, *last = NULL;
+    bool all = events->hears_all || events->stopped;
+    for (struct sleeper *sleeper = first; sleeper && (all || passed(&sleeper->until)); sleeper = sleeper->next)
+        last = sleeper;
+    if (!last)
+        return NULL;
+    events->sleepers = last->next;
+    if (!events->sleepers)
+        events->last_sleeper = &events->sleepers;
+    last->next = NULL;
+    return first;
+}
+
+/* Without the lock. */
+static void wake_sleepers(struct sleeper *first)
+{
+    for (struct sleeper *sleeper = first, *next; sleeper; sleeper = next) {
+        next = sleeper->next;
+        http_complete(sleeper->call->request);
+        mem_free(sleeper);
+    }
+}
+
+/* Under the lock. Until something changes, or the first of the two times that count. */
+static void await_change(struct api_events *events, const struct timespec *beat)
+{
+    const struct sleeper *sleeper = events->sleepers;
+    if (sleeper && (!beat || is_before(&sleeper->until, beat)))
+        beat = &sleeper->until;
+    struct timespec until = beat ? *beat : (struct timespec){0};
+    if (beat)
+        (void)pthread_cond_timedwait(&events->changed, &events->lock, &until);
+    else
+        (void)pthread_cond_wait(&events->changed, &events->lock);
 }
 
 static void *run_thread(void *context)
@@ -507,20 +552,22 @@ static void *run_thread(void *context)
     (void)pthread_mutex_lock(&events->lock);
     while (!events->stopped) {
         struct work *first = events->first;
+        struct sleeper *awake = take_awake(events);
         events->first = events->last = NULL;
         events->weight = 0;
-        if (first) {
+        if (first || awake) {
             (void)pthread_mutex_unlock(&events->lock);
             write_all(events, first, &scratch);
+            wake_sleepers(awake);
             (void)pthread_mutex_lock(&events->lock);
         } else if (!atomic_load(&events->recording)) {
-            (void)pthread_cond_wait(&events->changed, &events->lock);
+            await_change(events, NULL);
             next_beat = deadline_after(BEAT_MS);
         } else if (passed(&next_beat)) {
             beat(events);
             next_beat = deadline_after(BEAT_MS);
         } else {
-            (void)pthread_cond_timedwait(&events->changed, &events->lock, &next_beat);
+            await_change(events, &next_beat);
         }
     }
     (void)pthread_mutex_unlock(&events->lock);
@@ -554,23 +601,39 @@ static int record_from_now(struct api_events *events, struct error *err)
     return rc;
 }
 
-/* Before a reader is made that wants to hear of others. False: some did not say yet that they tell. */
-static bool hear_from_now(struct api_events *events)
+/* Before a reader is made that wants to hear of others: resume makes it, at once or when all others tell, or did not
+ * within HEAR_MS. No thread waits. */
+static void hear_from_now(struct api_call *call, api_resume_fn *resume)
 {
+    struct api_events *events = call->api->events;
     const struct api_backend *backend = &events->api->backend;
-    struct timespec until = deadline_after(HEAR_MS);
-    if (!backend->listen)
-        return true;
     (void)pthread_mutex_lock(&events->lock);
     events->far_idle_beats = 0;
-    bool is_first = !atomic_exchange(&events->wants_others, true);
-    if (is_first)
+    if (backend->listen && !atomic_exchange(&events->wants_others, true))
         backend->listen(backend->context);
-    for (int rc = 0; !events->hears_all && !events->stopped && rc != ETIMEDOUT;)
-        rc = pthread_cond_timedwait(&events->heard, &events->lock, &until);
-    bool hears_all = events->hears_all;
+    bool sleeps = backend->listen && !events->hears_all && !events->stopped;
+    if (sleeps) {
+        struct sleeper *sleeper = mem_new(struct sleeper);
+        *sleeper = (struct sleeper){.call = call, .until = deadline_after(HEAR_MS)};
+        call->result = (struct command_result){0};
+        call->resume = resume;
+        http_defer(call->request);
+        *events->last_sleeper = sleeper;
+        events->last_sleeper = &sleeper->next;
+        (void)pthread_cond_signal(&events->changed);
+    }
     (void)pthread_mutex_unlock(&events->lock);
-    return hears_all;
+    if (!sleeps) /* else the call may be gone already */
+        resume(call);
+}
+
+/* Whether all of them tell now; there may be none. */
+static bool hears_all(struct api_events *events)
+{
+    (void)pthread_mutex_lock(&events->lock);
+    bool all = events->hears_all || !events->api->backend.listen;
+    (void)pthread_mutex_unlock(&events->lock);
+    return all;
 }
 
 void api_events_stop(struct api_events *events)
@@ -579,11 +642,14 @@ void api_events_stop(struct api_events *events)
     events->stopped = true;
     atomic_store(&events->recording, false);
     (void)pthread_cond_signal(&events->changed);
-    (void)pthread_cond_broadcast(&events->heard);
     (void)pthread_mutex_unlock(&events->lock);
     if (events->started)
         (void)pthread_join(events->thread, NULL);
     events->started = false;
+    (void)pthread_mutex_lock(&events->lock);
+    struct sleeper *awake = take_awake(events);
+    (void)pthread_mutex_unlock(&events->lock);
+    wake_sleepers(awake);
     api_follow_stop(events->follow);
 }
 
@@ -597,7 +663,6 @@ void api_events_free(struct api_events *events)
     api_follow_free(events->follow);
     mem_free(events->touches);
     (void)pthread_cond_destroy(&events->changed);
-    (void)pthread_cond_destroy(&events->heard);
     (void)pthread_mutex_destroy(&events->lock);
     mem_free(events);
 }
@@ -609,18 +674,21 @@ struct api_follow *api_events_follow(struct api *api)
     return api->events->follow;
 }
 
+/* Who tells later is announced by a reset. */
+static void begin_stream(struct api_call *call)
+{
+    enum api_event_start start;
+    struct api_event_reader *reader = api_event_reader_new(call->api->events->ring, NULL, call->last_event_id, &start);
+    api_event_reader_attach(reader, call->request);
+}
+
 void api_get_events(struct api_call *call)
 {
     struct error err;
-    enum api_event_start start;
-    struct api_events *events = call->api->events;
-    if (record_from_now(events, &err)) {
+    if (record_from_now(call->api->events, &err))
         api_fail_error(call, &err);
-        return;
-    }
-    (void)hear_from_now(events); /* who tells later is announced by a reset */
-    struct api_event_reader *reader = api_event_reader_new(events->ring, NULL, call->last_event_id, &start);
-    api_event_reader_attach(reader, call->request);
+    else
+        hear_from_now(call, begin_stream);
 }
 
 static bool is_elsewhere(const struct api_run *run)
@@ -630,8 +698,8 @@ static bool is_elsewhere(const struct api_run *run)
 
 /* Unless it goes on where it was, the stream begins with the run as it is, so that a client needs no GET to know
  * whether there will be more. A run that has ended has no more to tell, nor one of a node that does not tell. */
-static void begin_run_stream(struct api_event_reader *reader, enum api_event_start start, const struct api_run *run,
-                             bool is_told)
+static void begin_with_run(struct api_event_reader *reader, enum api_event_start start, const struct api_run *run,
+                           bool is_told)
 {
     bool ended = !is_told || state_run_is_terminal(run->run.state);
     if (start == API_EVENT_RESUMED && (!ended || api_event_reader_has_more(reader)))
@@ -644,34 +712,45 @@ static void begin_run_stream(struct api_event_reader *reader, enum api_event_sta
     buf_fini(&text);
 }
 
-void api_get_run_events(struct api_call *call)
+/* The reader first: what happens after the look at the run is an event that it gets. is_far: it wants to hear of
+ * others. False, and no answer: it has to, and does not yet. */
+static bool begin_run_stream(struct api_call *call, bool is_far)
 {
     struct error err;
     struct api_run run;
-    bool is_told = true;
     enum api_event_start start;
     struct api_events *events = call->api->events;
-    if (record_from_now(events, &err)) {
-        api_fail_error(call, &err);
-        return;
-    }
-    /* The reader first: what happens after the look is an event that it gets. */
+    bool is_told = !is_far || hears_all(events);
     struct api_event_reader *reader = api_event_reader_new(events->ring, &call->id, call->last_event_id, &start);
-    int code = api_run_find(call->api, call->id, api_arena(call), &run, &err);
-    if (!code && is_elsewhere(&run)) {
-        api_run_fini(&run);
-        api_event_reader_free(reader);
-        is_told = hear_from_now(events);
-        reader = api_event_reader_new(events->ring, &call->id, call->last_event_id, &start);
+    if (is_far)
         api_event_reader_set_far(reader);
-        code = api_run_find(call->api, call->id, api_arena(call), &run, &err);
-    }
+    int code = api_run_find(call->api, call->id, api_arena(call), &run, &err);
     if (code) {
         api_event_reader_free(reader);
         api_fail_error(call, &err);
-        return;
+        return true;
     }
-    begin_run_stream(reader, start, &run, is_told);
-    api_event_reader_attach(reader, call->request);
+    bool begins = is_far || !is_elsewhere(&run);
+    if (begins) {
+        begin_with_run(reader, start, &run, is_told);
+        api_event_reader_attach(reader, call->request);
+    } else {
+        api_event_reader_free(reader);
+    }
     api_run_fini(&run);
+    return begins;
+}
+
+static void begin_far_run_stream(struct api_call *call)
+{
+    (void)begin_run_stream(call, true);
+}
+
+void api_get_run_events(struct api_call *call)
+{
+    struct error err;
+    if (record_from_now(call->api->events, &err))
+        api_fail_error(call, &err);
+    else if (!begin_run_stream(call, false))
+        hear_from_now(call, begin_far_run_stream);
 }

@@ -2,6 +2,9 @@
 import contextlib
 import json
 import os
+import select
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -232,3 +235,38 @@ def test_a_run_that_leaves_ends_its_stream(nodes, gate):
     gates[0].open()
     assert {one.wait_run(run)["state"] for run in (ours, theirs, *ahead)} == {"succeeded"}
     assert json.dumps(one.run(third)) == json.dumps(two.run(third))
+
+
+def test_streams_that_wait_for_a_silent_node_cost_no_thread(postgres, make_daemon, gate):
+    """Others are answered before them, through the only thread there is."""
+    options = "--store", postgres.database(), "--lease", "30s", "--workers", "1"
+    one = make_daemon(*options, "--slots", "1", "--http-threads", "1").start()
+    two = make_daemon(*options, "--slots", "2").start()
+    gates = [gate("own"), gate("theirs"), gate("far")]
+    own = one.create("lends", dag(*[{"id": g, "command": gates[i].command()} for i, g in enumerate("ab")],
+                                  placement="any"))["id"]
+    runs = [one.trigger(own)]
+    for g in gates[:2]:
+        g.wait_arrival()    # the second one over there: that node is known
+    runs.append(two.start_run("waits", dag({"id": "a", "command": gates[2].command()}, placement="node")))
+    gates[2].wait_arrival()
+    two.signal(signal.SIGSTOP)
+
+    def is_answered_before(target):
+        with contextlib.ExitStack() as stack:
+            sleepers = [stack.enter_context(socket.create_connection(("127.0.0.1", one.port))) for _ in range(8)]
+            for sleeper in sleepers:
+                sleeper.sendall(f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            one.get("/live")
+            answered, _, _ = select.select(sleepers, [], [], 0)
+            for sleeper in sleepers:
+                assert sleeper.recv(12) == b"HTTP/1.1 200"
+            return not answered
+    try:
+        for target in ("/api/v1/events", f"/api/v1/runs/{runs[1]}/events"):
+            assert any(is_answered_before(target) for _ in range(5)), target
+    finally:
+        two.signal(signal.SIGCONT)
+    for g in gates:
+        g.open()
+    assert [one.wait_run(run)["state"] for run in runs] == ["succeeded"] * 2
