@@ -1,5 +1,8 @@
 """A rolling upgrade in a scenario: nodes begin with an older program and are given the new one, one after the other at
 random moments, whatever else goes wrong; some go back to the older one, some of those forward again."""
+import time
+
+from nodes import idle
 
 REFUSED = "use a newer pawl"        # how an older program says that it cannot live with the tables
 HOW = ["drain", "drain", "drain", "kill", "crash"]
@@ -54,3 +57,12 @@ class Exchange:
         if REFUSED in text and node.pawl == self.older:
             node.pawl = self.new
             self.scenario.count("refused")
+
+    def await_pause(self, until):
+        """An older program that leads may not know of a pause before it has renewed its lease, and fires until then."""
+        told, before = 0, None
+        while told < 3 and time.monotonic() < until and any(node.runs != self.new for node in self.scenario.nodes):
+            lease = self.scenario.sql("SELECT n.lease_until FROM pawl.leases l JOIN pawl.nodes n USING (epoch)")
+            told, before = told + (lease != before), lease
+            self.scenario.watch()
+            idle(0.02)

@@ -104,7 +104,9 @@ class Node:
     """`pawl serve` on PostgreSQL. Each start is a new process."""
 
     def __init__(self, number, folder, place, link, pawl, options, environment):
-        self.number, self.place, self.link, self.pawl = number, place, link, pawl
+        self.number, self.place, self.link = number, place, link
+        self.pawl = pawl                # what the next start runs
+        self.runs = None                # what the last one does
         self.folder = folder / f"node{number}"
         self.folder.mkdir()
         self.options = options
@@ -116,6 +118,7 @@ class Node:
 
     def spawn(self):
         self.starts += 1
+        self.runs = self.pawl
         self.port = None
         self.expected = None
         with open(self.folder / f"log.{self.starts}", "wb") as log:

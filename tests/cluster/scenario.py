@@ -339,7 +339,7 @@ class Scenario:
         node.link.cut()
 
     def do_drain(self, node, seconds):
-        node.expected = {0} if node.port else {0, AWAY}
+        node.expected = {0} if node.port else {0, AWAY, -signal.SIGTERM}
         node.signal(signal.SIGTERM)
 
         until, process = time.monotonic() + self.drain_s, node.process
@@ -628,6 +628,8 @@ class Scenario:
                 status, _ = self.choose.choice(self.up()).call("POST", f"/api/v1/dags/{self.dags[SCHEDULED]}/pause")
                 paused = paused or status == 204
             idle(0.02)
+        if self.exchange:
+            self.exchange.await_pause(until)
         while int(self.sql("SELECT count(*) FROM pawl.active_runs") or 0):
             self.watch()
             self.repair_due(all_of_it=not self.alone)
