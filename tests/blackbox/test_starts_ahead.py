@@ -27,6 +27,28 @@ def test_nothing_is_stuck_behind_a_long_task(make_daemon, gate):
     assert run["state"] == "succeeded" and all(task["attempt"] == 1 for task in run["tasks"])
 
 
+def test_what_waits_behind_long_tasks_is_soon_begun_elsewhere(make_daemon, gate):
+    """While there is ever more to start on the only free slot: what had been sent to the others comes before most of it."""
+    daemon, waits = make_daemon("--workers", "4", "--slots", "1").start(), gate()
+    tasks = brief(2400)
+    long = ["t600", "t601", "t602"]
+    for task in long:
+        tasks[int(task[1:])] = {"id": task, "command": waits.command()}
+    made = daemon.create("behind", dag(*tasks))["id"]
+    for _ in range(3):
+        run_id = daemon.trigger(made)
+        for _ in long:
+            waits.wait_arrival()
+        eventually(lambda: daemon.get(f"/api/v1/runs/{run_id}?taskLimit=0").json["counts"]["succeeded"] > 1600,
+                   "most of the brief tasks")
+        first = daemon.run(run_id)["tasks"][:800]
+        assert [task["taskId"] for task in first if task["state"] != "succeeded"] == long
+        for _ in long:
+            waits.open()
+        run = daemon.wait_run(run_id)
+        assert run["state"] == "succeeded" and all(task["attempt"] == 1 for task in run["tasks"])
+
+
 def test_all_workers_are_busy_for_long(make_daemon, gate):
     """What waits for them waits as ever: it begins when one is free, whichever that is, and nothing is asked for meanwhile."""
     daemon, waits = make_daemon("--workers", "2", "--slots", "1").start(), gate()
