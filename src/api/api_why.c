@@ -89,8 +89,8 @@ static void explain_slot(struct why *why, const struct api *api)
                        count ? "all of them are draining" : "there is none");
     else
         (void)snprintf(why->words, WORDS_MAX,
-                       "It is ready and waits for a slot: %u of %u are taken and %llu tasks are ready", running, slots,
-                       (unsigned long long)why->status.ready_tasks);
+                       "It is ready and waits for a slot: %u of %u are taken and %llu task%s ready", running, slots,
+                       (unsigned long long)why->status.ready_tasks, why->status.ready_tasks == 1 ? " is" : "s are");
 }
 
 static void explain_running(struct why *why)

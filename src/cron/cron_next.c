@@ -7,6 +7,8 @@
 #include "cron/cron.h"
 #include "cron/cron_tzif.h"
 
+#define LAST_S INT64_C(253402214400) /* 9999-12-31: behind it RFC 3339 has no times, whatever the zone */
+
 enum { MINUTE_S = 60, DAY_MINUTES = 1440, YEARS_MAX = 100, SPECIAL_CHANGE_S = 3 * 3600 };
 
 static const char *const reason_names[] = {"on time", "skipped hour", "repeated hour"};
@@ -167,6 +169,7 @@ bool cron_next(const struct cron *cron, const struct cron_zone *zone, int64_t af
 {
     int64_t from_s = floor_div(after_ms, 1000) + 1; /* fires are at whole seconds */
     int64_t limit_s = from_s + YEARS_MAX * INT64_C(31556952);
+    limit_s = limit_s < LAST_S ? limit_s : LAST_S;
     for (size_t i = cron_tzif_find(zone, from_s); i < zone->count; i++) {
         int64_t end_s = i + 1 < zone->count ? zone->spans[i + 1].start_s : limit_s;
         if (find_in_span(cron, zone, i, from_s, end_s < limit_s ? end_s : limit_s, ret_fire))

@@ -40,7 +40,8 @@ static ssize_t read_text(const char *path, char *text, size_t size)
     return (ssize_t)len;
 }
 
-/* proc(5): field 22, counted after the last ')' since the second field may hold anything. 0: no such process. */
+/* proc(5): field 22, counted after the last ')' since the second field may hold anything. 0: no such process, or one
+ * that is dead and that nobody has waited for. */
 static uint64_t start_ticks_of(pid_t pid)
 {
     char path[64];
@@ -49,6 +50,8 @@ static uint64_t start_ticks_of(pid_t pid)
     if (read_text(path, text, sizeof text) <= 0)
         return 0;
     const char *at = strrchr(text, ')');
+    if (at && (strncmp(at, ") Z", 3) == 0 || strncmp(at, ") X", 3) == 0))
+        return 0;
     for (int field = 2; at && field < 22; field++) {
         at = strchr(at, ' ');
         if (at)

@@ -386,6 +386,18 @@ def test_stop_kill_ends_what_was_left(make_daemon, tmp_path, gate):
     os.close(pidfd)
 
 
+def test_a_dead_daemon_that_nobody_waited_for_is_dead(make_daemon, tmp_path):
+    """As where the first process of a container reaps none."""
+    daemon = make_daemon().start()
+    pawl = DaemonShell(tmp_path, daemon)
+    name = pawl.apply(ONE)
+    os.kill(daemon.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, daemon.pid, os.WEXITED | os.WNOWAIT)
+    assert name in pawl("dags", "list", status=0).stdout
+    assert "no daemon runs on" in pawl("trigger", name, status=7).stderr
+    daemon.kill()
+
+
 def test_watch_goes_on_over_a_restart_of_the_daemon(make_daemon, tmp_path, gate):
     waits = gate()
     daemon = make_daemon("--listen", "127.0.0.1:0").start()

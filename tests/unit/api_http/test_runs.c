@@ -462,7 +462,7 @@ static void test_why(void **state)
     expect_why("a", "slot", "there is none");
     struct uuid worker = daemon_add_worker(daemon, 1);
     expect_why("a", "running", "its timeout ends it");
-    expect_why("b", "slot", "1 of 1 are taken and 1 tasks are ready");
+    expect_why("b", "slot", "1 of 1 are taken and 1 task is ready");
     expect_why("c", "dependencies", "2 of its 2 dependencies, first of all for 'a', which is running");
     expect_member("dependencyCount", "2");
     expect_why("d%2Fe", "dependencies", "'c', which is pending");

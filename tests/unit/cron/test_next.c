@@ -137,6 +137,23 @@ static void test_what_never_fires(void **state)
     (void)parse("0 0 30 2 mon"); /* Mondays do */
 }
 
+/* RFC 3339 ends with 9999, and so do all times that are shown. */
+static void test_the_last_years(void **state)
+{
+    (void)state;
+    struct cron cron = parse("0 12 * * *");
+    struct cron_zone *zone = NULL;
+    struct cron_fire fire;
+    assert_int_equal(cron_zone_load("Pacific/Kiritimati", &zone, NULL), 0);
+    assert_true(cron_next(&cron, zone, ms_of("9999-12-29T00:00:00Z"), &fire));
+    assert_int_equal(fire.time_ms, ms_of("9999-12-30T12:00:00+14:00"));
+    assert_true(cron_next(&cron, zone, fire.time_ms, &fire));
+    assert_int_equal(fire.time_ms, ms_of("9999-12-31T12:00:00+14:00"));
+    assert_false(cron_next(&cron, zone, fire.time_ms, &fire));
+    assert_false(cron_next(&cron, zone, ms_of("9999-12-31T23:59:59Z"), &fire));
+    cron_zone_free(zone);
+}
+
 static void test_macros_and_names(void **state)
 {
     (void)state;
@@ -183,7 +200,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reasons),
         cmocka_unit_test(test_days),
-        cmocka_unit_test(test_what_never_fires),
+        cmocka_unit_test(test_what_never_fires), cmocka_unit_test(test_the_last_years),
         cmocka_unit_test(test_macros_and_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
