@@ -300,6 +300,13 @@ static void share_queue(struct engine_worker_view *views, size_t count, uint64_t
     }
 }
 
+/* While it drains what was sent to it counts as well: it may have begun, until its worker says that it will not. Who
+ * waits for 0 to end the worker would lose it. */
+static uint32_t running_on(const struct worker *worker)
+{
+    return worker->running + (worker->draining ? worker->sent : 0);
+}
+
 size_t engine_workers(const struct engine *engine, struct engine_worker_view *views, size_t max)
 {
     size_t count = 0;
@@ -307,7 +314,7 @@ size_t engine_workers(const struct engine *engine, struct engine_worker_view *vi
         const struct worker *worker = &engine->workers[i];
         if (worker->up && !worker->elsewhere)
             views[count++] = (struct engine_worker_view){worker->id, state_of(worker), worker->slots,
-                                                         worker->running, 0, worker->awaited};
+                                                         running_on(worker), 0, worker->awaited};
     }
     share_queue(views, count, engine->ready_tasks + engine->ahead_count);
     return count;

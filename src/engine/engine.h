@@ -99,7 +99,7 @@ struct engine_worker_view {
     struct uuid id;
     enum worker_state state;
     uint32_t slots;
-    uint32_t running;
+    uint32_t running;           /* while it drains also what was sent there and may have begun */
     uint32_t queued;            /* its share of the ready tasks */
     bool awaited;               /* engine_worker_awaited: `running` may be there, `slots` is not known */
 };

@@ -110,8 +110,8 @@ def test_a_drained_worker_begins_nothing(make_daemon):
     eventually(lambda: daemon.run(run_id)["counts"]["succeeded"] > 200, "its middle")
     drained = daemon.workers()[0]["id"]
     daemon.post(f"/api/v1/workers/{drained}/drain", status=204)
-    eventually(lambda: next(one for one in daemon.workers() if one["id"] == drained)["runningTasks"] == 0,
-               "the end of what it runs")
+    eventually(lambda: [(one["status"], one["runningTasks"]) for one in daemon.workers() if one["id"] == drained]
+               == [("draining", 0)], "the end of what it runs")
     done = daemon.run(run_id)["counts"]["succeeded"]
     assert done < 1500
     late = {task["taskId"] for task in daemon.run(run_id)["tasks"] if task["state"] in ("pending", "queued")}

@@ -157,6 +157,13 @@ static void test_a_recall_that_comes_too_late(void **state)
     rig_fini(&rig);
 }
 
+static uint32_t running_on_the_first(const struct rig *rig)
+{
+    struct engine_worker_view view;
+    assert_int_equal(engine_workers(rig->engine, &view, 1), 1);
+    return view.running;
+}
+
 /* Whoever is not to begin anything gives back what it has not begun: daemon, worker, a store without room. */
 static void test_recalled(void **state)
 {
@@ -169,11 +176,15 @@ static void test_recalled(void **state)
     assert_int_equal(model_find(&rig.model, run)->running, 1); /* its claim is withdrawn, too */
     rig_fini(&rig);
     worker = begin(&rig, &run);
+    assert_int_equal(running_on_the_first(&rig), 1);
     assert_true(engine_set_worker_draining(rig.engine, worker, true));
     rig_settle(&rig);
     assert_int_equal(rig_count(&rig, EFFECT_RECALL, run, 1), 1);
+    rig_end(&rig, run, 0, ATTEMPT_SUCCEEDED);
+    assert_int_equal(running_on_the_first(&rig), 1); /* it may have begun meanwhile */
     say_returned(&rig, worker, run, 1);
     assert_int_equal(engine_counts(rig.engine).sent_attempts, 0);
+    assert_int_equal(running_on_the_first(&rig), 0);
     rig_fini(&rig);
     worker = begin(&rig, &run);
     engine_hold_starts(rig.engine, true);
