@@ -81,8 +81,8 @@ struct cron_fire {
 /* "on time", "skipped hour", "repeated hour" */
 const char *cron_reason_name(enum cron_reason reason);
 
-/* The first fire later than after_ms. False when there is none within 100 years, or before the last day of the year 9999.
- * Pure, thread-safe. */
+/* The first fire later than after_ms. False when there is none within 100 years, or before the last day of 9999. Pure,
+ * thread-safe. */
 bool cron_next(const struct cron *cron, const struct cron_zone *zone, int64_t after_ms, struct cron_fire *ret_fire);
 
 enum { CRON_LOCAL_TEXT_MAX = 40 };
