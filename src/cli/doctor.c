@@ -31,6 +31,7 @@
 #include "server/secrets.h"
 #include "store/store.h"
 #include "store/store_dir.h"
+#include "worker/cgroup.h"
 
 enum {
     KERNEL_MAJOR = 5, KERNEL_MINOR = 9, /* clone3 with a cgroup, pidfds, close_range */
@@ -116,26 +117,14 @@ static void check_processes(struct doctor *doctor)
              doctor->options->slots);
 }
 
-/* Where this process is in the cgroup v2 tree, and whether groups can be made there. */
+/* Whether groups can be made where this process is in the cgroup v2 tree, wherever that is mounted. */
 static void check_cgroup(struct doctor *doctor)
 {
-    struct statfs fs;
-    char line[4096];
-    FILE *file = fopen("/proc/self/cgroup", "re");
-    const char *place = NULL;
-    while (file && !place && fgets(line, sizeof line, file))
-        if (str_starts_with(line, "0::"))
-            place = line + strlen("0::");
-    if (file)
-        (void)fclose(file);
-    line[strcspn(line, "\n")] = '\0';
-    if (!place || statfs("/sys/fs/cgroup", &fs) != 0 || fs.f_type != 0x63677270) {
-        FIND(doctor, "cgroup", VERDICT_WARN, "no cgroup v2 at /sys/fs/cgroup: what a task leaves behind is found with "
-             "best effort only");
-        return;
-    }
-    char *path = mem_printf("/sys/fs/cgroup%s", place);
-    if (access(path, W_OK) == 0)
+    char *path = worker_cgroup_own();
+    if (!path)
+        FIND(doctor, "cgroup", VERDICT_WARN, "no cgroup v2 is mounted: what a task leaves behind is found with best "
+             "effort only");
+    else if (access(path, W_OK) == 0)
         FIND(doctor, "cgroup", VERDICT_OK, "%s can be written: what a task leaves behind is ended for certain", path);
     else
         FIND(doctor, "cgroup", VERDICT_WARN, "%s cannot be written (%s): best effort only; a systemd unit with "

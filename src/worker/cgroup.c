@@ -128,18 +128,24 @@ static void write_word(int dir_fd, const char *path, const char *word)
     (void)close(fd);
 }
 
-char *worker_cgroup_path(struct uuid worker_id, struct error *err)
+char *worker_cgroup_own(void)
 {
     char *mountinfo = read_all("/proc/self/mountinfo");
     char *membership = read_all("/proc/self/cgroup");
-    char *base = mountinfo && membership ? worker_cgroup_locate(mountinfo, membership) : NULL;
+    char *own = mountinfo && membership ? worker_cgroup_locate(mountinfo, membership) : NULL;
+    mem_free(mountinfo);
+    mem_free(membership);
+    return own;
+}
+
+char *worker_cgroup_path(struct uuid worker_id, struct error *err)
+{
+    char *base = worker_cgroup_own();
     char id[UUID_TEXT_LEN + 1];
     uuid_format(worker_id, id);
     char *path = base ? mem_printf("%s/pawl-%s", base, id) : NULL;
     if (!path)
         error_set(err, ERROR_IO, "there is no cgroup v2");
-    mem_free(mountinfo);
-    mem_free(membership);
     mem_free(base);
     return path;
 }

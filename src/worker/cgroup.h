@@ -27,6 +27,8 @@ struct worker_leaf {
 
 #define WORKER_LEAF_INIT ((struct worker_leaf){.fd = -1, .events_fd = -1, .memory_fd = -1})
 
+/* The cgroup v2 folder of this process; caller frees with mem_free. NULL: there is none that can be reached. */
+char *worker_cgroup_own(void);
 /* Where a worker's would be; caller frees with mem_free. NULL with the reason when there is no cgroup v2. */
 char *worker_cgroup_path(struct uuid worker_id, struct error *err);
 /* Makes the folder, without leaves. ERROR_IO with the reason when it cannot be made. */

@@ -29,6 +29,8 @@ def test_a_sound_place(make_daemon):
     assert f"pid {daemon.pid} " in found["daemon"]["message"]
     assert found["store"]["message"].startswith("1 DAGs, 0 active runs")
     assert found["address"]["status"] == "ok" and "in use" in found["address"]["message"]
+    is_certain = daemon.get("/health").json["components"]["isolation"]["kind"] == "cgroup"
+    assert found["cgroup"]["status"] == ("ok" if is_certain else "warn"), found["cgroup"]
     text = subprocess.run([pawl_path(), "doctor", "--data", daemon.data, "--listen", "127.0.0.1:0"],
                           capture_output=True, text=True, check=True, stdin=subprocess.DEVNULL).stdout
     assert text.startswith("CHECK") and "time zones" in text
