@@ -390,6 +390,14 @@ void worker_attempt_deadlines(struct worker *worker, int64_t now_ms)
     }
 }
 
+bool worker_attempt_any_began(const struct worker *worker)
+{
+    const struct worker_attempt *attempt = worker->oldest;
+    while (attempt && attempt->phase == PHASE_WAITING)
+        attempt = attempt->newer;
+    return attempt != NULL;
+}
+
 bool worker_attempt_any_runs(const struct worker *worker)
 {
     return worker->free_count < worker->options->slots;

@@ -122,7 +122,7 @@ struct worker {
     bool met_daemon;                  /* at least once */
     bool quitting;                    /* exit when nothing is held */
     bool ending;                      /* exit when nothing runs; results are not kept */
-    bool outlived;                    /* its node's lease ended while something ran */
+    bool untold;                      /* it was ended while it held what had begun, which a daemon may not know of */
     bool unsure;                      /* a process was left alone whose attempt is not known */
     bool posix_spawn;
     int64_t lease_ms;                 /* boot: what runs then is ended; 0: never */
@@ -178,6 +178,7 @@ void worker_attempt_kill_all(struct worker *worker);
 void worker_attempt_output(struct worker *worker, struct worker_attempt *attempt, const char *bytes, size_t len);
 void worker_attempt_deadlines(struct worker *worker, int64_t now_ms);
 void worker_attempt_free_gone(struct worker *worker);
+bool worker_attempt_any_began(const struct worker *worker); /* of those that are held */
 bool worker_attempt_any_runs(const struct worker *worker);
 /* It began: tells the daemon and arms its timeout. */
 void worker_attempt_began(struct worker *worker, struct worker_attempt *attempt);

@@ -74,6 +74,7 @@ void worker_end(struct worker *worker)
     if (worker->ending)
         return;
     worker->ending = true;
+    worker->untold = !worker->options->die_with_parent && worker_attempt_any_began(worker);
     worker->idle_since_ms = clock_boot_ms();
     worker_attempt_kill_all(worker);
 }
@@ -284,7 +285,6 @@ static bool goes_on(struct worker *worker)
         if (worker->lease_ms && worker_attempt_any_runs(worker)) {
             if (now_ms >= worker->lease_ms) {
                 log_warn("the node's lease has ended: what runs here may be started elsewhere and is killed");
-                worker->outlived = true;
                 worker_end(worker);
                 return goes_on(worker);
             }
@@ -374,11 +374,11 @@ int worker_main(const struct worker_options *options)
         log_error("the worker cannot work: %s", err.text);
     while (!code && goes_on(worker))
         turn(worker);
-    /* A worker that could not end everything leaves its record to whoever looks for the rest. One whose lease ended has
-     * killed what nobody may know of: its files tell the next daemon that it died. */
-    bool clean = code || (!worker->outlived && !worker_attempt_any_runs(worker));
+    /* A worker that could not end everything leaves its record to whoever looks for the rest. One that was ended has
+     * killed what nobody may know of: its files tell the daemon, this one or the next, that it died. */
+    bool untold = worker->untold, clean = code || (!untold && !worker_attempt_any_runs(worker));
     clean_up(worker);
     if (clean)
         worker_files_remove(options->dir, options->id, true);
-    return code ? 1 : 0;
+    return code || untold ? 1 : 0;
 }

@@ -273,7 +273,7 @@ const char *rig_log(struct rig *rig, const char *path)
     return buf_text(&rig->log);
 }
 
-static void wait_end(struct rig *rig)
+static void wait_end(struct rig *rig, int expected)
 {
     int fd = (int)syscall(SYS_pidfd_open, rig->pid, 0);
     struct pollfd ready = {.fd = fd, .events = POLLIN};
@@ -284,12 +284,12 @@ static void wait_end(struct rig *rig)
     assert_int_equal(waitpid(rig->pid, &status, 0), rig->pid);
     rig->pid = 0;
     assert_true(WIFEXITED(status));
-    assert_int_equal(WEXITSTATUS(status), 0);
+    assert_int_equal(WEXITSTATUS(status), expected);
 }
 
 void rig_expect_end(struct rig *rig)
 {
-    wait_end(rig);
+    wait_end(rig, 0);
     DIR *folder = opendir(rig->dir);
     struct dirent *item;
     while ((item = readdir(folder)))
@@ -300,7 +300,7 @@ void rig_expect_end(struct rig *rig)
 
 void rig_expect_death(struct rig *rig)
 {
-    wait_end(rig);
+    wait_end(rig, 1);
     char *record = worker_file(rig->dir, rig->options.id, "run");
     assert_int_equal(access(record, F_OK), 0);
     mem_free(record);

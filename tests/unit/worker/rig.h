@@ -64,7 +64,7 @@ const char *rig_log(struct rig *rig, const char *path);      /* the whole file; 
 /* QUIT; the worker ends with status 0 and leaves no file. */
 void rig_quit(struct rig *rig);
 void rig_expect_end(struct rig *rig);
-/* It ends by itself and leaves its record, so that the next daemon takes it for one that died. */
+/* It ends with status 1 and leaves its record, so that any daemon takes it for one that died. */
 void rig_expect_death(struct rig *rig);
 
 /* A file in the workdir. */

@@ -330,7 +330,7 @@ static void test_timeout_and_cancel(void **state)
     job = http_job(rig, "GET", "/never");
     rig_begin(rig, &job);
     rig_send_bare(rig, MESSAGE_KILL_ALL);
-    rig_expect_end(rig);
+    rig_expect_death(rig);
 }
 
 /* libcurl's sockets are no business of a program started meanwhile. */
@@ -343,7 +343,7 @@ static void test_sockets_stay_here(void **state)
     assert_int_equal(rig_run(rig, &job).exit_code, 1);
     assert_string_equal(rig_log(rig, rig->log_path), "0\n");
     rig_send_bare(rig, MESSAGE_KILL_ALL);
-    rig_expect_end(rig);
+    rig_expect_death(rig);
 }
 
 /* Many after each other and beside each other, on connections that are used again. */

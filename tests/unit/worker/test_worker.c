@@ -366,7 +366,7 @@ static void test_more_than_the_slots_is_refused(void **state)
     assert_int_equal(result.error_type, FAILURE_INTERNAL);
     assert_int_equal(result.started_ms, 0);
     rig_send_bare(rig, MESSAGE_KILL_ALL);
-    rig_expect_end(rig);
+    rig_expect_death(rig);
 }
 
 /* Four tasks that take every slot; the first ends once its line is read from the FIFO, if there is one. */
@@ -416,7 +416,7 @@ static void test_a_start_waits_for_a_slot(void **state)
     mem_free(path);
     mem_free(fifo);
     rig_send_bare(rig, MESSAGE_KILL_ALL);
-    rig_expect_end(rig);
+    rig_expect_death(rig);
 }
 
 static void test_what_waits_for_long_is_given_back(void **state)
@@ -441,7 +441,7 @@ static void test_what_waits_for_long_is_given_back(void **state)
     assert_int_equal(message.type, MESSAGE_RETURNED);
     assert_int_not_equal(access(rig_path(rig, "count"), F_OK), 0);
     rig_send_bare(rig, MESSAGE_KILL_ALL);
-    rig_expect_end(rig);
+    rig_expect_death(rig);
 }
 
 /* Recalled or told to end: nothing of it has begun, and nothing will. */
@@ -467,7 +467,7 @@ static void test_what_waits_can_be_called_back(void **state)
     assert_int_equal(message.result.started_ms, 0);
     assert_int_not_equal(access(rig_path(rig, "count"), F_OK), 0);
     rig_send_bare(rig, MESSAGE_KILL_ALL);
-    rig_expect_end(rig);
+    rig_expect_death(rig);
 }
 
 /* What has begun is not given back. */
@@ -490,7 +490,7 @@ static void test_kill_all_ends_everything(void **state)
     rig_begin(rig, &job);
     pid_t pid = (pid_t)strtol(rig_wait_fifo(rig, fifo), NULL, 10);
     rig_send_bare(rig, MESSAGE_KILL_ALL);
-    rig_expect_end(rig);
+    rig_expect_death(rig);
     assert_false(rig_is_alive(pid));
     mem_free(fifo);
 }
@@ -548,7 +548,7 @@ static void test_nonsense_closes_the_connection_only(void **state)
     assert_true(recv(rig->fd, &end, 1, 0) <= 0);
     assert_int_equal(rig_connect(rig), 1);
     rig_send_bare(rig, MESSAGE_KILL_ALL);
-    rig_expect_end(rig);
+    rig_expect_death(rig);
 }
 
 static void test_a_new_daemon_replaces_the_old(void **state)
@@ -597,7 +597,7 @@ static void test_term_ends_it(void **state)
     struct job job = rig_command(rig, "sleep 1000");
     rig_begin(rig, &job);
     assert_int_equal(kill(rig->pid, SIGTERM), 0);
-    rig_expect_end(rig);
+    rig_expect_death(rig);
 }
 
 /* kill -9 of the worker: what it ran is found and ended from outside. */
