@@ -249,6 +249,11 @@ static const struct {
 
 enum { STEP_COUNT = sizeof steps / sizeof steps[0], LOCK_KEY = 0x7061776c /* "pawl" */ };
 
+int store_pg_version(void)
+{
+    return STEP_COUNT;
+}
+
 /* *ret_version 0: there are no tables. */
 static int find_version(struct pg_connection *connection, int *ret_version, int *ret_least, struct error *err)
 {
@@ -284,6 +289,34 @@ static int apply(struct pg_connection *connection, int step, struct error *err)
     return code;
 }
 
+/* Who lives on the tables of `version` knows no newer ones, or would have made them. Where one of the next steps is not
+ * for such a program, all of them have to be gone; whose lease is over is from here on. */
+static int check_older(struct pg_connection *connection, int version, struct error *err)
+{
+    static const char sql[] =
+        "WITH dying AS (UPDATE pawl.nodes SET dead = true WHERE NOT dead AND lease_until < clock_timestamp()) "
+        "SELECT count(*), min(host) FROM pawl.nodes WHERE NOT dead AND lease_until >= clock_timestamp() "
+        "AND node IS DISTINCT FROM $1";
+    const struct store_pg *store = connection->store;
+    struct arena arena = {0};
+    struct pg_values values = {.arena = &arena};
+    PGresult *found;
+    int least = 0;
+    for (int step = version; step < STEP_COUNT; step++)
+        least = steps[step].least > least ? steps[step].least : least;
+    if (!version || least <= version)
+        return 0;
+    store_pg_add_uuid(&values, &store->node);
+    int code = store_pg_query(connection, sql, &values, &found, err);
+    if (!code && store_pg_int(store, found, 0, 0) > 0)
+        code = error_set(err, ERROR_STORE_LOCKED, "older nodes live on the PostgreSQL store, one on %s, that cannot "
+                         "work with the tables of this pawl: stop them first",
+                         store_pg_text(store, found, 0, 1, &arena));
+    store_pg_clear(store, found);
+    arena_fini(&arena);
+    return code;
+}
+
 static int migrate(struct pg_connection *connection, bool create, struct error *err)
 {
     int version, least;
@@ -296,6 +329,7 @@ static int migrate(struct pg_connection *connection, bool create, struct error *
                          STEP_COUNT);
     if (!version && !create)
         return error_set(err, ERROR_NOT_FOUND, "the PostgreSQL database holds no pawl store");
+    code = check_older(connection, version, err);
     for (int step = version; step < STEP_COUNT && !code; step++)
         code = apply(connection, step, err);
     return code;

@@ -251,7 +251,10 @@ int store_pg_bad_row(const char *what, struct error *err);
 
 /* ---- pg_migrate.c ---- */
 
-/* Brings the tables to this program's version, one process at a time. ERROR_STORE_NEWER. */
+/* Of the tables, as far as this program knows them. */
+int store_pg_version(void);
+/* Brings the tables to it, one process at a time. ERROR_STORE_NEWER; ERROR_STORE_LOCKED: older nodes live that cannot
+ * live with them. */
 int store_pg_migrate(struct pg_connection *connection, bool create, struct error *err);
 
 /* ---- pg_commit.c, pg_write.c, pg_fire.c, pg_bulk.c ---- */

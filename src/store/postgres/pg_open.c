@@ -14,15 +14,17 @@
  * nothing of what that led to is here. What is claimed of them ran elsewhere, or with workers that gave up. A claim
  * from after it came tells that it was read, though that may not be written down: its workers are here. */
 static const char join_sql[] =
-    "WITH before AS (UPDATE nodes SET dead = true WHERE node = $1 AND NOT dead RETURNING epoch), "
+    "WITH before AS (UPDATE nodes SET dead = true WHERE node = $1 AND NOT dead AND EXISTS (SELECT 1 FROM meta WHERE "
+    "least <= $6) RETURNING epoch), "
     "mine AS (INSERT INTO nodes (epoch, node, host, url, version, lease_until) SELECT nextval('epochs'), $1, $2, $3, "
-    "$4, clock_timestamp() + $5::bigint * interval '1 millisecond' RETURNING epoch), "
+    "$4, clock_timestamp() + $5::bigint * interval '1 millisecond' FROM meta WHERE least <= $6 "
+    "RETURNING epoch), "
     "guests AS (UPDATE offers SET node = (SELECT epoch FROM mine) WHERE node IN (SELECT epoch FROM before) "
     "AND state = 'taken' RETURNING fence), "
     "taken AS (UPDATE active_runs r SET owner = (SELECT epoch FROM mine), given = (given OR EXISTS (SELECT 1 FROM "
     "attempts a WHERE a.run = r.run AND a.state = 'running')) AND NOT EXISTS (SELECT 1 FROM attempts a JOIN nodes n "
     "ON n.epoch = a.fence >> 40 WHERE a.run = r.run AND a.state = 'running' AND n.node = $1 AND n.epoch >= r.came_to) "
-    "WHERE owner IN (SELECT epoch FROM nodes WHERE node = $1) RETURNING id) "
+    "WHERE owner IN (SELECT epoch FROM nodes WHERE node = $1) AND EXISTS (SELECT 1 FROM mine) RETURNING id) "
     "SELECT epoch, (SELECT count(*) FROM taken) FROM mine";
 
 static int join(struct store_pg *store, struct error *err)
@@ -35,7 +37,10 @@ static int join(struct store_pg *store, struct error *err)
     store_pg_add_text(&values, store->node_url);
     store_pg_add_text(&values, PAWL_VERSION);
     store_pg_add_int(&values, store->lease_ms);
+    store_pg_add_int(&values, store_pg_version());
     int code = store_pg_query(&store->writer, join_sql, &values, &result, err);
+    if (!code && store_pg_rows(store, result) == 0) /* since they were looked at */
+        code = error_set(err, ERROR_STORE_NEWER, "a newer pawl has changed the tables of the PostgreSQL store: use it");
     if (!code)
         store->head.epoch = (uint64_t)store_pg_int(store, result, 0, 0);
     store_pg_clear(store, result);
