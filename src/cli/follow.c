@@ -1,5 +1,7 @@
 /* A whole run's logs at once, each line with its task's name. Tasks that run beside each other mix; what had ended when
- * a task began is printed to its end before that task's first line, so that a dependency's lines never come behind. */
+ * a task began is printed to its end before that task's first line, so that a dependency's lines never come behind.
+ *
+ * What a server that restarts cuts off is opened again where it was. */
 #include "cli/follow.h"
 
 #include <errno.h>
@@ -9,6 +11,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "cli/patience.h"
 #include "cli/report.h"
 #include "cli/text.h"
 #include "client/sse.h"
@@ -25,7 +28,9 @@ struct follow_log {
     int64_t attempt;
     char started[TIME_MAX_BYTES];   /* as the API says it: such texts have the order of times */
     char completed[TIME_MAX_BYTES]; /* empty: it runs, as far as is known */
-    struct client_stream *stream;   /* NULL: waits for its turn, or was read */
+    struct client_stream *stream;   /* NULL: waits for its turn, was read, or is cut */
+    bool cut;                       /* to be opened again */
+    int64_t offset;                 /* bytes of it that came */
     struct buf line;                /* not ended yet */
 };
 
@@ -38,7 +43,7 @@ struct follow {
     struct follow_log *logs;        /* in the order in which they began */
     size_t count, cap;
     size_t next;                    /* the first that was not opened yet */
-    size_t open;
+    size_t open;                    /* those that are cut, too */
     bool ended;                     /* the run: no task begins any more */
 };
 
@@ -47,6 +52,8 @@ static void log_target(const struct follow *follow, const struct follow_log *log
     cli_remote_task_target(target, follow->run_id, log->task_id, "log?follow=true");
     if (log->attempt > 0)
         buf_printf(target, "&attempt=%lld", (long long)log->attempt);
+    if (log->offset > 0)
+        buf_printf(target, "&offset=%lld", (long long)log->offset);
 }
 
 static int open_log(struct follow *follow, struct follow_log *log, struct error *err)
@@ -55,33 +62,74 @@ static int open_log(struct follow *follow, struct follow_log *log, struct error 
     log_target(follow, log, &target);
     const struct client_request request = {.target = buf_text(&target)};
     int rc = client_stream_open(follow->remote->client, &request, &log->stream, err);
-    follow->open += rc == 0;
     buf_fini(&target);
+    return rc;
+}
+
+static int read_log(struct follow_log *log, bool wait, struct buf *into, bool *ret_end, struct error *err)
+{
+    size_t before = into->len;
+    int rc = client_stream_read(log->stream, wait, into, ret_end, err);
+    log->offset += (int64_t)(into->len - before);
     return rc;
 }
 
 /* ---- one task ---- */
 
+struct follow_one {
+    struct follow follow;
+    struct follow_log log;
+};
+
+/* Which attempt it is: when it is asked for again there may be a later one. Before the first there is none. */
+static int find_attempt(struct follow_one *one, struct error *err)
+{
+    struct buf target = BUF_INIT;
+    json_t *list = NULL;
+    cli_remote_task_target(&target, one->follow.run_id, one->log.task_id, "attempts");
+    int rc = cli_remote_get_json(one->follow.remote, buf_text(&target), &list, err);
+    if (json_array_size(list) > 0)
+        one->log.attempt = cli_json_int(json_array_get(list, json_array_size(list) - 1), "attempt");
+    json_decref(list);
+    buf_fini(&target);
+    return rc;
+}
+
+static int ask_log(void *context, struct error *err)
+{
+    struct follow_one *one = context;
+    client_stream_close(one->log.stream);
+    one->log.stream = NULL;
+    int rc = one->log.attempt ? 0 : find_attempt(one, err);
+    return rc ? rc : open_log(&one->follow, &one->log, err);
+}
+
 int cli_follow_task(struct cli_remote *remote, const char *run_id, const char *task_id, struct error *err)
 {
     struct cli *cli = remote->cli;
-    struct follow follow = {.remote = remote, .cli = cli, .run_id = run_id};
-    struct follow_log log = {.task_id = (char *)(uintptr_t)task_id, .attempt = cli_number(cli, CLI_ATTEMPT)};
+    struct follow_one one = {.follow = {.remote = remote, .cli = cli, .run_id = run_id},
+                             .log = {.task_id = (char *)(uintptr_t)task_id, .attempt = cli_number(cli, CLI_ATTEMPT)}};
+    const struct cli_patience patience = {.cli = cli};
     struct buf bytes = BUF_INIT;
     bool end = false;
-    int rc = open_log(&follow, &log, err);
+    int rc = cli_patience_ask(&patience, ask_log, &one, err);
     while (rc == 0 && !end && !cli->out_broken) {
         buf_clear(&bytes);
-        rc = client_stream_read(log.stream, true, &bytes, &end, err);
+        rc = read_log(&one.log, true, &bytes, &end, err);
+        bool cut = rc == ERROR_UNREACHABLE;
         if (cli->screen.out_terminal)
-            cli_text_add_log(&cli->out, bytes.bytes, bytes.len, cli->screen.out_color, &log.line, end);
+            cli_text_add_log(&cli->out, bytes.bytes, bytes.len, cli->screen.out_color, &one.log.line, end);
         else
             buf_add(&cli->out, bytes.bytes, bytes.len);
-        if (rc == 0)
+        if (rc == 0 || cut)
             rc = cli_flush(cli, err);
+        if (rc == 0 && cut)
+            rc = cli_patience_pause(&patience, CLI_PATIENCE_MIN_MS, err);
+        if (rc == 0 && cut)
+            rc = cli_patience_ask(&patience, ask_log, &one, err);
     }
-    client_stream_close(log.stream);
-    buf_fini(&log.line);
+    client_stream_close(one.log.stream);
+    buf_fini(&one.log.line);
     buf_fini(&bytes);
     return rc;
 }
@@ -203,6 +251,13 @@ static int open_events(struct follow *follow, struct error *err)
     return client_stream_open(follow->remote->client, &request, &follow->events, err);
 }
 
+static void close_events(struct follow *follow)
+{
+    client_stream_close(follow->events);
+    follow->events = NULL;
+    client_sse_restart(&follow->sse);
+}
+
 /* A stream that ended is opened again: of a run that another node drives each only tells how it is. */
 static int take_events(struct follow *follow, struct error *err)
 {
@@ -213,8 +268,7 @@ static int take_events(struct follow *follow, struct error *err)
     if (rc == 0)
         rc = client_sse_feed(&follow->sse, bytes.bytes, bytes.len, on_event, follow, err);
     if (rc == 0 && end) {
-        client_stream_close(follow->events);
-        follow->events = NULL;
+        close_events(follow);
         rc = read_status(follow, err);
         if (rc == 0 && !follow->ended && poll(&interrupt, 1, PAUSE_MS) >= 0) /* the next round looks at it */
             rc = open_events(follow, err);
@@ -226,12 +280,13 @@ static int take_events(struct follow *follow, struct error *err)
 static int take_log(struct follow *follow, struct follow_log *log, struct error *err)
 {
     bool end = false;
-    int rc = client_stream_read(log->stream, false, &log->line, &end, err);
-    print_lines(follow, log, end || rc);
+    int rc = read_log(log, false, &log->line, &end, err);
+    log->cut = cli_patience_is_for(rc);
+    print_lines(follow, log, end || (rc && !log->cut));
     if (end || rc) {
         client_stream_close(log->stream);
         log->stream = NULL;
-        follow->open--;
+        follow->open -= !log->cut;
     }
     return rc;
 }
@@ -248,10 +303,21 @@ static bool has_its_turn(const struct follow *follow, const struct follow_log *l
 {
     for (size_t i = 0; i < follow->next && follow->open; i++) {
         const struct follow_log *before = &follow->logs[i];
-        if (before->stream && before->completed[0] && strcmp(before->completed, log->started) <= 0)
+        if ((before->stream || before->cut) && before->completed[0] && strcmp(before->completed, log->started) <= 0)
             return false;
     }
     return follow->open < LOGS_MAX;
+}
+
+/* Of one that counts as open. */
+static int begin_log(struct follow *follow, struct follow_log *log, struct error *err)
+{
+    int rc = open_log(follow, log, err);
+    log->cut = cli_patience_is_for(rc);
+    if (rc == 0) /* what came with the head of the answer wakes nobody */
+        return take_log(follow, log, err);
+    follow->open -= !log->cut;
+    return rc == ERROR_NOT_FOUND || rc == ERROR_TASK_NOT_FOUND ? 0 : rc; /* the log is gone */
 }
 
 /* Opens what waits for its turn. Attempts that were read stay in the list: they are not begun again. */
@@ -260,13 +326,35 @@ static int open_waiting(struct follow *follow, struct error *err)
     int rc = 0;
     while (rc == 0 && follow->next < follow->count && has_its_turn(follow, &follow->logs[follow->next])) {
         struct follow_log *log = &follow->logs[follow->next++];
-        rc = open_log(follow, log, err);
-        if (rc == ERROR_NOT_FOUND || rc == ERROR_TASK_NOT_FOUND)
-            rc = 0; /* the log is gone */
-        else if (rc == 0) /* what came with the head of the answer wakes nobody */
-            rc = take_log(follow, log, err);
+        follow->open++;
+        rc = begin_log(follow, log, err);
     }
     return rc;
+}
+
+/* All that is not there: at first the events, later what is cut. */
+static int ask_streams(void *context, struct error *err)
+{
+    struct follow *follow = context;
+    int rc = 0;
+    if (!follow->events && !follow->ended) {
+        rc = open_events(follow, err);
+        if (rc == 0)
+            rc = read_status(follow, err);
+        if (rc)
+            close_events(follow);
+    }
+    for (size_t i = 0; i < follow->next && rc == 0; i++)
+        if (follow->logs[i].cut)
+            rc = begin_log(follow, &follow->logs[i], err);
+    return rc;
+}
+
+static int mend(struct follow *follow, const struct cli_patience *patience, struct error *err)
+{
+    close_events(follow);
+    int rc = cli_patience_pause(patience, CLI_PATIENCE_MIN_MS, err);
+    return rc ? rc : cli_patience_ask(patience, ask_streams, follow, err);
 }
 
 static int wait_news(struct follow *follow, struct error *err)
@@ -301,9 +389,8 @@ static int wait_news(struct follow *follow, struct error *err)
 int cli_follow_run(struct cli_remote *remote, const char *run_id, struct error *err)
 {
     struct follow follow = {.remote = remote, .cli = remote->cli, .run_id = run_id};
-    int rc = open_events(&follow, err);
-    if (rc == 0)
-        rc = read_status(&follow, err);
+    const struct cli_patience patience = {.cli = remote->cli};
+    int rc = cli_patience_ask(&patience, ask_streams, &follow, err);
     while (rc == 0 && !remote->cli->out_broken) {
         rc = open_waiting(&follow, err);
         if (rc == 0)
@@ -312,6 +399,8 @@ int cli_follow_run(struct cli_remote *remote, const char *run_id, struct error *
             break;
         if (rc == 0)
             rc = wait_news(&follow, err);
+        if (cli_patience_is_for(rc))
+            rc = mend(&follow, &patience, err);
     }
     for (size_t i = 0; i < follow.count; i++)
         drop_log(&follow.logs[i]);

@@ -171,8 +171,8 @@ const struct cli_command cli_commands[] = {
      .run = cli_runs_show},
     {.name = "runs watch",
      .summary = "watch a run until it ends",
-     .text = "Shows how the run goes and ends with exit status 0 when it succeeded, 1 when not. Ctrl-C ends the "
-             "watching, not the run.",
+     .text = "Shows how the run goes and ends with exit status 0 when it succeeded, 1 when not. A daemon that "
+             "restarts meanwhile is waited for. Ctrl-C ends the watching, not the run.",
      .operands = {ONE_RUN},
      .options = OPTIONS(CLI_OUTPUT, REMOTE),
      .examples = {{"runs watch 1f2e3d4c", "live on a terminal, one line per change into a pipe"}},
@@ -196,8 +196,9 @@ const struct cli_command cli_commands[] = {
     {.name = "logs",
      .summary = "print what tasks wrote",
      .text = "The log of the task's latest attempt, or of all tasks that have one, each below a line with its id. With "
-             "-f it goes on until the end; lines of several tasks are mixed then, each behind its task's id. On a "
-             "terminal control characters are shown as text, colours excepted.",
+             "-f it goes on until the end; lines of several tasks are mixed then, each behind its task's id. A "
+             "daemon that restarts meanwhile is waited for. On a terminal control characters are shown as text, "
+             "colours excepted.",
      .operands = {ONE_RUN, {.name = "TASK", .kind = CLI_OPERAND_TASK, .optional = true}},
      .options = OPTIONS(CLI_FOLLOW, CLI_ATTEMPT, REMOTE),
      .examples = {{"logs 1f2e3d4c load", "one task"},

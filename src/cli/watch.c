@@ -23,12 +23,13 @@
 #include "base/str.h"
 #include "cli/eta.h"
 #include "cli/live.h"
+#include "cli/patience.h"
 #include "cli/report.h"
 #include "cli/show.h"
 #include "cli/text.h"
 #include "client/sse.h"
 
-enum { TICK_MS = 1000, PAUSE_MIN_MS = 100, PAUSE_MAX_MS = 5000, RECONNECTS_MAX = 20, ROUNDS_SILENT = 3 };
+enum { TICK_MS = 1000 };
 
 struct watch {
     struct cli_remote *remote;
@@ -136,60 +137,14 @@ static int on_event(void *context, const struct client_event *event, struct erro
     return 0;
 }
 
-/* Waits without the stream: for a pause, or until the time is up. */
-static int wait_pause(struct watch *watch, int64_t pause_ms, struct error *err)
+static int persist(struct watch *watch, int ask(void *context, struct error *err), struct error *err)
 {
-    struct pollfd ready = {.fd = watch->cli->interrupt_fd, .events = POLLIN};
-    int64_t now_ms = clock_boot_ms();
-    if (watch->deadline_ms && now_ms + pause_ms > watch->deadline_ms)
-        pause_ms = watch->deadline_ms > now_ms ? watch->deadline_ms - now_ms : 0;
-    if (poll(&ready, 1, (int)pause_ms) > 0)
-        return error_set(err, ERROR_INTERRUPTED, "interrupted; the run goes on");
-    if (watch->deadline_ms && clock_boot_ms() >= watch->deadline_ms)
-        return error_set(err, ERROR_TIMED_OUT, "the run has not ended; it goes on");
-    return 0;
-}
-
-/* What a server says, or does not, that stops or starts. */
-static bool is_passing(int code)
-{
-    return code == ERROR_UNREACHABLE || code == ERROR_STOPPING || code == ERROR_STORE_FAILED ||
-           code == ERROR_STORE_AWAY;
-}
-
-/* Asks until it is answered, with pauses that grow. */
-static int persist(struct watch *watch, int ask(struct watch *watch, struct error *err), struct error *err)
-{
-    int64_t pause_ms = PAUSE_MIN_MS;
-    int rc = 0;
-    for (int round = 0; round < RECONNECTS_MAX; round++) {
-        buf_clear(&watch->cli->hint); /* of the round before */
-        rc = ask(watch, err);
-        if (!is_passing(rc))
-            return rc;
-        if (round == ROUNDS_SILENT && (!watch->terminal || !watch->status)) /* nothing is drawn then */
-            cli_say(watch->cli, "%s; asking again", err->text);
-        struct error why;
-        int wait_rc = wait_pause(watch, pause_ms, &why);
-        if (wait_rc) {
-            *err = why;
-            return wait_rc;
-        }
-        pause_ms = pause_ms * 2 < PAUSE_MAX_MS ? pause_ms * 2 : PAUSE_MAX_MS;
-    }
-    return rc;
-}
-
-/* Of it only the last event's id stays. */
-static void close_stream(struct watch *watch)
-{
-    char id[CLIENT_SSE_NAME_MAX];
-    memcpy(id, watch->sse.id, sizeof id);
-    client_stream_close(watch->stream);
-    watch->stream = NULL;
-    client_sse_fini(&watch->sse);
-    watch->sse = (struct client_sse){0};
-    memcpy(watch->sse.id, id, sizeof id);
+    const struct cli_patience patience = {
+        .cli = watch->cli,
+        .deadline_ms = watch->deadline_ms,
+        .silent = watch->terminal && watch->status, /* it is drawn then */
+    };
+    return cli_patience_ask(&patience, ask, watch, err);
 }
 
 static int open_stream(struct watch *watch, struct error *err)
@@ -200,10 +155,13 @@ static int open_stream(struct watch *watch, struct error *err)
     return client_stream_open(watch->remote->client, &request, &watch->stream, err);
 }
 
-static int ask_stream_and_status(struct watch *watch, struct error *err)
+static int ask_stream_and_status(void *context, struct error *err)
 {
+    struct watch *watch = context;
     int rc = watch->run_id[0] ? 0 : cli_resolve_run(watch->remote, watch->run, watch->run_id, err);
-    close_stream(watch);
+    client_stream_close(watch->stream);
+    watch->stream = NULL;
+    client_sse_restart(&watch->sse);
     if (rc == 0)
         rc = open_stream(watch, err);
     return rc ? rc : read_status(watch, err);
@@ -220,7 +178,8 @@ static int take_events(struct watch *watch, struct error *err)
         rc = client_sse_feed(&watch->sse, bytes.bytes, bytes.len, on_event, watch, err);
     buf_fini(&bytes);
     if (rc == 0 && (end || broken) && !watch->ended) {
-        rc = wait_pause(watch, PAUSE_MIN_MS, err);
+        const struct cli_patience patience = {.cli = watch->cli, .deadline_ms = watch->deadline_ms};
+        rc = cli_patience_pause(&patience, CLI_PATIENCE_MIN_MS, err);
         if (rc == 0)
             rc = persist(watch, ask_stream_and_status, err);
     }
@@ -304,7 +263,7 @@ static int watch_loop(struct watch *watch, struct error *err)
         int64_t since_ms = clock_boot_ms() - watch->drawn_ms;
         if (watch->terminal && since_ms >= (watch->old ? CLI_LIVE_REDRAW_MS : TICK_MS)) {
             rc = watch->old ? read_status(watch, err) : 0;
-            if (is_passing(rc))
+            if (cli_patience_is_for(rc))
                 rc = persist(watch, ask_stream_and_status, err);
             if (rc == 0 && !watch->ended)
                 draw(watch);
@@ -318,8 +277,9 @@ static int watch_loop(struct watch *watch, struct error *err)
 }
 
 /* The counts for the report, and the whole RunStatus for programs. */
-static int ask_result(struct watch *watch, struct error *err)
+static int ask_result(void *context, struct error *err)
 {
+    struct watch *watch = context;
     struct arena *arena = &watch->cli->arena;
     json_t *status = NULL;
     buf_clear(&watch->result);

@@ -8,6 +8,14 @@ void client_sse_fini(struct client_sse *sse)
     buf_fini(&sse->data);
 }
 
+void client_sse_restart(struct client_sse *sse)
+{
+    struct client_sse fresh = {0};
+    memcpy(fresh.id, sse->id, sizeof fresh.id);
+    client_sse_fini(sse);
+    *sse = fresh;
+}
+
 static void copy_name(char *name, const char *text, size_t len)
 {
     if (len >= CLIENT_SSE_NAME_MAX)

@@ -30,6 +30,8 @@ struct client_sse {
 typedef int client_on_event(void *context, const struct client_event *event, struct error *err);
 
 void client_sse_fini(struct client_sse *sse); /* zero-initialised is a new reader */
+/* The stream ended or broke, another one comes: of what was read only the last id stays. */
+void client_sse_restart(struct client_sse *sse);
 /* Calls on_event for each event that is complete. A result other than 0 of on_event stops and is returned. */
 int client_sse_feed(struct client_sse *sse, const char *bytes, size_t len, client_on_event *on_event, void *context,
                     struct error *err);

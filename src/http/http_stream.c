@@ -56,7 +56,9 @@ static ssize_t on_read(void *cls, uint64_t position, char *out, size_t max)
     (void)position;
     struct http_stream *stream = cls;
     atomic_store(&stream->state, STREAM_RUNNING);
-    ssize_t len = atomic_load(&stream->server->stopping) ? -1 : stream->ops->read(stream->context, out, max);
+    if (atomic_load(&stream->server->stopping))
+        return MHD_CONTENT_READER_END_WITH_ERROR; /* cut off: nobody takes it for whole */
+    ssize_t len = stream->ops->read(stream->context, out, max);
     if (len > 0)
         return len;
     if (len < 0)

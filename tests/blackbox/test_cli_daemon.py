@@ -386,6 +386,26 @@ def test_stop_kill_ends_what_was_left(make_daemon, tmp_path, gate):
     os.close(pidfd)
 
 
+@pytest.mark.parametrize("end", ["kill", "stop"])
+def test_logs_go_on_over_a_restart_of_the_daemon(make_daemon, tmp_path, gate, end):
+    """One that is stopped too: it must not end the log as if it were whole."""
+    waits = gate()
+    daemon = make_daemon("--listen", "127.0.0.1:0", "--drain", "0s").start()
+    port = daemon.port
+    pawl = DaemonShell(tmp_path, daemon)
+    name = pawl.apply({"id": "a", "command": "echo first; " + waits.command("echo second")},
+                      {"id": "b", "command": "echo third", "dependencies": ["a"]})
+    run = pawl("trigger", name, status=0).stdout.strip()
+    waits.wait_arrival()
+    one, all_ = pawl.spawn("logs", run, "a", "-f"), pawl.spawn("logs", run, "-f")
+    assert one.stdout.readline() == "first\n" and all_.stdout.readline() == "a | first\n"
+    (daemon.kill if end == "kill" else daemon.stop)()
+    daemon.start("--listen", f"127.0.0.1:{port}")
+    waits.open()
+    assert one.communicate(timeout=90)[0] == "second\n" and one.returncode == 0
+    assert all_.communicate(timeout=90)[0].splitlines() == ["a | second", "b | third"] and all_.returncode == 0
+
+
 def test_a_dead_daemon_that_nobody_waited_for_is_dead(make_daemon, tmp_path):
     """As where the first process of a container reaps none."""
     daemon = make_daemon().start()

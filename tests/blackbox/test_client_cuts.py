@@ -1,4 +1,4 @@
-"""`pawl runs watch` when the server goes away in the middle of any of its answers."""
+"""`pawl runs watch` and `pawl logs -f` when the server goes away in the middle of any of its answers."""
 import socket
 import threading
 import uuid
@@ -44,9 +44,10 @@ class Cutting:
                     cut = self.requests == self.at
                 server.sendall(request)
                 if cut:
-                    client.sendall(server.recv(self.kept, socket.MSG_WAITALL) if self.kept else b"")
+                    client.sendall(server.recv(self.kept) if self.kept else b"")
                     return
-                if not self._answer(client, server, b"/events" in request.split(b"\r\n")[0]):
+                first = request.split(b"\r\n")[0]
+                if not self._answer(client, server, b"/events" in first or b"follow=" in first):
                     return
 
     def _answer(self, client, server, to_the_end):
@@ -64,20 +65,35 @@ class Cutting:
         return False
 
 
-@pytest.mark.parametrize("kept", [0, 20])
-@pytest.mark.parametrize("options", [[], ["-o", "json"]])
-def test_an_answer_that_is_cut_off_is_asked_for_again(shared, tmp_path, options, kept):
-    """Each of them, the first too, until none is left."""
-    pawl = Shell(tmp_path)
-    run = shared.execute(f"watched-{uuid.uuid4()}", dag({"id": "a", "command": "echo hello"}))["runId"]
-    whole = pawl("runs", "watch", run[-12:], *options, "--server", f"http://127.0.0.1:{shared.port}", status=0)
-    assert "succeeded: 1 succeeded" in whole.stdout + whole.stderr
+def cut_each(pawl, daemon, command, kept):
+    """A command's words must be the same, whichever answer to it is cut off, until none is left to cut."""
+    whole = pawl(*command, "--server", f"http://127.0.0.1:{daemon.port}", status=0)
     at = 0
     while True:
         at += 1
-        with Cutting(shared.port, at, kept) as way:
-            done = pawl("runs", "watch", run[-12:], *options, "--server", way.url, status=0)
+        with Cutting(daemon.port, at, kept) as way:
+            done = pawl(*command, "--server", way.url, status=0)
             assert (done.stdout, done.stderr) == (whole.stdout, whole.stderr), f"request {at}"
             if way.requests < at:
-                break
-    assert at > 3
+                assert at > 2
+                return whole
+
+
+@pytest.mark.parametrize("kept", [0, 20, 400])
+@pytest.mark.parametrize("options", [[], ["-o", "json"]])
+def test_a_watch_asks_again(shared, tmp_path, options, kept):
+    run = shared.execute(f"watched-{uuid.uuid4()}", dag({"id": "a", "command": "echo hello"}))["runId"]
+    done = cut_each(Shell(tmp_path), shared, ["runs", "watch", run[-12:], *options], kept)
+    assert "succeeded: 1 succeeded" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("kept", [0, 20, 400, 3000])
+@pytest.mark.parametrize("task", [[], ["a"]])
+def test_a_log_goes_on_where_it_was_cut(shared, tmp_path, task, kept):
+    run = shared.execute(f"followed-{uuid.uuid4()}", dag(
+        {"id": "a", "command": "seq 2000"}, {"id": "b", "command": "echo $PAWL_ATTEMPT; test $PAWL_ATTEMPT = 2",
+                                             "dependencies": ["a"],
+                                             "retry": {"maxAttempts": 2, "initialDelay": "1ms"}}))["runId"]
+    done = cut_each(Shell(tmp_path), shared, ["logs", run, *task, "-f"], kept)
+    lines = [f"{i}" if task else f"a | {i}" for i in range(1, 2001)]
+    assert done.stdout.splitlines()[:2000] == lines
