@@ -56,6 +56,8 @@ struct command {
     uint32_t parallel;       /* BACKFILL: so many runs at once, up to LIMIT_BACKFILL_PARALLEL_MAX; 0: not said */
     size_t instant_count;
     uint32_t accepted;       /* BACKFILL: the engine counts here */
+    struct uuid request;     /* BACKFILL: what its instants' records have in common; the engine says */
+    uint32_t rest;           /* BACKFILL: instants without a record; the engine counts here */
     enum error_code refusal; /* BACKFILL: why the store refused an instant that was not fired before */
     bool again;              /* BACKFILL: those that were fired before too */
     struct dag *dag;         /* DAG_CREATE, DAG_UPDATE, RUN_TRIGGER, reruns: a reference the engine takes over */

@@ -151,7 +151,14 @@ static struct fire record_queued(struct engine *engine, struct schedule *schedul
         .id = engine_new_id(engine, now.wall_ms), .time_ms = time_ms, .parallel = backfill ? backfill->parallel : 0};
     const struct waiting_fire waits = {
         .trigger = trigger, .fire = fire, .outcome = FIRE_QUEUED, .backfill = backfill};
-    record_fire(engine, schedule, RECORD_FIRE, waits, now)->again = backfill && backfill->again;
+    struct record_fire *record = record_fire(engine, schedule, RECORD_FIRE, waits, now);
+    if (backfill) {
+        if (uuid_is_zero(backfill->request))
+            backfill->request = fire.id;
+        record->again = backfill->again;
+        record->request = backfill->request;
+        record->rest = backfill->rest--;
+    }
     return fire;
 }
 
@@ -301,6 +308,8 @@ void engine_fire_backfill(struct engine *engine, struct schedule *schedule, stru
                           struct engine_now now)
 {
     struct schedule elsewhere = {.dag_id = command->dag_id};
+    command->request = (struct uuid){{0}};
+    command->rest = (uint32_t)command->instant_count;
     for (size_t i = 0; i < command->instant_count; i++) {
         if (schedule)
             put_in_queue(engine, schedule, TRIGGER_BACKFILL, command->instants[i], command, now);

@@ -168,6 +168,8 @@ struct record_fire {
     struct uuid run_id;        /* fired: the run; skipped by an overlap: the run that was active; zero: none */
     uint32_t parallel;         /* of a backfill: so many of its runs at once; 0: as the schedule's overlap has it */
     bool again;                /* a backfill that fires what was fired before; not stored */
+    struct uuid request;       /* of a backfill: the id of the first that was asked for with it; not stored */
+    uint32_t rest;             /* and how many of them there are from this one on; not stored */
     int64_t created_ms;
 };
 

@@ -94,7 +94,7 @@ static int fence(struct store_pg *store, struct error *err)
 static int transact(struct store_pg *store, struct batch *const *batches, size_t count, struct error *err)
 {
     int code = store_pg_run(&store->writer, PG_BEGIN, NULL, NULL, err);
-    store->known_dag_id = store->asked_dag_id = (struct uuid){{0}};
+    store->known_dag_id = store->asked_dag_id = store->refused_request = (struct uuid){{0}};
     if (atomic_exchange(&store->runs_came, false))
         store_pg_forget_runs(store);
     store->commit_number++;

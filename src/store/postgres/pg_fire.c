@@ -36,7 +36,8 @@ static int is_queued(struct store_pg *store, const struct record_fire *fire, boo
     return code;
 }
 
-/* Of a backfill: the node that leads knows how many of a DAG wait, the others only what they ask for themselves. */
+/* Of a backfill: the node that leads knows how many of a DAG wait, the others only what they ask for themselves. All
+ * instants of a request are in one transaction, which has the DAG's row: there is room for all of them or for none. */
 static int judge_room(struct store_pg *store, int64_t dag, const struct record_fire *fire, struct verdict *verdict,
                       struct error *err)
 {
@@ -52,7 +53,9 @@ static int judge_room(struct store_pg *store, int64_t dag, const struct record_f
         store_pg_clear(store, result);
         arena_fini(&arena);
     }
-    if (!code && store->asked_count >= LIMIT_BACKFILL_MAX) {
+    bool refused = !uuid_is_zero(fire->request) && uuid_equal(store->refused_request, fire->request);
+    if (!code && (refused || store->asked_count + (fire->rest ? fire->rest : 1) > LIMIT_BACKFILL_MAX)) {
+        store->refused_request = fire->request;
         verdict->refused = true;
         verdict->code = ERROR_FULL;
     }

@@ -168,6 +168,7 @@ struct store_pg {
     struct uuid known_dag_id;               /* the DAG whose row was last shared in this transaction; zero: none */
     struct pg_dag known_dag;
     struct uuid asked_dag_id;               /* the DAG whose backfill was last looked at in it; zero: none */
+    struct uuid refused_request;            /* the last one in it for which there was no room; zero: none */
     int64_t asked_count;                    /* its instants that wait, those of this transaction too */
 
     /* readers */
