@@ -14,6 +14,7 @@
 #   make crash    kills the daemon and its workers, checks that nothing is lost or doubled
 #   make cluster  nodes that share PostgreSQL are killed, paused and cut off, and so is PostgreSQL
 #   make cluster-upgrade  the same while nodes are exchanged, one by one, for those of OLD, a commit or several
+#   make cluster-upgrade-plants  new programs that an older one cannot live with: does it see those?
 #   make cluster-plants  what keeps nodes apart taken away, one by one: does the campaign see it?
 #   make torture  the n-th call fails
 #   make tsan     the black-box suite on a build with ThreadSanitizer; what it says is in build-tsan/races.*
@@ -27,7 +28,7 @@ PREFIX ?= /usr/local
 
 SIM_SECONDS ?= 600
 
-.PHONY: valgrind tsan removals sim sim-plants bench-core all check check-build lint workloads demo cluster-demo fuzz crash cluster cluster-upgrade cluster-plants torture bench deb package-test install deps clean
+.PHONY: valgrind tsan removals sim sim-plants bench-core all check check-build lint workloads demo cluster-demo fuzz crash cluster cluster-upgrade cluster-upgrade-plants cluster-plants torture bench deb package-test install deps clean
 
 all:
 	@cmake -S . -B build -G Ninja -DCMAKE_C_COMPILER=$(CC) -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null
@@ -102,6 +103,10 @@ cluster-upgrade: deps all
 	@test -n "$(OLD)" || { echo "cluster-upgrade: OLD names no commit" >&2; exit 2; }
 	@older=; for old in $(OLD); do path=$$(PAWL_JOBS=$(JOBS) CC=$(CC) tools/build-older "$$old") || exit 1; older="$$older --older $$path"; done; \
 	PAWL=build/pawl /usr/bin/python3 tests/cluster/campaign.py $$older $(CLUSTER)
+
+cluster-upgrade-plants: deps all
+	@older=$$(PAWL_JOBS=$(JOBS) CC=$(CC) tools/build-older "$(firstword $(OLD))") && \
+	/usr/bin/python3 tests/cluster/plants.py build --older "$$older"
 
 cluster-plants: deps all
 	@/usr/bin/python3 tests/cluster/plants.py build

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """make cluster-plants: takes one of the things away that keep nodes apart, and looks whether the campaign sees it.
 
-    tests/cluster/plants.py BUILD [NAME...]
+    tests/cluster/plants.py BUILD [--older PROGRAM] [NAME...]
+
+With --older (make cluster-upgrade-plants) the plants are new programs that an older one cannot live with.
 
 A plant is one replacement or several, each of which must fit exactly once. The changed files are compiled as BUILD
 compiles the true ones and linked in front of the true library. What the campaign does not report is a hole in its
@@ -41,6 +43,19 @@ PLANTS = [
      ("store/postgres/pg_commit.c", "store_pg_rows(store, found) == 1;", "true;")),
 ]
 
+STEP = '"ALTER TABLE dags ADD COLUMN resumed_at timestamptz;"},'
+UPGRADE_PLANTS = [
+    ("a-column-that-older-nodes-do-not-fill", "drain",
+     ("store/postgres/pg_migrate.c", STEP, STEP + '\n{5, "ALTER TABLE attempts ADD COLUMN place text NOT NULL;"},'),
+     ("store/postgres/pg_statement.c", "INSERT INTO attempts (run,", "INSERT INTO attempts (place, run,"),
+     ("store/postgres/pg_statement.c", "claimed_ms) SELECT n.run,", "claimed_ms) SELECT 'here', n.run,")),
+    ("a-lease-that-older-nodes-do-not-see", "drain,kill",
+     ("store/postgres/pg_migrate.c", STEP, STEP + '\n{5, "ALTER TABLE nodes ADD COLUMN lease_ends timestamptz;"},'),
+     ("store/postgres/pg_cluster.c", "SET lease_until = clock_timestamp()", "SET lease_ends = clock_timestamp()"),
+     ("store/postgres/pg_cluster.c", "AND lease_until < clock", "AND coalesce(lease_ends, lease_until) < clock"),
+     ("store/postgres/pg_cluster.c", "AND n.lease_until >= clock", "AND coalesce(lease_ends, lease_until) >= clock")),
+]
+
 
 def link_command(build):
     out = subprocess.run(["ninja", "-C", build, "-t", "commands", "pawl"], check=True, capture_output=True, text=True)
@@ -50,17 +65,20 @@ def link_command(build):
     return command
 
 
-def betrayed(build, folder, plant):
+def betrayed(build, folder, plant, older):
     """The first sentence of the campaign, or None."""
     name, only, *replacements = plant
     objects, program = "", folder / name
+    texts = {path: (ROOT / "src" / path).read_text() for path, _, _ in replacements}
     for path, old, new in replacements:
-        source = ROOT / "src" / path
-        text = source.read_text()
+        text = texts[path]
         if text.count(old) != 1:
             sys.exit(f"plants: {name}: the text to replace stands {text.count(old)} times in src/{path}")
+        texts[path] = text.replace(old, new)
+    for path, text in texts.items():
+        source = ROOT / "src" / path
         planted = folder / f"{name}.{source.name}"
-        planted.write_text(text.replace(old, new))
+        planted.write_text(text)
         command = compile_command(build, str(source)).replace(str(source), str(planted))
         command = re.sub(r" -o \S+", f" -o {planted}.o -w -Wno-error", command)
         command = re.sub(r" -M[FT] \S+| -MD", "", command)
@@ -70,7 +88,8 @@ def betrayed(build, folder, plant):
                    cwd=build)
     for seed in range(1, SCENARIOS + 1):
         run = subprocess.run(
-            [sys.executable, HERE / "campaign.py", "--scenario", "1", "--seed", str(seed), "--only", only],
+            [sys.executable, HERE / "campaign.py", "--scenario", "1", "--seed", str(seed), "--only", only,
+             *older],
             env={**os.environ, "PAWL": str(program)}, capture_output=True, text=True, check=False)
         if run.returncode:
             found = [line.strip() for line in run.stdout.splitlines() if re.match(r"  [a-z]", line)]
@@ -80,13 +99,14 @@ def betrayed(build, folder, plant):
 
 def main():
     build = os.path.abspath(sys.argv[1])
-    wanted = sys.argv[2:]
-    plants = [plant for plant in PLANTS if not wanted or plant[0] in wanted]
+    older = sys.argv[2:4] if sys.argv[2:3] == ["--older"] else []
+    wanted = sys.argv[2 + len(older):]
+    plants = [plant for plant in (UPGRADE_PLANTS if older else PLANTS) if not wanted or plant[0] in wanted]
     missed = 0
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
         for plant in plants:
-            said = betrayed(build, Path(folder), plant)
+            said = betrayed(build, Path(folder), plant, older)
             missed += said is None
             print(f"{plant[0]:32} {said or 'NOT SEEN'}", flush=True)
     print(f"{len(plants) - missed} of {len(plants)} were seen")

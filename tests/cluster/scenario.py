@@ -154,7 +154,7 @@ class Scenario:
         self.story.append(f"{len(self.nodes)} nodes, lease {self.lease_s} s, clocks {self.speed} times as fast"
                           f"{' and apart' if skew else ''}")
         if self.exchange:
-            self.story.append(f"they begin {', '.join(self.exchange.name(node) for node in self.nodes)}; older is "
+            self.story[0] += (f", begin {', '.join(self.exchange.name(node) for node in self.nodes)}; older is "
                               f"{self.exchange.older}")
 
     def start_nodes(self):
@@ -339,7 +339,7 @@ class Scenario:
         node.link.cut()
 
     def do_drain(self, node, seconds):
-        node.expected = {0} if node.port else {0, AWAY, -signal.SIGTERM}
+        node.expected = (node.expected or set()) | ({0} if node.port else {0, AWAY, -signal.SIGTERM})
         node.signal(signal.SIGTERM)
 
         until, process = time.monotonic() + self.drain_s, node.process
