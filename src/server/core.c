@@ -434,7 +434,8 @@ static void refuse(struct command *command)
     command->done(command, &result);
 }
 
-/* Others may start again what runs here: it is killed before anything else is said or done. */
+/* Others may start again what runs here: it is killed before anything else is said or done. Files of workers that had
+ * begun something stay: they tell the next life, also when this process does not live to see it. */
 static void kill_workers(struct core *core)
 {
     struct pollfd poll_fd = {.fd = pool_fd(core->pool), .events = POLLIN};
@@ -444,8 +445,6 @@ static void kill_workers(struct core *core)
         (void)poll(&poll_fd, 1, (int)left_ms);
         pool_turn(core->pool);
     }
-    while (core->gone_count)
-        pool_forget_worker(core->pool, core->gone[--core->gone_count].id);
 }
 
 int core_run(struct core *core, struct error *err)
