@@ -50,9 +50,9 @@ static void show(struct cli *cli, const struct server_backup_stats *stats, const
     buf_printf(&cli->out, "%s\n", path);
     cli_say(cli, "store %llu bytes, %llu log files of %llu bytes", (unsigned long long)stats->store_bytes,
             (unsigned long long)stats->log_files, (unsigned long long)stats->log_bytes);
-    if (restored)
-        cli_say(cli, "%llu runs had not ended when the backup was made; they are canceled: look at them, rerun what is "
-                     "to go on", (unsigned long long)stats->canceled);
+    if (restored && stats->canceled)
+        cli_say(cli, "%llu run%s had not ended when the backup was made: canceled; look at what is to go on, and rerun "
+                     "it", (unsigned long long)stats->canceled, stats->canceled == 1 ? "" : "s");
 }
 
 static int watched_call(struct cli *cli, bool restores, struct error *err)

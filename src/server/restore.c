@@ -53,7 +53,8 @@ static int copy_entry(struct restore *restore, const char *inside, const char *n
         code = server_backup_make_folder(to, err);
         code = code ? code : copy_tree(restore, below, depth + 1, err);
     } else if (S_ISREG(status.st_mode) && (depth > 0 || server_backup_wants(name))) {
-        code = server_backup_copy_file(from, to, true, &restore->stats.log_bytes, err);
+        uint64_t others = 0;
+        code = server_backup_copy_file(from, to, true, depth > 0 ? &restore->stats.log_bytes : &others, err);
         restore->stats.log_files += depth > 0;
         code = code ? code : server_backup_tell(restore->watch, "log files", restore->stats.log_files, err);
     }

@@ -94,10 +94,11 @@ def test_without_a_daemon(make_daemon, tmp_path):
     daemon, backup = make_daemon().start(), str(tmp_path / "backup")
     run = daemon.execute("a", dag({"id": "a", "command": LOUD}))["runId"]
     daemon.kill()  # what is committed lies in the write-ahead log
-    pawl("backup", backup, "--data", daemon.data)
+    saved = pawl("backup", backup, "--data", daemon.data)
     copy = make_daemon()
-    pawl("restore", backup, "--data", copy.data)
+    restored = pawl("restore", backup, "--data", copy.data)
     assert runs_of(copy.data)[run]["state"] == "succeeded"
+    assert restored.stderr == saved.stderr and " 1 log files of " in saved.stderr, "the same sizes, and nothing of canceled runs"
 
 
 def test_instants_since_then_are_missed_not_fired(make_daemon, tmp_path):
