@@ -1,6 +1,8 @@
 #include "cli/cli.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -172,6 +174,25 @@ static int dispatch(struct cli *cli, int argc, char **argv, struct error *err)
     return rc ? rc : cli->command->run(cli, err);
 }
 
+/* What is opened must not get the number of a standard descriptor that the caller has closed. Opened the wrong way
+ * round, so that using it fails as before. */
+static void fill_standard(void)
+{
+    int fd;
+    do
+        fd = open("/dev/null", O_WRONLY); /* the lowest free number */
+    while (fd == STDIN_FILENO);
+    while (fd == STDOUT_FILENO || fd == STDERR_FILENO) {
+        (void)close(fd);
+        int filled = open("/dev/null", O_RDONLY);
+        assert(filled == fd);
+        (void)filled;
+        fd = open("/dev/null", O_WRONLY);
+    }
+    if (fd >= 0)
+        (void)close(fd);
+}
+
 int cli_main(int argc, char **argv)
 {
     /* The pool's way to start workers; it knows no options of people. */
@@ -179,6 +200,8 @@ int cli_main(int argc, char **argv)
         return worker_command(argc - 2, argv + 2);
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigaction(SIGPIPE, &ignore, NULL);
+    sigaction(SIGXFSZ, &ignore, NULL); /* a limit of file sizes then looks like a full disk */
+    fill_standard();
     cli_text_init();
     if (argc > 1 && strcmp(argv[1], "generate") == 0)
         return cli_generate_command(argc - 2, argv + 2);

@@ -230,6 +230,24 @@ def test_ctrl_c_on_a_terminal_cancels(pawl, on_terminal, gate):
     assert re.search(r"of w canceled: 1 canceled", "\n".join(terminal.screen()))
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_standard_descriptors(pawl, closed):
+    """Nothing else gets their numbers: it would be waited for, or written into."""
+    path = pawl.file("good.yaml", GOOD)
+    done = subprocess.run(["sh", "-c", f'"$0" run "$1" {closed}', pawl_path(), path], env=home_env(pawl.home), check=False,
+                          capture_output=True, text=True, timeout=90, cwd=pawl.home)
+    assert done.returncode == (0 if ">&-" not in closed or closed == "2>&-" else 1), done.stderr
+    [run] = json.loads(pawl("runs", "list", "-o", "json", status=0).stdout)
+    assert run["state"] == "succeeded"
+
+
+def test_a_limit_of_file_sizes_is_said(pawl):
+    path = pawl.file("good.yaml", GOOD)
+    done = subprocess.run(["sh", "-c", 'ulimit -f 200; exec "$0" run "$1"', pawl_path(), path], env=home_env(pawl.home),
+                          check=False, capture_output=True, text=True, timeout=90, cwd=pawl.home)
+    assert done.returncode == 7 and "pawl.db: " in done.stderr, (done.returncode, done.stderr)
+
+
 def test_a_resize_is_followed(pawl, on_terminal, gate):
     waits = gate()
     path = pawl.file("w.yaml", dag({"id": "a" * 100, "command": waits.command()}, name="w"))
