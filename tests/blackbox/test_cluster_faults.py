@@ -307,10 +307,13 @@ BLOCKER = "name: blocker\ntasks: [{{id: a, type: shell, command: 'while ! [ -e {
 
 def test_a_node_is_back_after_its_workers_gave_up(postgres, make_daemon, folder):
     """What they killed has run, though nothing else than their files says so: it was claimed before a slot was free."""
-    one = make_daemon("--store", postgres.database(), *OPTIONS, "--slots", "1").start()
+    url = postgres.database()
+    one = make_daemon("--store", url, *OPTIONS, "--slots", "1").start()
+    one.execute("brief", dag(*[{"id": f"t{i}", "command": "true"} for i in range(60)])) # else nothing is claimed ahead
     one.start_run("blocker", BLOCKER.format(folder=folder))
     run = one.start_run("guarded", TASK.format(folder=folder))
-    eventually(lambda: one.run(run)["state"] == "running" or one.run(run)["counts"]["queued"], "a claim ahead")
+    claimed = f"SELECT count(*) FROM pawl.attempts a JOIN pawl.active_runs r ON r.run = a.run WHERE r.id = '{run}'"
+    eventually(lambda: postgres.sql(url, claimed) == "1", "a claim ahead")
     (folder / "unblock").touch()
     eventually(lambda: lines(folder) == ["start 1"], "the first attempt")
     one.kill()
