@@ -178,19 +178,13 @@ static int dispatch(struct cli *cli, int argc, char **argv, struct error *err)
  * round, so that using it fails as before. */
 static void fill_standard(void)
 {
-    int fd;
-    do
-        fd = open("/dev/null", O_WRONLY); /* the lowest free number */
-    while (fd == STDIN_FILENO);
-    while (fd == STDOUT_FILENO || fd == STDERR_FILENO) {
-        (void)close(fd);
-        int filled = open("/dev/null", O_RDONLY);
-        assert(filled == fd);
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0)
+            continue;
+        int filled = open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY); /* the lowest free number: fd */
+        assert(filled == fd || filled < 0);
         (void)filled;
-        fd = open("/dev/null", O_WRONLY);
     }
-    if (fd >= 0)
-        (void)close(fd);
 }
 
 int cli_main(int argc, char **argv)

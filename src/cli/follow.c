@@ -116,7 +116,7 @@ int cli_follow_task(struct cli_remote *remote, const char *run_id, const char *t
     while (rc == 0 && !end && !cli->out_broken) {
         buf_clear(&bytes);
         rc = read_log(&one.log, true, &bytes, &end, err);
-        bool cut = rc == ERROR_UNREACHABLE;
+        bool cut = cli_patience_is_for(rc);
         if (cli->screen.out_terminal)
             cli_text_add_log(&cli->out, bytes.bytes, bytes.len, cli->screen.out_color, &one.log.line, end);
         else
